@@ -51,7 +51,9 @@ function apt(...args) {
 }
 
 if (needDriver || needChromium) {
-  const wanted = [needDriver && 'a Vulkan driver (Mesa lavapipe 24 or newer)', needChromium && 'Chromium'].filter(Boolean);
+  const wanted = [needDriver && 'a Vulkan driver (Mesa lavapipe 24 or newer)', needChromium && 'Chromium'].filter(
+    Boolean,
+  );
   if (!isDebianLike || !isRoot) {
     console.error(`The tests need ${wanted.join(' and ')}.`);
     console.error(
@@ -65,7 +67,15 @@ if (needDriver || needChromium) {
   const backports = codename === 'bookworm' && needDriver && addBackports();
   apt('update', '-qq');
   if (needDriver) {
-    apt('install', '-y', '-qq', '--no-install-recommends', ...(backports ? ['-t', 'bookworm-backports'] : []), 'mesa-vulkan-drivers', 'libvulkan1');
+    apt(
+      'install',
+      '-y',
+      '-qq',
+      '--no-install-recommends',
+      ...(backports ? ['-t', 'bookworm-backports'] : []),
+      'mesa-vulkan-drivers',
+      'libvulkan1',
+    );
   }
   if (needChromium) apt('install', '-y', '-qq', '--no-install-recommends', 'chromium', 'fonts-dejavu-core');
 }

@@ -1,0 +1,122 @@
+/**
+ * The one interface that the serving core knows of the machine below it: run a batch of rows. model/ implements it on WebGPU
+ * and on the reference executor, worker/ plugs it in. Nothing here knows a tensor, a tokenizer or a GPU.
+ */
+
+/** Stands for "the token that this slot sampled last": it is still on the GPU when the row is encoded. */
+export const PENDING_TOKEN = 0xffffffff;
+
+/** How the next token is chosen. Defaults mean "off": temperature 0 is greedy. Order of application is the field order. */
+export interface SamplingSettings {
+  /** > 1 discourages tokens of prompt and output (Keskar et al. 2019, CTRL); 1 is off. */
+  readonly repetitionPenalty: number;
+  /** Subtracted once per occurrence in the output (OpenAI's definition); 0 is off. */
+  readonly frequencyPenalty: number;
+  /** Subtracted when the token has occurred in the output; 0 is off. */
+  readonly presencePenalty: number;
+  /** Added to the logit of a token; -Infinity bans it. At most MAX_LOGIT_BIAS entries. */
+  readonly logitBias: readonly (readonly [token: number, bias: number])[];
+  /** 0 is greedy; otherwise logits are divided by it, after top-k, top-p and min-p have chosen (llama.cpp's order). */
+  readonly temperature: number;
+  /** Keep the k most likely; 0 is off. */
+  readonly topK: number;
+  /** Keep the smallest set of most likely tokens whose probability reaches p; 1 is off. */
+  readonly topP: number;
+  /** Keep tokens at least `minP` times as likely as the best; 0 is off. */
+  readonly minP: number;
+  /** Seeds a counter-based generator: the draw at a position depends on (seed, position) alone. */
+  readonly seed: number;
+  /** How many of the likeliest tokens to report with their log-probability, 0 … MAX_TOP_LOGPROBS; -1: not even the chosen one's. */
+  readonly topLogprobs: number;
+}
+
+export const MAX_TOP_LOGPROBS = 20;
+export const MAX_LOGIT_BIAS = 1024;
+
+export const GREEDY: SamplingSettings = {
+  repetitionPenalty: 1,
+  frequencyPenalty: 0,
+  presencePenalty: 0,
+  logitBias: [],
+  temperature: 0,
+  topK: 0,
+  topP: 1,
+  minP: 0,
+  seed: 0,
+  topLogprobs: -1,
+};
+
+/** A run of consecutive rows of one sequence. Row i has token `tokens[i]` at position `position + i`. */
+export interface Segment {
+  /** Index of the GPU-resident per-sequence state (last token, penalty counts), 0 … limits.maxSlots - 1. */
+  readonly slot: number;
+  /** At least one; PENDING_TOKEN only as the single token of a one-row segment. */
+  readonly tokens: readonly number[];
+  /** Position of the first row; [0, position) is already in the cache. */
+  readonly position: number;
+  /** Block table: `pages[i]` is the physical page of positions [i·pageSize, (i+1)·pageSize); covers every row of the segment. */
+  readonly pages: readonly number[];
+  /** Which rows get logits and a sample. `last` samples once, at the last row; `all` samples after every row (verification). */
+  readonly sample: 'none' | 'last' | 'all';
+  readonly sampling: SamplingSettings;
+  /** Also return the whole logit row of each sampled row: a slow path for scoring, never for decode. */
+  readonly returnLogits?: boolean;
+}
+
+export interface Batch {
+  readonly segments: readonly Segment[];
+}
+
+export interface Sample {
+  readonly token: number;
+  /** Natural log of the token's probability under the model (softmax of the raw logits); NaN when not asked for. */
+  readonly logprob: number;
+  readonly top: readonly (readonly [token: number, logprob: number])[];
+}
+
+export interface SegmentResult {
+  /** One per sampled row, in row order. */
+  readonly samples: readonly Sample[];
+  /** One per sampled row, each vocabSize long, when `returnLogits` was set. */
+  readonly logits?: readonly Float32Array[];
+}
+
+export interface StepResult {
+  /** Parallel to batch.segments. */
+  readonly segments: readonly SegmentResult[];
+}
+
+/** What a slot starts from. Resets its penalty counts and bias. */
+export interface SlotInit {
+  readonly sampling: SamplingSettings;
+  /** Tokens of the prompt and of output so far, for the penalties of a sequence that starts or is resumed. */
+  readonly promptTokens: readonly number[];
+  readonly outputTokens: readonly number[];
+}
+
+export interface RunnerLimits {
+  readonly vocabSize: number;
+  /** Longest context of one sequence, in positions. */
+  readonly contextLength: number;
+  /** Rows that one step may hold. */
+  readonly maxRows: number;
+  /** Rows of one step that may be sampled. */
+  readonly maxSampledRows: number;
+  readonly maxSlots: number;
+  readonly pageSize: number;
+  readonly numPages: number;
+}
+
+export interface Runner {
+  readonly limits: RunnerLimits;
+  /** Prepares a slot for a sequence; takes effect for steps that are run afterwards. */
+  openSlot(slot: number, init: SlotInit): void;
+  /**
+   * Encodes and submits one step at once, without waiting for earlier ones; steps execute in the order of the calls.
+   * The promise settles when the results have been read back. Rejects with DeviceLostError when the device goes.
+   */
+  run(batch: Batch): Promise<StepResult>;
+  /** Copies whole pages (`to` gets what `from` holds), ordered with the steps; for copy on write. */
+  copyPages(pairs: readonly (readonly [from: number, to: number])[]): void;
+  dispose(): void;
+}

@@ -1,0 +1,37 @@
+/** What a device can do, by name. Kernels ask this, never the device itself, so that any of it can be masked. */
+export interface Capabilities {
+  /** `shader-f16` */
+  readonly f16: boolean;
+  /** `subgroups`, with a known size range */
+  readonly subgroups: boolean;
+  readonly subgroupMinSize: number;
+  readonly subgroupMaxSize: number;
+  /** WGSL language feature `packed_4x8_integer_dot_product` */
+  readonly dot4: boolean;
+  /** experimental `chromium-experimental-subgroup-matrix` */
+  readonly subgroupMatrix: boolean;
+  readonly timestampQuery: boolean;
+  readonly limits: DeviceLimits;
+  readonly adapter: AdapterDescription;
+}
+
+export interface DeviceLimits {
+  readonly maxBufferSize: number;
+  readonly maxStorageBufferBindingSize: number;
+  readonly maxStorageBuffersPerShaderStage: number;
+  readonly minStorageBufferOffsetAlignment: number;
+  readonly maxComputeWorkgroupStorageSize: number;
+  readonly maxComputeInvocationsPerWorkgroup: number;
+  readonly maxComputeWorkgroupSizeX: number;
+  readonly maxComputeWorkgroupsPerDimension: number;
+}
+
+export interface AdapterDescription {
+  readonly vendor: string;
+  readonly architecture: string;
+  readonly device: string;
+  readonly description: string;
+}
+
+/** Names that `--without` and `createEngine({ without })` accept. */
+export type MaskableFeature = 'shader-f16' | 'subgroups' | 'dot4' | 'subgroup-matrix' | 'timestamp-query';

@@ -1,0 +1,13 @@
+/** A shader with everything that chooses its variant. Two equal values give the same pipeline (compiled once). */
+export interface KernelSource {
+  /** Path below shaders/, e.g. "ops/rms_norm.wgsl". Its entry point is `main`. */
+  readonly entry: string;
+  /** Structural choice: import path → the module that takes its place (same functions), both below shaders/. */
+  readonly swaps?: Readonly<Record<string, string>>;
+  /** New initialisers for module-scope `const NAME`: register tiles, unrolled counts. An unknown name throws. */
+  readonly constants?: Readonly<Record<string, number | boolean>>;
+  /** New targets for module-scope `alias NAME = …`, e.g. { Act: 'f16' }. An unknown name throws. */
+  readonly aliases?: Readonly<Record<string, string>>;
+  /** Values of WGSL `override`s: shapes and scalars. Unused names throw when the pipeline is made. */
+  readonly overrides?: Readonly<Record<string, number>>;
+}

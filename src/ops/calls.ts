@@ -1,0 +1,108 @@
+/** The calls that a plan is made of. Shapes: `rows` is the step's row count unless said otherwise; all matrices are row-major. */
+import type { Activation, KvCache, State, Vector, Weight } from './op';
+
+/** out[r] = scale · table[token of row r]; a PENDING_TOKEN row takes lastTokens[slot]. */
+export interface EmbedCall {
+  readonly op: 'embed';
+  readonly table: Weight;
+  readonly lastTokens: State;
+  readonly out: Activation;
+  readonly scale: number;
+}
+
+/** out = x / sqrt(mean(x²) + eps) · weight, per row (Zhang & Sennrich 2019). */
+export interface RmsNormCall {
+  readonly op: 'rms_norm';
+  readonly x: Activation;
+  readonly weight: Vector;
+  readonly out: Activation;
+  readonly eps: number;
+}
+
+/**
+ * y = W·n(x) + bias, then the epilogue; y is written to columns [outColumn, outColumn + W.rows) of out (SwiGLU: W.rows / 2 columns).
+ * n is the RMS norm of x with `norm`, or the identity. With `accumulate` the result is added to what out holds (the residual stream).
+ * When out has rows 'sampled' and x has rows 'step', row i of out comes from the step's i-th sampled row.
+ */
+export interface LinearCall {
+  readonly op: 'linear';
+  readonly x: Activation;
+  readonly weight: Weight;
+  readonly out: Activation;
+  readonly outColumn: number;
+  readonly norm?: { readonly weight: Vector; readonly eps: number };
+  readonly bias?: Vector;
+  readonly accumulate: boolean;
+  /** swiglu: W is [gate; up] by rows, out column j = silu(gate_j) · up_j (Shazeer 2020). Not together with bias or accumulate. */
+  readonly epilogue: 'none' | 'swiglu';
+}
+
+/**
+ * Rotary embedding (Su et al. 2021) of Q and K and the cache write of K and V.
+ * qkv is [rows, (numHeads + 2·numKvHeads)·headDim]: all Q heads, then K heads, then V heads. q gets the rotated queries.
+ * `table` holds cos and sin of two-level angles so that no kernel computes a sine: see ops/rope_table.ts.
+ */
+export interface RopeKvCall {
+  readonly op: 'rope_kv';
+  readonly qkv: Activation;
+  readonly q: Activation;
+  readonly cache: KvCache;
+  readonly numHeads: number;
+  readonly table: Vector;
+  /** Leading dimensions of each head that rotate; even, ≤ headDim. */
+  readonly ropeDims: number;
+  /** Pairs (2i, 2i+1), or (i, i + ropeDims/2). */
+  readonly pairing: 'interleaved' | 'half';
+}
+
+/**
+ * out = softmax(scale · q·Kᵀ, causal over the row's sequence) · V with the pages of the row's segment.
+ * q and out are [rows, numHeads·headDim]; query head h reads KV head floor(h · numKvHeads / numHeads).
+ */
+export interface AttentionCall {
+  readonly op: 'attention';
+  readonly q: Activation;
+  readonly cache: KvCache;
+  readonly out: Activation;
+  readonly numHeads: number;
+  readonly scale: number;
+  /** Position q sees k when q - k < window; absent: all k ≤ q. */
+  readonly window?: number;
+}
+
+/** out[r, j] = silu(x[r, j]) · x[r, cols + j] with x [rows, 2·cols]. */
+export interface SwigluCall {
+  readonly op: 'swiglu';
+  readonly x: Activation;
+  readonly out: Activation;
+}
+
+/** Greedy choice of each sampled row when the whole step is greedy: ties go to the lowest token id. */
+export interface ArgmaxCall {
+  readonly op: 'argmax';
+  readonly logits: Activation;
+  readonly lastTokens: State;
+  readonly samples: State;
+}
+
+/** The general sampler, for steps that are not all greedy: see ops/sample.ts. */
+export interface SampleCall {
+  readonly op: 'sample';
+  readonly logits: Activation;
+  readonly lastTokens: State;
+  /** Per slot and token: bit 31 = in the prompt, the rest = occurrences in the output. [maxSlots × vocab] */
+  readonly counts: State;
+  /** Per slot: MAX_LOGIT_BIAS pairs of (token, f32 bits). */
+  readonly bias: State;
+  readonly samples: State;
+}
+
+export type OpCall =
+  | EmbedCall
+  | RmsNormCall
+  | LinearCall
+  | RopeKvCall
+  | AttentionCall
+  | SwigluCall
+  | ArgmaxCall
+  | SampleCall;

@@ -1,0 +1,76 @@
+/**
+ * The step buffer: the one small write per step. All u32 words; floats are stored by their bits.
+ *
+ * ```
+ * [0, 16)            header
+ * rowsOffset         4 words a row:       token, position, segment, reserved
+ * segmentsOffset     8 words a segment:   slot, firstRow, rowCount, firstPosition, pagesOffset, length, firstSampledRow, sampledRows
+ * samplingOffset    16 words a segment:   see SAMPLING
+ * sampledOffset      2 words a sampled row: row, segment
+ * tilesOffset        2 words an attention tile: segment, first row (of the step); rows of one tile belong to one segment
+ * pages              the segments' block tables, one after another (segment.pagesOffset is a word index from the buffer's start)
+ * ```
+ *
+ * `length` is firstPosition + rowCount: [0, length) is in the cache once the step's KV write has run. shaders/lib/step.wgsl mirrors this.
+ */
+export const STEP_HEADER_WORDS = 16;
+export const ROW_WORDS = 4;
+export const SEGMENT_WORDS = 8;
+export const SAMPLING_WORDS = 16;
+export const SAMPLED_WORDS = 2;
+export const TILE_WORDS = 2;
+
+/** Positions of the header's words. */
+export const HEADER = {
+  rows: 0,
+  segments: 1,
+  sampledRows: 2,
+  tiles: 3,
+  rowsOffset: 4,
+  segmentsOffset: 5,
+  samplingOffset: 6,
+  sampledOffset: 7,
+  tilesOffset: 8,
+} as const;
+
+export const SEGMENT = {
+  slot: 0,
+  firstRow: 1,
+  rowCount: 2,
+  firstPosition: 3,
+  pagesOffset: 4,
+  length: 5,
+  firstSampledRow: 6,
+  sampledRows: 7,
+} as const;
+
+/** Words of a sampling record; `f32` marks words that hold a float's bits. */
+export const SAMPLING = {
+  temperature: 0, // f32
+  topK: 1,
+  topP: 2, // f32
+  minP: 3, // f32
+  repetitionPenalty: 4, // f32
+  frequencyPenalty: 5, // f32
+  presencePenalty: 6, // f32
+  seedLow: 7,
+  seedHigh: 8,
+  /** -1 as 0xffffffff: nothing to report */
+  topLogprobs: 9,
+  biasCount: 10,
+} as const;
+
+/** Positions of a KV page: a K tile of attention lies in one page. */
+export const PAGE_SIZE = 32;
+
+/** How large a step is, as far as dispatch counts need to know. */
+export interface StepShape {
+  readonly rows: number;
+  readonly segments: number;
+  readonly sampledRows: number;
+  readonly tiles: number;
+  /** Largest `length` of the step's segments. */
+  readonly maxLength: number;
+  /** True when every sampled row is greedy with no penalty, bias or logprob: argmax is enough. */
+  readonly greedy: boolean;
+}
