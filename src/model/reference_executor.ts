@@ -1,0 +1,94 @@
+import { InternalError } from '../errors';
+import type { OpCall } from '../ops/calls';
+import type { Activation, KvCache, ReferenceEnv, ReferenceStep, State, Vector, Weight } from '../ops/op';
+import { checkCall, runReference } from '../ops/registry';
+import { PAGE_SIZE } from '../ops/step_layout';
+
+/** Where the reference executor gets a weight's values: a decoded row, valid until the next call for the same weight. */
+export type WeightRows = (row: number) => Float32Array;
+
+/**
+ * Runs a plan on typed arrays: f32 storage, f64 accumulation, slow and obvious. It is the truth for tests, the fallback where there is
+ * no WebGPU, and the judge of the self-test. f16 activations and KV are kept in f32 here.
+ */
+export class ReferenceExecutor {
+  private readonly activations = new Map<string, Float32Array>();
+  private readonly kvPages = new Map<string, Float32Array>();
+  private readonly states = new Map<string, Uint32Array>();
+
+  /** @param numPages pages of the KV pool */
+  constructor(
+    private readonly weights: ReadonlyMap<string, WeightRows>,
+    private readonly vectors: ReadonlyMap<string, Float32Array>,
+    private readonly numPages: number,
+  ) {}
+
+  run(calls: readonly OpCall[], step: ReferenceStep, afterCall?: (call: OpCall, index: number) => void): void {
+    const env = this.environment(step);
+    calls.forEach((call, index) => {
+      checkCall(call);
+      runReference(call, env);
+      afterCall?.(call, index);
+    });
+  }
+
+  /** [rows × cols] of the last step, for a tensor that it wrote or that the caller wants to fill. */
+  activation(tensor: Activation, step: ReferenceStep): Float32Array {
+    const size = (tensor.rows === 'step' ? step.rows.length : step.sampled.length) * tensor.cols;
+    let array = this.activations.get(tensor.name);
+    if (array === undefined || array.length < size) {
+      const grown = new Float32Array(size);
+      if (array) grown.set(array);
+      array = grown;
+      this.activations.set(tensor.name, array);
+    }
+    return array.subarray(0, size);
+  }
+
+  kv(cache: KvCache, which: 'k' | 'v'): Float32Array {
+    const key = `${which}${cache.layer}`;
+    const size = this.numPages * cache.numKvHeads * PAGE_SIZE * cache.headDim;
+    let array = this.kvPages.get(key);
+    if (array === undefined) {
+      array = new Float32Array(size);
+      this.kvPages.set(key, array);
+    }
+    return array;
+  }
+
+  state(state: State): Uint32Array {
+    let array = this.states.get(state.name);
+    if (array === undefined) {
+      array = new Uint32Array(state.words);
+      this.states.set(state.name, array);
+    }
+    return array;
+  }
+
+  /** Copies whole pages within every layer's pool. */
+  copyPages(pairs: readonly (readonly [from: number, to: number])[]): void {
+    for (const array of this.kvPages.values()) {
+      const pageSize = array.length / this.numPages;
+      for (const [from, to] of pairs) array.copyWithin(to * pageSize, from * pageSize, (from + 1) * pageSize);
+    }
+  }
+
+  private environment(step: ReferenceStep): ReferenceEnv {
+    return {
+      batch: step,
+      activation: (tensor) => this.activation(tensor, step),
+      weightRow: (tensor: Weight, row: number) => {
+        const rows = this.weights.get(tensor.name);
+        if (!rows) throw new InternalError(`weight "${tensor.name}" is not loaded`);
+        return rows(row);
+      },
+      vector: (tensor: Vector) => {
+        const vector = this.vectors.get(tensor.name);
+        if (!vector) throw new InternalError(`vector "${tensor.name}" is not loaded`);
+        return vector;
+      },
+      kv: (cache, which) => this.kv(cache, which),
+      state: (state) => this.state(state),
+    };
+  }
+}

@@ -1,0 +1,181 @@
+import type { Batch, SamplingSettings, Segment } from '../engine/runner';
+import { InternalError } from '../errors';
+import type { ReferenceStep } from '../ops/op';
+import { encodeSampling } from '../ops/sample/record';
+import {
+  HEADER,
+  PAGE_SIZE,
+  ROW_WORDS,
+  SAMPLED_WORDS,
+  SAMPLING_WORDS,
+  SEGMENT_WORDS,
+  STEP_HEADER_WORDS,
+  type StepShape,
+  TILE_WORDS,
+} from '../ops/step_layout';
+
+export interface StepCapacity {
+  readonly maxRows: number;
+  readonly maxSegments: number;
+  readonly maxSampledRows: number;
+  readonly contextLength: number;
+  /** Rows of one attention tile (ops/attention/tile.ts). */
+  readonly tileRows: number;
+}
+
+export function pagesFor(positions: number): number {
+  return Math.ceil(positions / PAGE_SIZE);
+}
+
+/** Words that the step buffer needs for the largest step. */
+export function stepBufferWords(c: StepCapacity): number {
+  const tables = c.maxSegments * pagesFor(c.contextLength);
+  return (
+    STEP_HEADER_WORDS +
+    c.maxRows * (ROW_WORDS + TILE_WORDS) +
+    c.maxSegments * (SEGMENT_WORDS + SAMPLING_WORDS) +
+    c.maxSampledRows * SAMPLED_WORDS +
+    tables
+  );
+}
+
+/** How many rows of a segment are sampled, and the first of them (relative to the segment). */
+function sampledRange(segment: Segment): { first: number; count: number } {
+  const rows = segment.tokens.length;
+  if (segment.sample === 'none') return { first: rows, count: 0 };
+  return segment.sample === 'all' ? { first: 0, count: rows } : { first: rows - 1, count: 1 };
+}
+
+function isPlainGreedy(s: SamplingSettings): boolean {
+  return (
+    s.temperature === 0 &&
+    s.repetitionPenalty === 1 &&
+    s.frequencyPenalty === 0 &&
+    s.presencePenalty === 0 &&
+    s.logitBias.length === 0 &&
+    s.topLogprobs < 0
+  );
+}
+
+/** Writes the rows of a batch out, as kernels and references see them. */
+export function describeStep(batch: Batch): ReferenceStep {
+  const rows: { token: number; position: number; segment: number }[] = [];
+  const sampled: { row: number; segment: number }[] = [];
+  const segments = batch.segments.map((segment, index) => {
+    const firstRow = rows.length;
+    const range = sampledRange(segment);
+    const firstSampledRow = sampled.length;
+    segment.tokens.forEach((token, i) => {
+      rows.push({ token, position: segment.position + i, segment: index });
+    });
+    for (let i = 0; i < range.count; i++) sampled.push({ row: firstRow + range.first + i, segment: index });
+    return {
+      slot: segment.slot,
+      firstRow,
+      rowCount: segment.tokens.length,
+      firstPosition: segment.position,
+      length: segment.position + segment.tokens.length,
+      pages: segment.pages,
+      firstSampledRow,
+      sampledRows: range.count,
+    };
+  });
+  return { source: batch, rows, segments, sampled };
+}
+
+/** Turns batches into the words of the step buffer. Owns one array and never allocates after construction. */
+export class StepEncoder {
+  private readonly words: Uint32Array<ArrayBuffer>;
+
+  constructor(private readonly capacity: StepCapacity) {
+    this.words = new Uint32Array(stepBufferWords(capacity));
+  }
+
+  /** The returned view is valid until the next call. Throws InternalError when the batch exceeds the capacity. */
+  encode(batch: Batch): { readonly words: Uint32Array<ArrayBuffer>; readonly shape: StepShape } {
+    const { capacity, words } = this;
+    let rows = 0;
+    let sampledRows = 0;
+    let tiles = 0;
+    let maxLength = 0;
+    let greedy = true;
+    for (const segment of batch.segments) {
+      const count = segment.tokens.length;
+      const length = segment.position + count;
+      if (count === 0 || segment.pages.length * PAGE_SIZE < length || length > capacity.contextLength) {
+        throw new InternalError(
+          `segment of slot ${segment.slot}: ${count} rows at position ${segment.position} on ${segment.pages.length} pages, context ${capacity.contextLength}`,
+        );
+      }
+      rows += count;
+      tiles += Math.ceil(count / capacity.tileRows);
+      maxLength = Math.max(maxLength, length);
+      const sampled = sampledRange(segment).count;
+      sampledRows += sampled;
+      if (sampled > 0 && !isPlainGreedy(segment.sampling)) greedy = false;
+    }
+    const segments = batch.segments.length;
+    if (rows > capacity.maxRows || segments > capacity.maxSegments || sampledRows > capacity.maxSampledRows) {
+      throw new InternalError(
+        `a step of ${rows} rows, ${segments} segments, ${sampledRows} sampled rows exceeds ${capacity.maxRows}, ${capacity.maxSegments}, ${capacity.maxSampledRows}`,
+      );
+    }
+
+    const rowsOffset = STEP_HEADER_WORDS;
+    const segmentsOffset = rowsOffset + rows * ROW_WORDS;
+    const samplingOffset = segmentsOffset + segments * SEGMENT_WORDS;
+    const sampledOffset = samplingOffset + segments * SAMPLING_WORDS;
+    const tilesOffset = sampledOffset + sampledRows * SAMPLED_WORDS;
+    let pagesOffset = tilesOffset + tiles * TILE_WORDS;
+    words.fill(0, 0, pagesOffset);
+    words[HEADER.rows] = rows;
+    words[HEADER.segments] = segments;
+    words[HEADER.sampledRows] = sampledRows;
+    words[HEADER.tiles] = tiles;
+    words[HEADER.rowsOffset] = rowsOffset;
+    words[HEADER.segmentsOffset] = segmentsOffset;
+    words[HEADER.samplingOffset] = samplingOffset;
+    words[HEADER.sampledOffset] = sampledOffset;
+    words[HEADER.tilesOffset] = tilesOffset;
+
+    let row = 0;
+    let sampledRow = 0;
+    let tile = tilesOffset;
+    batch.segments.forEach((segment, index) => {
+      const count = segment.tokens.length;
+      const length = segment.position + count;
+      const sampled = sampledRange(segment);
+      const at = segmentsOffset + index * SEGMENT_WORDS;
+      words[at] = segment.slot;
+      words[at + 1] = row;
+      words[at + 2] = count;
+      words[at + 3] = segment.position;
+      words[at + 4] = pagesOffset;
+      words[at + 5] = length;
+      words[at + 6] = sampledRow;
+      words[at + 7] = sampled.count;
+      encodeSampling(segment.sampling, words, samplingOffset + index * SAMPLING_WORDS);
+      for (let i = 0; i < count; i++) {
+        const to = rowsOffset + (row + i) * ROW_WORDS;
+        words[to] = segment.tokens[i];
+        words[to + 1] = segment.position + i;
+        words[to + 2] = index;
+      }
+      for (let i = 0; i < sampled.count; i++, sampledRow++) {
+        words[sampledOffset + sampledRow * SAMPLED_WORDS] = row + sampled.first + i;
+        words[sampledOffset + sampledRow * SAMPLED_WORDS + 1] = index;
+      }
+      for (let i = 0; i < count; i += capacity.tileRows, tile += TILE_WORDS) {
+        words[tile] = index;
+        words[tile + 1] = row + i;
+      }
+      // Only the pages that hold [0, length): the table may already have room for more.
+      const pages = pagesFor(length);
+      for (let i = 0; i < pages; i++) words[pagesOffset + i] = segment.pages[i];
+      pagesOffset += pages;
+      row += count;
+    });
+
+    return { words: words.subarray(0, pagesOffset), shape: { rows, segments, sampledRows, tiles, maxLength, greedy } };
+  }
+}

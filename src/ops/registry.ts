@@ -1,0 +1,43 @@
+import { InternalError } from '../errors';
+import { argmaxOp } from './argmax';
+import { attentionOp } from './attention/attention';
+import type { OpCall } from './calls';
+import { embedOp } from './embed';
+import { linearOp } from './linear/linear';
+import type { Dispatch, KernelTarget, Op, ReferenceEnv } from './op';
+import { rmsNormOp } from './rms_norm';
+import { ropeKvOp } from './rope_kv';
+import { sampleOp } from './sample/sample';
+import { swigluOp } from './swiglu';
+
+type AnyOp = { [Call in OpCall as Call['op']]: Op<Call> };
+
+const OPS: AnyOp = {
+  embed: embedOp,
+  rms_norm: rmsNormOp,
+  linear: linearOp,
+  rope_kv: ropeKvOp,
+  attention: attentionOp,
+  swiglu: swigluOp,
+  argmax: argmaxOp,
+  sample: sampleOp,
+};
+
+function opOf(call: OpCall): Op<OpCall> {
+  const op = (OPS as Readonly<Record<string, unknown>>)[call.op];
+  if (op === undefined) throw new InternalError(`no op is called "${call.op}"`);
+  return op as Op<OpCall>;
+}
+
+/** Throws when the shapes of the call's tensors do not fit together. */
+export function checkCall(call: OpCall): void {
+  opOf(call).check(call);
+}
+
+export function runReference(call: OpCall, env: ReferenceEnv): void {
+  opOf(call).reference(call, env);
+}
+
+export function dispatchesOf(call: OpCall, target: KernelTarget): readonly Dispatch[] {
+  return opOf(call).dispatches(call, target);
+}
