@@ -1,0 +1,6 @@
+/** The worker's script: an engine host behind the Comlink edge. */
+import { expose } from 'comlink';
+import { HostEdge } from './edge';
+import { EngineHost } from './host';
+
+expose(new HostEdge(new EngineHost()));

@@ -1,0 +1,98 @@
+import { DisposedError, InternalError, throwIfAborted, WebGpuUnavailableError } from '../errors';
+import type { ByteSource } from '../formats/gguf/gguf';
+import { type LoadedModel, loadModel } from '../model/load_model';
+import { ActiveModel } from './active_model';
+import { answerChat } from './answer_chat';
+import { openSource } from './open_source';
+import { countParameters } from './parameters';
+import type { Backend, ChatEvent, ChatRequest, Host, LoadHooks, LoadSettings, ModelInfo, ModelSource } from './protocol';
+
+/** Above this the reference executor is too slow to be of use, and `auto` does not fall back to it. */
+const MAX_REFERENCE_PARAMETERS = 20_000_000;
+
+/**
+ * Runs one model in this thread: the worker's side of the SDK, and what a terminal or a server uses directly.
+ *
+ * A new model is loaded completely before it takes the place of the old one, so a file that is broken or does not fit leaves
+ * the old one answering. The price is that both are in memory for a moment: where that is too much, the new one is refused
+ * with `OutOfMemoryError`, and `dispose()` makes room. Answers that are under way end on the model they began with.
+ */
+export class EngineHost implements Host {
+  readonly #gpu: GPU | undefined;
+  #active: ActiveModel | undefined;
+  #loading: Promise<unknown> = Promise.resolve();
+  #disposed = false;
+
+  /** `gpu` defaults to `navigator.gpu`. */
+  constructor(options: { readonly gpu?: GPU } = {}) {
+    this.#gpu = options.gpu;
+  }
+
+  /** Loads wait for each other. Rejects with whatever is wrong with the file, the settings or the device; see `loadModel`. */
+  load(source: ModelSource | ByteSource, settings: LoadSettings, hooks: LoadHooks = {}): Promise<ModelInfo> {
+    const load = this.#loading.then(() => this.#load(source, settings, hooks));
+    this.#loading = load.catch(() => undefined);
+    return load;
+  }
+
+  async *chat(request: ChatRequest, signal?: AbortSignal): AsyncGenerator<ChatEvent, undefined> {
+    this.#checkOpen();
+    if (!this.#active) throw new InternalError('a chat before any model was loaded');
+    const model = this.#active;
+    const release = model.use();
+    try {
+      yield* answerChat(model, request, signal);
+    } finally {
+      release();
+    }
+    return undefined;
+  }
+
+  async dispose(): Promise<void> {
+    this.#disposed = true;
+    await this.#loading;
+    this.#active?.dispose();
+    this.#active = undefined;
+  }
+
+  async #load(source: ModelSource | ByteSource, settings: LoadSettings, hooks: LoadHooks): Promise<ModelInfo> {
+    this.#checkOpen();
+    throwIfAborted(hooks.signal);
+    const bytes = 'kind' in source ? await openSource(source, hooks.signal) : source;
+    const { loaded, backend } = await this.#loadOn(bytes, settings, hooks);
+    const model = new ActiveModel(loaded, backend);
+    if (this.#disposed || hooks.signal?.aborted) {
+      model.dispose();
+      throwIfAborted(hooks.signal);
+      this.#checkOpen();
+    }
+    this.#active?.retire();
+    this.#active = model;
+    return model.info;
+  }
+
+  async #loadOn(
+    source: ByteSource,
+    settings: LoadSettings,
+    hooks: LoadHooks,
+  ): Promise<{ loaded: LoadedModel; backend: Backend }> {
+    const { backend, ...rest } = settings;
+    const load = async (backend: Backend) => ({
+      loaded: await loadModel(source, { ...rest, ...hooks, backend, gpu: this.#gpu }),
+      backend,
+    });
+    if (backend !== 'auto') return await load(backend);
+    try {
+      return await load('webgpu');
+    } catch (error) {
+      if (!(error instanceof WebGpuUnavailableError)) throw error;
+      const parameters = await countParameters(source, hooks.signal);
+      if (parameters <= MAX_REFERENCE_PARAMETERS) return await load('reference');
+      throw error;
+    }
+  }
+
+  #checkOpen(): void {
+    if (this.#disposed) throw new DisposedError('the engine was disposed');
+  }
+}

@@ -1,0 +1,98 @@
+/** What the SDK and an engine host say to each other. Everything here is structured-cloneable: it crosses the worker's edge. */
+import type { SamplingSettings } from '../engine/runner';
+import type { AdapterDescription, MaskableFeature } from '../gpu/capabilities';
+
+/** Where a model's bytes are. */
+export type ModelSource =
+  | { readonly kind: 'url'; readonly url: string }
+  | { readonly kind: 'blob'; readonly blob: Blob; readonly name: string }
+  | { readonly kind: 'bytes'; readonly bytes: Uint8Array; readonly name: string };
+
+export type Backend = 'webgpu' | 'reference';
+
+export interface LoadSettings {
+  /** `auto`: WebGPU; where there is none, the reference executor if the model is tiny. */
+  readonly backend: Backend | 'auto';
+  /** Positions of one sequence; by default what the model was trained for, as far as memory allows. */
+  readonly contextLength?: number;
+  /** Optional GPU features to do without. */
+  readonly without?: readonly MaskableFeature[];
+}
+
+export interface LoadProgress {
+  readonly phase: 'header' | 'weights' | 'compile';
+  /** Bytes in the phases `header` and `weights`, kernels in `compile`. */
+  readonly loaded: number;
+  readonly total: number;
+}
+
+/** What is known of the model that answers. */
+export interface ModelInfo {
+  readonly model: string;
+  readonly architecture: string;
+  readonly parameters: number;
+  /** Positions in use, and the number that the model was trained for. */
+  readonly contextLength: number;
+  readonly trainedContextLength: number;
+  readonly backend: Backend;
+  /** Undefined on the reference executor. */
+  readonly adapter: AdapterDescription | undefined;
+  /** Bytes that the weights and the KV cache occupy. */
+  readonly memory: { readonly weights: number; readonly kvCache: number; readonly total: number };
+}
+
+export interface ChatMessage {
+  readonly role: 'system' | 'user' | 'assistant' | 'tool';
+  readonly content: string;
+}
+
+export interface ChatRequest {
+  readonly messages: readonly ChatMessage[];
+  /** By default as many as the context has room for. */
+  readonly maxTokens?: number;
+  /** The answer ends before the first occurrence of any of these. */
+  readonly stop: readonly string[];
+  readonly sampling: SamplingSettings;
+}
+
+export interface TokenLogprob {
+  readonly token: string;
+  /** The token's UTF-8 bytes: a token may be a part of a character. */
+  readonly bytes: readonly number[];
+  readonly logprob: number;
+}
+
+export interface ScoredToken extends TokenLogprob {
+  readonly top: readonly TokenLogprob[];
+}
+
+export interface ChatUsage {
+  readonly promptTokens: number;
+  readonly completionTokens: number;
+  /** From the call to the first token, queueing included. */
+  readonly timeToFirstTokenMs: number;
+  readonly prefillMs: number;
+  /** From the first token to the last. */
+  readonly decodeMs: number;
+}
+
+export type ChatEvent =
+  /** The prompt is tokenised, fits, and is queued. */
+  | { readonly type: 'start'; readonly promptTokens: number }
+  /** `scores` has an entry for each token that ends in `text`; empty unless log-probabilities were asked for. */
+  | { readonly type: 'delta'; readonly text: string; readonly scores: readonly ScoredToken[] }
+  | { readonly type: 'end'; readonly finishReason: 'stop' | 'length'; readonly usage: ChatUsage };
+
+export interface LoadHooks {
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: LoadProgress) => void;
+}
+
+/** A place where a model runs: in this thread (`EngineHost`) or in a worker (`RemoteHost`). */
+export interface Host {
+  /** Loads a model and makes it the one that answers. When it fails, the previous one goes on answering. */
+  load(source: ModelSource, settings: LoadSettings, hooks?: LoadHooks): Promise<ModelInfo>;
+  /** One `start`, any number of `delta`, one `end`. Closing the iterator stops the generation. */
+  chat(request: ChatRequest, signal?: AbortSignal): AsyncIterableIterator<ChatEvent>;
+  dispose(): Promise<void>;
+}
