@@ -1,5 +1,7 @@
 import type { Batch, SamplingSettings, Segment } from '../engine/runner';
 import { InternalError } from '../errors';
+import { attentionTileRows } from '../ops/attention/tile';
+import type { OpCall } from '../ops/calls';
 import type { ReferenceStep } from '../ops/op';
 import { encodeSampling } from '../ops/sample/record';
 import {
@@ -21,6 +23,14 @@ export interface StepCapacity {
   readonly contextLength: number;
   /** Rows of one attention tile (ops/attention/tile.ts). */
   readonly tileRows: number;
+}
+
+/** Rows of an attention tile that suits every attention call of a plan. */
+export function tileRowsOf(calls: readonly OpCall[]): number {
+  const rows = calls.flatMap((call) =>
+    call.op === 'attention' ? [attentionTileRows(call.numHeads, call.cache.numKvHeads, call.cache.headDim)] : [],
+  );
+  return rows.length === 0 ? PAGE_SIZE : Math.min(...rows);
 }
 
 export function pagesFor(positions: number): number {

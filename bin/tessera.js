@@ -1,0 +1,11 @@
+#!/usr/bin/env node
+import { existsSync } from 'node:fs';
+
+const built = new URL('../dist/cli.js', import.meta.url);
+if (!existsSync(built)) {
+  console.error('tessera: dist/cli.js is missing: run "npm run build" first');
+  process.exit(1);
+}
+const { main } = await import(built.href);
+// Dawn keeps the event loop alive, so the process ends here and not by itself.
+process.exit(await main(process.argv.slice(2)));

@@ -1,0 +1,99 @@
+import { parseArgs, type ParseArgsConfig } from 'node:util';
+import { InvalidOptionError } from '../errors';
+import type { MaskableFeature } from '../gpu/capabilities';
+
+type OptionTable = NonNullable<ParseArgsConfig['options']>;
+
+const COMMON = {
+  json: { type: 'boolean' },
+  backend: { type: 'string' },
+  without: { type: 'string' },
+  'default-limits': { type: 'boolean' },
+  ctx: { type: 'string' },
+  help: { type: 'boolean', short: 'h' },
+} as const satisfies OptionTable;
+
+const FEATURES: readonly MaskableFeature[] = ['shader-f16', 'subgroups', 'dot4', 'subgroup-matrix', 'timestamp-query'];
+
+/** The options of one call, with typed reads that name the option when its value is bad. */
+export class Arguments {
+  private constructor(
+    private readonly values: Readonly<Record<string, string | boolean | undefined>>,
+    readonly positionals: readonly string[],
+  ) {}
+
+  static parse(args: readonly string[], own: OptionTable): Arguments {
+    try {
+      const { values, positionals } = parseArgs({
+        args: [...args],
+        options: { ...COMMON, ...own },
+        allowPositionals: true,
+        strict: true,
+      });
+      return new Arguments(values as Record<string, string | boolean | undefined>, positionals);
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      const [first] = message.split('\n');
+      throw new InvalidOptionError(/'(-[^' ]+)/.exec(first)?.[1] ?? 'arguments', first, { cause: error });
+    }
+  }
+
+  /** The only positional argument: a path or URL of a model. */
+  model(): string {
+    const [model, extra] = this.positionals;
+    if (model === undefined) throw new InvalidOptionError('MODEL', 'a path or URL of a .gguf file is missing');
+    if (extra !== undefined) throw new InvalidOptionError(extra, 'unexpected argument');
+    return model;
+  }
+
+  flag(name: string): boolean {
+    return this.values[name] === true;
+  }
+
+  text(name: string): string | undefined {
+    const value = this.values[name];
+    return typeof value === 'string' ? value : undefined;
+  }
+
+  number(name: string): number | undefined {
+    const text = this.text(name);
+    if (text === undefined) return undefined;
+    const value = Number(text);
+    if (text.trim() === '' || !Number.isFinite(value)) throw new InvalidOptionError(`--${name}`, `"${text}" is not a number`);
+    return value;
+  }
+
+  integer(name: string, minimum: number): number | undefined {
+    const value = this.number(name);
+    if (value === undefined) return undefined;
+    if (!Number.isSafeInteger(value) || value < minimum) {
+      throw new InvalidOptionError(`--${name}`, `${value} is not an integer of at least ${minimum}`);
+    }
+    return value;
+  }
+
+  get json(): boolean {
+    return this.flag('json');
+  }
+
+  get backend(): 'webgpu' | 'reference' {
+    const value = this.text('backend') ?? 'webgpu';
+    if (value !== 'webgpu' && value !== 'reference') {
+      throw new InvalidOptionError('--backend', `"${value}" is neither webgpu nor reference`);
+    }
+    return value;
+  }
+
+  get without(): MaskableFeature[] {
+    const names = (this.text('without') ?? '').split(',').filter((name) => name !== '');
+    return names.map((name) => {
+      const feature = FEATURES.find((known) => known === name.trim());
+      if (!feature) throw new InvalidOptionError('--without', `"${name}" is not one of ${FEATURES.join(', ')}`);
+      return feature;
+    });
+  }
+
+  get contextLength(): number | undefined {
+    return this.integer('ctx', 1);
+  }
+}

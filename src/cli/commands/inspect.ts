@@ -1,0 +1,73 @@
+import { type Gguf, optionalString } from '../../formats/gguf/gguf';
+import { readGguf } from '../../formats/gguf/read_gguf';
+import { describeModel, type ModelDescription } from '../../model/load_model';
+import { templateOf } from '../../tokenizer/chat_template';
+import { createTokenizer } from '../../tokenizer/tokenizer';
+import { Arguments } from '../arguments';
+import { openSource } from '../open_model';
+import { formatBytes, printJson, printLine, table } from '../output';
+
+/** Reads a file's header and says what is in it and what running it would need; loads no weights. */
+export async function inspectCommand(argv: readonly string[]): Promise<void> {
+  const args = Arguments.parse(argv, {});
+  const source = await openSource(args.model());
+  const gguf = await readGguf(source);
+  const description = describeModel(gguf, { backend: args.backend, contextLength: args.contextLength });
+  const tokenizer = createTokenizer(gguf);
+  const { template, isDefault } = templateOf(gguf, tokenizer);
+  const types = storageTypes(gguf);
+  if (args.json) {
+    printJson({
+      file: { name: source.name, bytes: source.size, ggufVersion: gguf.version },
+      ...description,
+      tensors: [...gguf.tensors.values()].map(({ name, type, shape, byteLength }) => ({ name, type, shape, byteLength })),
+      storageTypes: types,
+      tokenizer: {
+        kind: optionalString(gguf, 'tokenizer.ggml.model'),
+        pre: optionalString(gguf, 'tokenizer.ggml.pre'),
+        vocabSize: tokenizer.vocabSize,
+        bos: tokenizer.bos,
+        eos: tokenizer.eos,
+        stopTokens: [...tokenizer.stopTokens],
+      },
+      template: { text: template, default: isDefault },
+    });
+    return;
+  }
+  printLine(`${source.name}: ${formatBytes(source.size)}, GGUF version ${gguf.version}`);
+  printLine(table(summary(gguf, description)));
+  printLine(`tokenizer  ${optionalString(gguf, 'tokenizer.ggml.model')}, ${tokenizer.vocabSize} tokens`);
+  printLine(`template   ${isDefault ? 'none in the file; default' : 'from the file'}, ${template.length} characters`);
+  printLine('\nstorage types');
+  printLine(table(types.map(({ type, tensors, bytes }) => [`  ${type}`, tensors, 'tensors', formatBytes(bytes)])));
+  printLine('\ntensors');
+  printLine(
+    table([...gguf.tensors.values()].map((tensor) => [`  ${tensor.name}`, tensor.type, `[${tensor.shape.join(', ')}]`])),
+  );
+}
+
+function summary(gguf: Gguf, model: ModelDescription): (string | number)[][] {
+  const { memory } = model;
+  return [
+    ['model', model.name],
+    ['architecture', `${model.architecture}, ${model.numLayers} layers, hidden size ${model.hiddenSize}`],
+    ['parameters', model.parameters.toLocaleString('en')],
+    ['context', `${model.contextLength} of ${model.trainedContextLength} trained`],
+    [
+      'memory',
+      `${formatBytes(memory.total)}: weights ${formatBytes(memory.weights)}, KV cache ${formatBytes(memory.kv)}, scratch ${formatBytes(memory.scratch)}`,
+    ],
+    ['tensors', String(gguf.tensors.size)],
+  ];
+}
+
+function storageTypes(gguf: Gguf): { type: string; tensors: number; bytes: number }[] {
+  const found = new Map<string, { type: string; tensors: number; bytes: number }>();
+  for (const tensor of gguf.tensors.values()) {
+    const entry = found.get(tensor.type) ?? { type: tensor.type, tensors: 0, bytes: 0 };
+    entry.tensors++;
+    entry.bytes += tensor.byteLength;
+    found.set(tensor.type, entry);
+  }
+  return [...found.values()];
+}

@@ -1,0 +1,30 @@
+import { readFile } from 'node:fs/promises';
+import { InvalidOptionError, SourceError } from '../../errors';
+import { readGguf } from '../../formats/gguf/read_gguf';
+import { createTokenizer } from '../../tokenizer/tokenizer';
+import { Arguments } from '../arguments';
+import { openSource } from '../open_model';
+import { printJson, printLine } from '../output';
+
+export async function tokenizeCommand(argv: readonly string[]): Promise<void> {
+  const args = Arguments.parse(argv, { text: { type: 'string' }, file: { type: 'string' }, special: { type: 'boolean' } });
+  const model = args.model();
+  const text = await textOf(args);
+  const source = await openSource(model);
+  const tokenizer = createTokenizer(await readGguf(source));
+  const tokens = tokenizer.encode(text, { special: args.flag('special'), bos: false });
+  if (args.json) printJson({ tokens });
+  else for (const token of tokens) printLine(`${token}\t${JSON.stringify(tokenizer.tokenText(token))}`);
+}
+
+async function textOf(args: Arguments): Promise<string> {
+  const text = args.text('text');
+  const file = args.text('file');
+  if ((text === undefined) === (file === undefined)) throw new InvalidOptionError('--text', 'give either --text or --file');
+  if (text !== undefined) return text;
+  try {
+    return await readFile(file as string, 'utf8');
+  } catch (error) {
+    throw new SourceError(`${file}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+  }
+}

@@ -1,0 +1,58 @@
+import { TesseraError } from '../errors';
+import { benchCommand } from './commands/bench';
+import { generateCommand } from './commands/generate';
+import { inspectCommand } from './commands/inspect';
+import { logitsCommand } from './commands/logits';
+import { selftestCommand } from './commands/selftest';
+import { tokenizeCommand } from './commands/tokenize';
+
+const COMMANDS: Readonly<Record<string, (args: readonly string[]) => Promise<void>>> = {
+  generate: generateCommand,
+  logits: logitsCommand,
+  tokenize: tokenizeCommand,
+  inspect: inspectCommand,
+  selftest: selftestCommand,
+  bench: benchCommand,
+};
+
+const USAGE = `tessera: language models on WebGPU
+
+  tessera generate MODEL -p TEXT [--chat] [-n N] [--temperature T] [--top-k K] [--top-p P] [--min-p P] [--seed S]
+  tessera logits MODEL --tokens 1,2,3 [--top 10] [--greedy N]
+  tessera tokenize MODEL (--text T | --file F) [--special]
+  tessera inspect MODEL
+  tessera selftest [--seed S] [--filter TEXT]
+  tessera bench MODEL [--prefill 512] [--decode 128]
+
+MODEL is a path or URL of a .gguf file. Every command takes
+  --json                               the result as one JSON object on standard output
+  --backend webgpu|reference           compute on the GPU (default) or on the slow reference executor
+  --without shader-f16,subgroups,…     pretend that the GPU lacks these features
+  --default-limits                     use WebGPU's default limits only
+  --ctx N                              context length in tokens
+Progress and notices go to standard error.
+`;
+
+/** @returns the exit status: 0, or 1 after one line on standard error that says what is wrong. */
+export async function main(args: readonly string[]): Promise<number> {
+  const [name, ...rest] = args;
+  if (name === undefined || name === '--help' || name === '-h' || name === 'help' || rest.includes('--help') || rest.includes('-h')) {
+    process.stdout.write(USAGE);
+    return name === undefined ? 1 : 0;
+  }
+  const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  if (!command) {
+    process.stderr.write(`tessera: no command is called "${name}" (${Object.keys(COMMANDS).join(', ')})\n`);
+    return 1;
+  }
+  try {
+    await command(rest);
+    return 0;
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    const oneLine = message.replaceAll(/\s*\n\s*/g, ' ');
+    process.stderr.write(`tessera ${name}: ${oneLine}\n`);
+    if (!(error instanceof TesseraError) && process.env['TESSERA_DEBUG']) console.error(error);
+    return 1;
+  }
+}

@@ -1,0 +1,182 @@
+import { InternalError } from '../errors';
+import type { GpuDevice } from '../gpu/device';
+import type { Activation, Binding, KvCache, KvType, State, Vector, Weight, WeightPart } from '../ops/op';
+import { PAGE_SIZE } from '../ops/step_layout';
+import { planeBytes } from '../ops/weights/layout';
+
+/** A row range of a weight in its two planes (ops/weights/layout.ts). */
+export interface GpuWeightPart extends WeightPart {
+  readonly quants: GPUBuffer;
+  readonly scales: GPUBuffer;
+}
+
+export interface GpuTensorSizes {
+  readonly maxRows: number;
+  readonly maxSampledRows: number;
+  readonly numPages: number;
+  readonly kvType: KvType;
+  readonly stepWords: number;
+}
+
+// COPY_SRC and COPY_DST: tests poison and read every tensor, the loader fills them, copy on write copies pages.
+const STORAGE = 0x80 | 0x4 | 0x8; // GPUBufferUsage.STORAGE | COPY_SRC | COPY_DST
+
+/** Row ranges of a weight that each fit into one storage binding. Ranges are multiples of 64 rows so that tiles do not straddle. */
+export function splitByBindingLimit(weight: Weight, maxBindingBytes: number): readonly WeightPart[] {
+  const all = planeBytes(weight.format, weight.rows, weight.cols).quants;
+  if (all <= maxBindingBytes) return [{ firstRow: 0, rows: weight.rows }];
+  const perRow = planeBytes(weight.format, 1, weight.cols).quants;
+  const rows = Math.floor(maxBindingBytes / perRow / 64) * 64;
+  if (rows === 0) throw new InternalError(`64 rows of weight "${weight.name}" exceed the binding limit ${maxBindingBytes}`);
+  const parts: WeightPart[] = [];
+  for (let firstRow = 0; firstRow < weight.rows; firstRow += rows) {
+    parts.push({ firstRow, rows: Math.min(rows, weight.rows - firstRow) });
+  }
+  return parts;
+}
+
+/** Bytes of one layer's K (or V) pool. */
+export function kvBytes(cache: KvCache, numPages: number, kvType: KvType): number {
+  return numPages * cache.numKvHeads * PAGE_SIZE * cache.headDim * (kvType === 'f16' ? 2 : 4);
+}
+
+/** Owns every GPU buffer of a model and finds the buffer of a binding by name. Everything it made is freed by `dispose`. */
+export class GpuTensors {
+  readonly step: GPUBuffer;
+  private readonly buffers = new Map<string, GPUBuffer>();
+  private readonly weights = new Map<string, readonly GpuWeightPart[]>();
+  private readonly owned: GPUBuffer[] = [];
+
+  private constructor(
+    private readonly gpu: GpuDevice,
+    readonly sizes: GpuTensorSizes,
+    step: GPUBuffer,
+  ) {
+    this.step = step;
+    this.owned.push(step);
+  }
+
+  static async create(gpu: GpuDevice, sizes: GpuTensorSizes): Promise<GpuTensors> {
+    const step = await gpu.createBuffer({ label: 'step', size: sizes.stepWords * 4, usage: STORAGE });
+    return new GpuTensors(gpu, sizes, step);
+  }
+
+  async addWeight(weight: Weight): Promise<readonly GpuWeightPart[]> {
+    const parts: GpuWeightPart[] = [];
+    for (const part of splitByBindingLimit(weight, this.gpu.capabilities.limits.maxStorageBufferBindingSize)) {
+      const bytes = planeBytes(weight.format, part.rows, weight.cols);
+      const quants = await this.allocate(`${weight.name}.quants`, bytes.quants);
+      const scales = await this.allocate(`${weight.name}.scales`, bytes.scales);
+      parts.push({ ...part, quants, scales });
+    }
+    this.weights.set(weight.name, parts);
+    return parts;
+  }
+
+  async addVector(vector: Vector, values: Float32Array<ArrayBuffer>): Promise<void> {
+    const buffer = await this.named(`vector ${vector.name}`, vector.length * 4);
+    this.gpu.device.queue.writeBuffer(buffer, 0, values);
+  }
+
+  weightParts(weight: Weight): readonly GpuWeightPart[] {
+    const parts = this.weights.get(weight.name);
+    if (!parts) throw new InternalError(`weight "${weight.name}" is not loaded`);
+    return parts;
+  }
+
+  /** Allocates what the binding needs and does not have yet (activations, KV, state, scratch). */
+  async ensure(binding: Binding): Promise<void> {
+    if (binding.kind === 'step' || binding.kind === 'weight' || binding.kind === 'vector') return;
+    await this.named(this.key(binding), this.bytes(binding));
+  }
+
+  /** The buffer behind a binding; it must exist. */
+  buffer(binding: Binding): GPUBuffer {
+    if (binding.kind === 'step') return this.step;
+    if (binding.kind === 'weight') return this.weightParts(binding.tensor)[binding.part][binding.plane];
+    const key = this.key(binding);
+    const buffer = this.buffers.get(key);
+    if (!buffer) throw new InternalError(`${key} has no buffer`);
+    return buffer;
+  }
+
+  activation(tensor: Activation): GPUBuffer {
+    return this.buffer({ kind: 'activation', tensor, access: 'read' });
+  }
+
+  kv(cache: KvCache, which: 'k' | 'v'): GPUBuffer {
+    return this.buffer({ kind: 'kv', cache, which, access: 'read' });
+  }
+
+  state(state: State): GPUBuffer {
+    return this.buffer({ kind: 'state', state, access: 'read' });
+  }
+
+  /** All KV buffers with the bytes of one page, for page copies. */
+  kvBuffers(): { readonly buffer: GPUBuffer; readonly pageBytes: number }[] {
+    const found: { buffer: GPUBuffer; pageBytes: number }[] = [];
+    for (const [key, buffer] of this.buffers) {
+      if (key.startsWith('kv ')) found.push({ buffer, pageBytes: buffer.size / this.sizes.numPages });
+    }
+    return found;
+  }
+
+  dispose(): void {
+    for (const buffer of this.owned) this.gpu.destroyBuffer(buffer);
+    this.owned.length = 0;
+    this.buffers.clear();
+    this.weights.clear();
+  }
+
+  private key(binding: Exclude<Binding, { kind: 'step' } | { kind: 'weight' }>): string {
+    switch (binding.kind) {
+      case 'activation':
+        return `activation ${binding.tensor.name}`;
+      case 'vector':
+        return `vector ${binding.tensor.name}`;
+      case 'kv':
+        return `kv ${binding.which}${binding.cache.layer}`;
+      case 'state':
+        return `state ${binding.state.name}`;
+      case 'scratch':
+        return `scratch ${binding.name}`;
+    }
+  }
+
+  private bytes(binding: Exclude<Binding, { kind: 'step' | 'weight' | 'vector' }>): number {
+    switch (binding.kind) {
+      case 'activation': {
+        const rows = binding.tensor.rows === 'step' ? this.sizes.maxRows : this.sizes.maxSampledRows;
+        return rows * binding.tensor.cols * (binding.tensor.type === 'f16' ? 2 : 4);
+      }
+      case 'kv':
+        return kvBytes(binding.cache, this.sizes.numPages, this.sizes.kvType);
+      case 'state':
+        return binding.state.words * 4;
+      case 'scratch':
+        return binding.bytes;
+      default:
+        throw new InternalError(`no size for a binding of kind ${binding.kind}`);
+    }
+  }
+
+  /** A named buffer of at least `bytes`; a smaller one is replaced, so every size must be asked for before bind groups are made. */
+  private async named(key: string, bytes: number): Promise<GPUBuffer> {
+    const existing = this.buffers.get(key);
+    if (existing && existing.size >= bytes) return existing;
+    if (existing) {
+      this.owned.splice(this.owned.indexOf(existing), 1);
+      this.gpu.destroyBuffer(existing);
+    }
+    const buffer = await this.allocate(key, bytes);
+    this.buffers.set(key, buffer);
+    return buffer;
+  }
+
+  private async allocate(label: string, bytes: number): Promise<GPUBuffer> {
+    const size = Math.max(16, Math.ceil(bytes / 16) * 16);
+    const buffer = await this.gpu.createBuffer({ label, size, usage: STORAGE });
+    this.owned.push(buffer);
+    return buffer;
+  }
+}

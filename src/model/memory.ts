@@ -1,0 +1,57 @@
+import { OutOfMemoryError } from '../errors';
+import type { DeviceLimits } from '../gpu/capabilities';
+import type { OpCall } from '../ops/calls';
+import type { KvType } from '../ops/op';
+import { PAGE_SIZE } from '../ops/step_layout';
+import { planeBytes } from '../ops/weights/layout';
+import { tensorsOf } from './call_tensors';
+import { kvBytes } from './gpu_tensors';
+import type { ModelSpec } from './model_spec';
+
+/** Bytes that a model needs on the GPU. */
+export interface MemoryNeeds {
+  readonly weights: number;
+  readonly kv: number;
+  /** Activations, sampler state and tables of the largest step. */
+  readonly scratch: number;
+  readonly total: number;
+}
+
+export interface MemoryShape {
+  readonly contextLength: number;
+  readonly numPages: number;
+  readonly kvType: KvType;
+  readonly maxRows: number;
+  readonly maxSampledRows: number;
+}
+
+export function memoryNeeds(spec: ModelSpec, calls: readonly OpCall[], shape: MemoryShape): MemoryNeeds {
+  const found = tensorsOf(calls);
+  let weights = 0;
+  for (const { weight } of spec.weights) {
+    const bytes = planeBytes(weight.format, weight.rows, weight.cols);
+    weights += bytes.quants + bytes.scales;
+  }
+  const kv = spec.caches.reduce((sum, cache) => sum + 2 * kvBytes(cache, shape.numPages, shape.kvType), 0);
+  let scratch = 0;
+  for (const { vector } of spec.vectors) scratch += vector.length * 4;
+  for (const state of found.states) scratch += state.words * 4;
+  for (const tensor of found.activations) {
+    const rows = tensor.rows === 'step' ? shape.maxRows : shape.maxSampledRows;
+    scratch += rows * tensor.cols * (tensor.type === 'f16' ? 2 : 4);
+  }
+  return { weights, kv, scratch, total: weights + kv + scratch };
+}
+
+/** Refuses, before anything is allocated, a KV pool that no binding of the device can hold; says the largest context that fits. */
+export function preflightContext(spec: ModelSpec, contextLength: number, kvType: KvType, limits: DeviceLimits): void {
+  const limit = Math.min(limits.maxBufferSize, limits.maxStorageBufferBindingSize);
+  const perPage = Math.max(0, ...spec.caches.map((cache) => kvBytes(cache, 1, kvType)));
+  const pages = Math.ceil(contextLength / PAGE_SIZE);
+  if (perPage * pages <= limit) return;
+  const fits = Math.floor(limit / perPage) * PAGE_SIZE;
+  throw new OutOfMemoryError(
+    `a context of ${contextLength} needs ${perPage * pages} bytes of KV cache per layer, one buffer of this device holds ${limit}: the largest context that fits is ${fits}`,
+    { details: { contextLength, bytes: perPage * pages, limit, largestContext: fits } },
+  );
+}

@@ -1,0 +1,41 @@
+import type { OpCall } from '../ops/calls';
+import type { ActivationType, KvCache, RowBucket, State, Vector, Weight } from '../ops/op';
+
+/** A weight of the plan and the file's tensors that it is made of, stacked by rows (fused Q/K/V, gate/up). */
+export interface WeightSource {
+  readonly weight: Weight;
+  readonly tensors: readonly string[];
+}
+
+/** A vector of the plan: the file's tensors one after another (none: empty), then `compute` where the plan wants other values. */
+export interface VectorSource {
+  readonly vector: Vector;
+  readonly tensors: readonly string[];
+  readonly compute?: (values: Float32Array<ArrayBuffer>) => Float32Array<ArrayBuffer>;
+}
+
+export interface SamplerStates {
+  readonly lastTokens: State;
+  readonly counts: State;
+  readonly bias: State;
+  readonly samples: State;
+}
+
+/** What the planner may choose freely for one model. */
+export interface PlanOptions {
+  readonly activationType: ActivationType;
+  readonly states: SamplerStates;
+}
+
+/** A model as its architecture reads it from a file: what to load, what state a layer keeps, and its plan for a row bucket. */
+export interface ModelSpec {
+  readonly architecture: string;
+  readonly vocabSize: number;
+  readonly hiddenSize: number;
+  readonly numLayers: number;
+  readonly trainedContextLength: number;
+  readonly weights: readonly WeightSource[];
+  readonly vectors: readonly VectorSource[];
+  readonly caches: readonly KvCache[];
+  plan(bucket: RowBucket, options: PlanOptions): readonly OpCall[];
+}

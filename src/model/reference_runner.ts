@@ -1,0 +1,67 @@
+import type { Batch, Runner, RunnerLimits, SlotInit, StepResult } from '../engine/runner';
+import type { OpCall } from '../ops/calls';
+import type { Activation } from '../ops/op';
+import { decodeSamples, encodeBias, SAMPLE_WORDS } from '../ops/sample/record';
+import type { SamplerStates } from './model_spec';
+import type { ReferenceExecutor } from './reference_executor';
+import { groupSamples } from './results';
+import { initialCounts } from './slots';
+import { describeStep } from './step_encoder';
+
+/** Runs batches on the reference executor: the fallback for tiny models where there is no WebGPU. */
+export class ReferenceRunner implements Runner {
+  private tail: Promise<unknown> = Promise.resolve();
+
+  constructor(
+    private readonly executor: ReferenceExecutor,
+    private readonly calls: readonly OpCall[],
+    private readonly states: SamplerStates,
+    readonly limits: RunnerLimits,
+    private readonly logits: Activation,
+  ) {}
+
+  openSlot(slot: number, init: SlotInit): void {
+    this.enqueue(() => {
+      const { vocabSize } = this.limits;
+      this.executor.state(this.states.counts).set(initialCounts(init, vocabSize), slot * vocabSize);
+      const bias = encodeBias(init.sampling);
+      this.executor.state(this.states.bias).set(bias, slot * bias.length);
+    });
+  }
+
+  run(batch: Batch): Promise<StepResult> {
+    return this.enqueue(() => {
+      const step = describeStep(batch);
+      this.executor.run(this.calls, step);
+      const rows = step.sampled.length;
+      const words = this.executor.state(this.states.samples).slice(0, rows * SAMPLE_WORDS);
+      const wantsLogits = batch.segments.some((segment) => segment.returnLogits);
+      const logits = wantsLogits ? this.executor.activation(this.logits, step) : undefined;
+      return { segments: groupSamples(batch, decodeSamples(words, rows), logits, this.limits.vocabSize) };
+    });
+  }
+
+  copyPages(pairs: readonly (readonly [from: number, to: number])[]): void {
+    this.enqueue(() => this.executor.copyPages(pairs));
+  }
+
+  dispose(): void {}
+
+  /** In call order, each in a task of its own so that messages (an abort) get in between. */
+  private enqueue<T>(work: () => T): Promise<T> {
+    const result = this.tail.then(
+      () =>
+        new Promise<T>((resolve, reject) => {
+          setTimeout(() => {
+            try {
+              resolve(work());
+            } catch (error) {
+              reject(error instanceof Error ? error : new Error(String(error)));
+            }
+          });
+        }),
+    );
+    this.tail = result.catch(() => undefined);
+    return result;
+  }
+}

@@ -1,0 +1,22 @@
+import type { Batch, Sample, SegmentResult } from '../engine/runner';
+
+/** Deals the step's samples (and logit rows, [sampled rows × vocabSize]) out to the segments that asked for them. */
+export function groupSamples(
+  batch: Batch,
+  samples: readonly Sample[],
+  logits: Float32Array | undefined,
+  vocabSize: number,
+): SegmentResult[] {
+  let at = 0;
+  return batch.segments.map((segment) => {
+    const count = segment.sample === 'none' ? 0 : segment.sample === 'all' ? segment.tokens.length : 1;
+    const first = at;
+    at += count;
+    const own = samples.slice(first, at);
+    if (!segment.returnLogits || !logits) return { samples: own };
+    const rows = Array.from({ length: count }, (_, i) =>
+      logits.slice((first + i) * vocabSize, (first + i + 1) * vocabSize),
+    );
+    return { samples: own, logits: rows };
+  });
+}

@@ -1,0 +1,105 @@
+import type { MaskableFeature } from '../gpu/capabilities';
+import { GpuDevice } from '../gpu/device';
+import { attentionCases } from '../ops/attention/cases';
+import { argmaxCases, sampleCases } from '../ops/sample/cases';
+import { embedCases } from '../ops/embed_cases';
+import { linearCases } from '../ops/linear/cases';
+import type { OpCase } from '../ops/op';
+import { rmsNormCases } from '../ops/rms_norm';
+import { ropeKvCases } from '../ops/rope_kv';
+import { swigluCases } from '../ops/swiglu';
+import { runCase } from './case_runner';
+
+export interface SelfTestRow {
+  readonly op: string;
+  readonly label: string;
+  /** What was masked: "full", "without shader-f16", … */
+  readonly variant: string;
+  readonly tensor: string;
+  readonly error: number;
+  readonly budget: number;
+  readonly verdict: 'pass' | 'FAIL';
+  /** Why there is no error figure: the kernel did not compile or the device failed. */
+  readonly failure?: string;
+}
+
+export interface SelfTestVariant {
+  readonly name: string;
+  readonly without: readonly MaskableFeature[];
+  readonly defaultLimits?: boolean;
+}
+
+/** The kernel variants that can be told apart by masking features. */
+export const SELF_TEST_VARIANTS: readonly SelfTestVariant[] = [
+  { name: 'full', without: [] },
+  { name: 'without shader-f16', without: ['shader-f16'] },
+  { name: 'without subgroups', without: ['subgroups'] },
+  { name: 'without shader-f16, subgroups', without: ['shader-f16', 'subgroups'] },
+  { name: 'default limits', without: [], defaultLimits: true },
+];
+
+/** Every op's cases over inputs drawn from `seed`. */
+export function allOpCases(seed: number): readonly OpCase[] {
+  return [
+    ...embedCases(seed),
+    ...rmsNormCases(seed),
+    ...linearCases(seed),
+    ...ropeKvCases(seed),
+    ...attentionCases(seed),
+    ...swigluCases(seed),
+    ...argmaxCases(seed),
+    ...sampleCases(seed),
+  ];
+}
+
+/**
+ * Runs every op case on the given variants of this machine's GPU against the reference executor. A case that needs a feature the
+ * variant lacks is left out. Never throws for a wrong kernel: the rows say which.
+ */
+export async function* selfTest(options: {
+  readonly gpu?: GPU;
+  readonly seed: number;
+  readonly variants?: readonly SelfTestVariant[];
+  /** Only cases whose label contains this text. */
+  readonly filter?: string;
+  readonly signal?: AbortSignal;
+}): AsyncGenerator<SelfTestRow> {
+  for (const variant of options.variants ?? SELF_TEST_VARIANTS) {
+    const device = await GpuDevice.create({ gpu: options.gpu, without: variant.without, defaultLimits: variant.defaultLimits });
+    try {
+      let seed = options.seed;
+      for (const opCase of allOpCases(options.seed)) {
+        options.signal?.throwIfAborted();
+        seed++;
+        if (options.filter !== undefined && !opCase.label.includes(options.filter)) continue;
+        if (needsF16(opCase) && !device.capabilities.f16) continue;
+        const op = opCase.calls.map((call) => call.op).join(' → ');
+        try {
+          for (const outcome of await runCase(device, opCase, seed)) {
+            const { label, tensor, error, budget, ok } = outcome;
+            yield { op, label, variant: variant.name, tensor, error, budget, verdict: ok ? 'pass' : 'FAIL' };
+          }
+        } catch (error) {
+          const failure = error instanceof Error ? error.message : String(error);
+          yield {
+            op,
+            label: opCase.label,
+            variant: variant.name,
+            tensor: '',
+            error: Number.NaN,
+            budget: 0,
+            verdict: 'FAIL',
+            failure,
+          };
+        }
+      }
+    } finally {
+      device.dispose();
+    }
+  }
+}
+
+/** True when a tensor of the case is stored as f16 activations, which only shader-f16 can read. */
+export function needsF16(opCase: OpCase): boolean {
+  return JSON.stringify(opCase.calls).includes('"type":"f16"');
+}

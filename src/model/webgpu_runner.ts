@@ -1,0 +1,134 @@
+import type { Batch, Runner, RunnerLimits, SegmentResult, SlotInit, StepResult } from '../engine/runner';
+import { InternalError } from '../errors';
+import type { GpuDevice } from '../gpu/device';
+import { ReadbackRing } from '../gpu/readback';
+import type { Activation, RowBucket } from '../ops/op';
+import { decodeSamples, encodeBias, SAMPLE_WORDS } from '../ops/sample/record';
+import type { GpuTensors } from './gpu_tensors';
+import type { SamplerStates } from './model_spec';
+import { groupSamples } from './results';
+import { initialCounts, usesCounts } from './slots';
+import type { StepEncoder } from './step_encoder';
+import type { PreparedPlan } from './webgpu_executor';
+
+/** Steps whose samples may be on their way back at once. */
+const READBACK_DEPTH = 4;
+
+export interface BucketPlan {
+  readonly bucket: RowBucket;
+  readonly plan: PreparedPlan;
+}
+
+/** Runs batches on the GPU: one buffer write, one pass, one submit and one mapping a step; nothing is created. */
+export class WebGpuRunner implements Runner {
+  private constructor(
+    private readonly gpu: GpuDevice,
+    private readonly tensors: GpuTensors,
+    private readonly plans: readonly BucketPlan[],
+    private readonly encoder: StepEncoder,
+    private readonly states: SamplerStates,
+    private readonly ring: ReadbackRing,
+    readonly limits: RunnerLimits,
+    private readonly logits: Activation,
+  ) {}
+
+  static async create(parts: {
+    gpu: GpuDevice;
+    tensors: GpuTensors;
+    plans: readonly BucketPlan[];
+    encoder: StepEncoder;
+    states: SamplerStates;
+    limits: RunnerLimits;
+    logits: Activation;
+  }): Promise<WebGpuRunner> {
+    const ring = await ReadbackRing.create(parts.gpu, parts.limits.maxSampledRows * SAMPLE_WORDS * 4, READBACK_DEPTH);
+    const { gpu, tensors, plans, encoder, states, limits, logits } = parts;
+    return new WebGpuRunner(gpu, tensors, plans, encoder, states, ring, limits, logits);
+  }
+
+  openSlot(slot: number, init: SlotInit): void {
+    const { queue } = this.gpu.device;
+    const { vocabSize } = this.limits;
+    if (usesCounts(init.sampling)) {
+      queue.writeBuffer(this.tensors.state(this.states.counts), slot * vocabSize * 4, initialCounts(init, vocabSize));
+    }
+    if (init.sampling.logitBias.length > 0) {
+      const bias = encodeBias(init.sampling);
+      queue.writeBuffer(this.tensors.state(this.states.bias), slot * bias.byteLength, bias);
+    }
+  }
+
+  // Not async: the step must be submitted before the call returns, so that steps execute in the order of the calls.
+  run(batch: Batch): Promise<StepResult> {
+    const { gpu, tensors, ring } = this;
+    if (gpu.lostError) return Promise.reject(gpu.lostError);
+    const { words, shape } = this.encoder.encode(batch);
+    const { device } = gpu;
+    device.queue.writeBuffer(tensors.step, 0, words);
+    const encoder = device.createCommandEncoder();
+    const pass = encoder.beginComputePass();
+    this.planFor(shape.rows).encode(pass, shape);
+    pass.end();
+    const samples =
+      shape.sampledRows > 0
+        ? ring.copy(encoder, tensors.state(this.states.samples), shape.sampledRows * SAMPLE_WORDS * 4)
+        : undefined;
+    const logits = batch.segments.some((segment) => segment.returnLogits)
+      ? this.copyLogits(encoder, shape.sampledRows)
+      : undefined;
+    device.queue.submit([encoder.finish()]);
+    // A step that samples nothing still must not run ahead of the GPU without bound.
+    const words32 = samples ? samples.read() : device.queue.onSubmittedWorkDone().then(() => new Uint32Array(0));
+    return this.collect(batch, words32, logits?.());
+  }
+
+  copyPages(pairs: readonly (readonly [from: number, to: number])[]): void {
+    if (pairs.length === 0) return;
+    const encoder = this.gpu.device.createCommandEncoder();
+    for (const { buffer, pageBytes } of this.tensors.kvBuffers()) {
+      for (const [from, to] of pairs) {
+        encoder.copyBufferToBuffer(buffer, from * pageBytes, buffer, to * pageBytes, pageBytes);
+      }
+    }
+    this.gpu.device.queue.submit([encoder.finish()]);
+  }
+
+  /** The plan that a step of `rows` rows runs on. */
+  planFor(rows: number): PreparedPlan {
+    const found = this.plans.find(({ bucket }) => rows <= bucket.maxRows);
+    if (!found) throw new InternalError(`no plan for a step of ${rows} rows`);
+    return found.plan;
+  }
+
+  dispose(): void {
+    this.ring.dispose();
+    this.tensors.dispose();
+  }
+
+  private async collect(
+    batch: Batch,
+    words: Promise<Uint32Array>,
+    logits: Promise<Float32Array> | undefined,
+  ): Promise<StepResult> {
+    const all = await words;
+    const rows = logits ? await logits : undefined;
+    const samples = decodeSamples(all, all.length / SAMPLE_WORDS);
+    return { segments: groupSamples(batch, samples, rows, this.limits.vocabSize) satisfies SegmentResult[] };
+  }
+
+  /** Scoring only: a staging buffer of its own for whole logit rows. */
+  private copyLogits(encoder: GPUCommandEncoder, rows: number): () => Promise<Float32Array> {
+    const { device } = this.gpu;
+    const bytes = rows * this.logits.cols * 4;
+    const staging = device.createBuffer({ label: 'logits', size: bytes, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
+    encoder.copyBufferToBuffer(this.tensors.activation(this.logits), 0, staging, 0, bytes);
+    return async () => {
+      try {
+        await staging.mapAsync(GPUMapMode.READ);
+        return new Float32Array(staging.getMappedRange().slice(0));
+      } finally {
+        staging.destroy();
+      }
+    };
+  }
+}

@@ -1,0 +1,131 @@
+import { InternalError, throwIfAborted } from '../errors';
+import { decodeRow, rowBytes } from '../formats/dequantize';
+import type { ByteSource, Gguf, GgufTensor } from '../formats/gguf/gguf';
+import type { WeightFormat } from '../formats/weight_format';
+import type { Weight } from '../ops/op';
+import type { ModelSpec } from './model_spec';
+
+/** Bytes of whole rows that are handed over at once: small enough for any heap, large enough for any disk. */
+const CHUNK_BYTES = 4 << 20;
+
+/** Where the loader puts what it reads. `bytes` holds whole rows in the file's encoding and is valid only during the call. */
+export interface WeightSink {
+  weightRows(weight: Weight, firstRow: number, rows: number, bytes: Uint8Array<ArrayBuffer>): Promise<void>;
+  vector(name: string, length: number, values: Float32Array<ArrayBuffer>): Promise<void>;
+}
+
+export interface LoadOptions {
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (loadedBytes: number, totalBytes: number) => void;
+}
+
+interface WeightPlace {
+  readonly weight: Weight;
+  readonly firstRow: number;
+}
+
+function formatOf(tensor: GgufTensor): WeightFormat {
+  return tensor.type.toLowerCase() as WeightFormat;
+}
+
+/**
+ * Streams every tensor of the spec from the source into the sink, in the order of the file, holding one chunk of rows at a time.
+ * Rejects with AbortedError, SourceError, or what the sink throws.
+ */
+export async function loadWeights(
+  gguf: Gguf,
+  source: ByteSource,
+  spec: ModelSpec,
+  sink: WeightSink,
+  options: LoadOptions = {},
+): Promise<void> {
+  const places = new Map<string, WeightPlace>();
+  for (const { weight, tensors } of spec.weights) {
+    let firstRow = 0;
+    for (const name of tensors) {
+      places.set(name, { weight, firstRow });
+      firstRow += gguf.tensors.get(name)?.shape[1] ?? 1;
+    }
+  }
+  const vectorParts = new Map<string, Float32Array<ArrayBuffer>>();
+  const wanted = new Set([...places.keys(), ...spec.vectors.flatMap((vector) => vector.tensors)]);
+  const inFileOrder = [...gguf.tensors.values()]
+    .filter((tensor) => wanted.has(tensor.name))
+    .sort((a, b) => a.offset - b.offset);
+  const total = inFileOrder.reduce((sum, tensor) => sum + tensor.byteLength, 0);
+  let loaded = 0;
+  const progress = (bytes: number): void => {
+    loaded += bytes;
+    options.onProgress?.(loaded, total);
+  };
+
+  for (const tensor of inFileOrder) {
+    throwIfAborted(options.signal);
+    const place = places.get(tensor.name);
+    if (place) await streamRows(tensor, source, place, sink, progress, options.signal);
+    else {
+      const bytes = await source.read(tensor.offset, tensor.byteLength, options.signal);
+      vectorParts.set(tensor.name, Float32Array.from(decodeRow(formatOf(tensor), bytes, tensor.shape[0])));
+      progress(tensor.byteLength);
+    }
+  }
+
+  for (const { vector, tensors, compute } of spec.vectors) {
+    const joined = join(
+      tensors.map((name) => {
+        const part = vectorParts.get(name);
+        if (!part) throw new InternalError(`vector tensor "${name}" was not read`);
+        return part;
+      }),
+    );
+    await sink.vector(vector.name, vector.length, compute ? compute(joined) : joined);
+  }
+}
+
+function join(parts: readonly Float32Array<ArrayBuffer>[]): Float32Array<ArrayBuffer> {
+  if (parts.length === 1) return parts[0];
+  const joined = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    joined.set(part, at);
+    at += part.length;
+  }
+  return joined;
+}
+
+async function streamRows(
+  tensor: GgufTensor,
+  source: ByteSource,
+  { weight, firstRow }: WeightPlace,
+  sink: WeightSink,
+  progress: (bytes: number) => void,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const perRow = rowBytes(formatOf(tensor), tensor.shape[0]);
+  const rows = tensor.shape[1] ?? 1;
+  const chunkRows = Math.max(1, Math.min(rows, Math.floor(CHUNK_BYTES / perRow)));
+  // Whole words, because the GPU is written in words; the surplus bytes are never read as weights.
+  const chunk = new Uint8Array(Math.ceil((chunkRows * perRow) / 4) * 4);
+  let filled = 0;
+  let row = firstRow;
+  const flush = async (): Promise<void> => {
+    const count = filled / perRow;
+    await sink.weightRows(weight, row, count, chunk.subarray(0, Math.ceil(filled / 4) * 4));
+    row += count;
+    progress(filled);
+    filled = 0;
+  };
+  for await (const piece of source.stream(tensor.offset, tensor.byteLength, signal)) {
+    throwIfAborted(signal);
+    let at = 0;
+    while (at < piece.length) {
+      const take = Math.min(piece.length - at, chunkRows * perRow - filled);
+      chunk.set(piece.subarray(at, at + take), filled);
+      filled += take;
+      at += take;
+      if (filled === chunkRows * perRow) await flush();
+    }
+  }
+  if (filled % perRow !== 0) throw new InternalError(`tensor "${tensor.name}" ended inside a row`);
+  if (filled > 0) await flush();
+}
