@@ -59,7 +59,8 @@ export async function* answerChat(
 
 function checkBias({ sampling }: ChatRequest, vocabSize: number): void {
   for (const [token] of sampling.logitBias) {
-    if (token >= vocabSize) throw new InvalidOptionError('logit_bias', `the vocabulary has ${vocabSize} tokens, no ${token}`);
+    if (token >= vocabSize)
+      throw new InvalidOptionError('logit_bias', `the vocabulary has ${vocabSize} tokens, no ${token}`);
   }
 }
 

@@ -52,9 +52,7 @@ export class AnswerStream<Score> {
   #emit(text: string): AnswerPiece<Score> {
     this.#emitted += text.length;
     // A stop string that begins inside a token leaves a part of its text: then the token counts as emitted.
-    const out = this.#waiting.filter(({ start, end }) =>
-      this.stopped ? start < this.#emitted : end <= this.#emitted,
-    );
+    const out = this.#waiting.filter(({ start, end }) => (this.stopped ? start < this.#emitted : end <= this.#emitted));
     this.#waiting = this.stopped ? [] : this.#waiting.filter(({ end }) => end > this.#emitted);
     return { text, scores: out.map(({ score }) => score) };
   }

@@ -5,7 +5,16 @@ import { ActiveModel } from './active_model';
 import { answerChat } from './answer_chat';
 import { openSource } from './open_source';
 import { countParameters } from './parameters';
-import type { Backend, ChatEvent, ChatRequest, Host, LoadHooks, LoadSettings, ModelInfo, ModelSource } from './protocol';
+import type {
+  Backend,
+  ChatEvent,
+  ChatRequest,
+  Host,
+  LoadHooks,
+  LoadSettings,
+  ModelInfo,
+  ModelSource,
+} from './protocol';
 
 /** Above this the reference executor is too slow to be of use, and `auto` does not fall back to it. */
 const MAX_REFERENCE_PARAMETERS = 20_000_000;

@@ -1,0 +1,24 @@
+export {
+  AbortedError,
+  ContextLengthError,
+  DeviceLostError,
+  DisposedError,
+  type ErrorCode,
+  type ErrorDetails,
+  InternalError,
+  InvalidFileError,
+  InvalidOptionError,
+  KernelError,
+  OutOfMemoryError,
+  SourceError,
+  TemplateError,
+  TesseraError,
+  UnsupportedModelError,
+  WebGpuUnavailableError,
+  WorkerLostError,
+} from './errors';
+export type { AdapterDescription, MaskableFeature } from './gpu/capabilities';
+export type * from './sdk/chat_types';
+export { createEngine, type EngineOptions, type LoadOptions, type TesseraEngine } from './sdk/engine';
+export type { ModelInput } from './sdk/model_input';
+export type { LoadProgress, ModelInfo } from './worker/protocol';

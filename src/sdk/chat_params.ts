@@ -1,0 +1,153 @@
+/** From what a caller wrote to a checked request. Everything that is not understood is an `InvalidOptionError` that names it. */
+import { parseSampling } from '../engine/sampling';
+import { InvalidOptionError } from '../errors';
+import type { ChatMessage, ChatRequest } from '../worker/protocol';
+import type { ChatCompletionParams } from './chat_types';
+
+const ROLES: readonly string[] = ['system', 'user', 'assistant', 'tool'] satisfies ChatMessage['role'][];
+
+const SAMPLING_FIELDS = [
+  'temperature',
+  'top_k',
+  'top_p',
+  'min_p',
+  'seed',
+  'repetition_penalty',
+  'frequency_penalty',
+  'presence_penalty',
+  'logit_bias',
+] as const;
+
+const OTHER_FIELDS = [
+  'messages',
+  'model',
+  'stream',
+  'max_tokens',
+  'stop',
+  'logprobs',
+  'top_logprobs',
+  'signal',
+] as const;
+
+const KNOWN_FIELDS: ReadonlySet<string> = new Set<keyof ChatCompletionParams>([...SAMPLING_FIELDS, ...OTHER_FIELDS]);
+
+/** OpenAI's options that this version does not have, and what to do instead. */
+const UNSUPPORTED: Readonly<Record<string, string>> = {
+  n: 'only one answer per call is supported; call again with another seed',
+  tools: 'tool calls are not supported',
+  tool_choice: 'tool calls are not supported',
+  parallel_tool_calls: 'tool calls are not supported',
+  functions: 'tool calls are not supported',
+  function_call: 'tool calls are not supported',
+  response_format: 'constrained output is not supported',
+  max_completion_tokens: 'not supported; use max_tokens',
+  stream_options: 'not supported; usage is always in the last chunk',
+  audio: 'only text is supported',
+  modalities: 'only text is supported',
+};
+
+const MAX_STOPS = 4;
+
+export function parseChatParams(params: ChatCompletionParams, model: string): ChatRequest {
+  requireObject('params', params);
+  const given = params as unknown as Readonly<Record<string, unknown>>;
+  for (const [field, value] of Object.entries(given)) {
+    if (value === undefined || KNOWN_FIELDS.has(field) || (field === 'n' && value === 1)) continue;
+    throw new InvalidOptionError(field, Object.hasOwn(UNSUPPORTED, field) ? UNSUPPORTED[field] : 'unknown option');
+  }
+  requireType('stream', params.stream, 'boolean');
+  if (params.model !== undefined && params.model !== model) {
+    throw new InvalidOptionError('model', `"${String(params.model)}" is not loaded; the model here is "${model}"`);
+  }
+  if (params.signal !== undefined && !(params.signal instanceof AbortSignal)) {
+    throw new InvalidOptionError('signal', 'must be an AbortSignal');
+  }
+  return {
+    messages: parseMessages(params.messages),
+    maxTokens: parseMaxTokens(params.max_tokens),
+    stop: parseStop(params.stop),
+    sampling: parseSampling(samplingFields(params, given)),
+  };
+}
+
+function samplingFields(
+  params: ChatCompletionParams,
+  given: Readonly<Record<string, unknown>>,
+): Record<string, unknown> {
+  requireType('logprobs', params.logprobs, 'boolean');
+  if (params.top_logprobs !== undefined && !params.logprobs) {
+    throw new InvalidOptionError('top_logprobs', 'needs logprobs: true');
+  }
+  const fields: Record<string, unknown> = { temperature: 1 };
+  for (const field of SAMPLING_FIELDS) if (given[field] !== undefined) fields[field] = given[field];
+  if (params.logprobs) fields['top_logprobs'] = params.top_logprobs ?? 0;
+  return fields;
+}
+
+function parseMessages(messages: unknown): ChatMessage[] {
+  if (!Array.isArray(messages) || messages.length === 0) {
+    throw new InvalidOptionError('messages', 'must be a list of at least one message');
+  }
+  return messages.map((message: unknown, i) => parseMessage(message, `messages[${i}]`));
+}
+
+function parseMessage(message: unknown, at: string): ChatMessage {
+  requireObject(at, message);
+  for (const field of Object.keys(message)) {
+    if (field !== 'role' && field !== 'content' && message[field] !== undefined) {
+      throw new InvalidOptionError(`${at}.${field}`, 'not supported; a message has a role and content');
+    }
+  }
+  const { role, content } = message;
+  if (!isRole(role)) throw new InvalidOptionError(`${at}.role`, `must be one of ${ROLES.join(', ')}`);
+  return { role, content: parseContent(content, `${at}.content`) };
+}
+
+function isRole(role: unknown): role is ChatMessage['role'] {
+  return typeof role === 'string' && ROLES.includes(role);
+}
+
+function parseContent(content: unknown, at: string): string {
+  if (typeof content === 'string') return content;
+  if (!Array.isArray(content)) throw new InvalidOptionError(at, 'must be a string or a list of text parts');
+  return content.map((part: unknown, i) => parsePart(part, `${at}[${i}]`)).join('');
+}
+
+function parsePart(part: unknown, at: string): string {
+  requireObject(at, part);
+  if (part['type'] !== 'text') {
+    throw new InvalidOptionError(`${at}.type`, `"${String(part['type'])}" is not supported; only "text" is`);
+  }
+  if (typeof part['text'] !== 'string') throw new InvalidOptionError(`${at}.text`, 'must be a string');
+  return part['text'];
+}
+
+function parseMaxTokens(maxTokens: unknown): number | undefined {
+  if (maxTokens === undefined) return undefined;
+  if (typeof maxTokens !== 'number' || !Number.isSafeInteger(maxTokens) || maxTokens < 1) {
+    throw new InvalidOptionError('max_tokens', `must be a positive integer, not ${String(maxTokens)}`);
+  }
+  return maxTokens;
+}
+
+function parseStop(stop: unknown): readonly string[] {
+  if (stop === undefined || stop === null) return [];
+  const stops: readonly unknown[] = Array.isArray(stop) ? stop : [stop];
+  if (stops.length > MAX_STOPS)
+    throw new InvalidOptionError('stop', `at most ${MAX_STOPS} strings, not ${stops.length}`);
+  return stops.map((text) => {
+    if (typeof text !== 'string' || text === '')
+      throw new InvalidOptionError('stop', 'must be strings that are not empty');
+    return text;
+  });
+}
+
+function requireType(field: string, value: unknown, type: 'boolean'): void {
+  if (value !== undefined && typeof value !== type) throw new InvalidOptionError(field, `must be a ${type}`);
+}
+
+function requireObject(field: string, value: unknown): asserts value is Readonly<Record<string, unknown>> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new InvalidOptionError(field, 'must be an object');
+  }
+}

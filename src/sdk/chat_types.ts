@@ -1,0 +1,110 @@
+/** Chat completions in OpenAI's shape: what goes in and what comes out. */
+
+export interface TextPart {
+  readonly type: 'text';
+  readonly text: string;
+}
+
+export interface ChatCompletionMessage {
+  readonly role: 'system' | 'user' | 'assistant' | 'tool';
+  readonly content: string | readonly TextPart[];
+}
+
+/** Sampling defaults to the model's plain distribution: temperature 1, nothing cut off. */
+export interface ChatCompletionParams {
+  readonly messages: readonly ChatCompletionMessage[];
+  /** If given, must be the name of the model that is loaded (`engine.info.model`). */
+  readonly model?: string;
+  /** With `true` the answer comes in chunks as it is made. */
+  readonly stream?: boolean;
+  /** 0 takes the likeliest token every time. */
+  readonly temperature?: number;
+  /** Keep the k likeliest tokens; 0 keeps all. */
+  readonly top_k?: number;
+  /** Keep the smallest set of tokens whose probabilities reach p. */
+  readonly top_p?: number;
+  /** Keep tokens at least this many times as likely as the likeliest. */
+  readonly min_p?: number;
+  /** The same seed, prompt and settings give the same answer. */
+  readonly seed?: number;
+  /** Tokens of the answer at most; by default the rest of the context. */
+  readonly max_tokens?: number;
+  /** Up to four strings; the answer ends before the first of them. */
+  readonly stop?: string | readonly string[];
+  readonly repetition_penalty?: number;
+  readonly frequency_penalty?: number;
+  readonly presence_penalty?: number;
+  /** Token id → what is added to its logit. */
+  readonly logit_bias?: Readonly<Record<string, number>>;
+  readonly logprobs?: boolean;
+  /** Also report the likeliest 0 … 20 tokens at each position; needs `logprobs`. */
+  readonly top_logprobs?: number;
+  /** Ends the answer: the promise or the iterator rejects with `AbortedError`. */
+  readonly signal?: AbortSignal;
+}
+
+export interface ChatCompletionParamsStreaming extends ChatCompletionParams {
+  readonly stream: true;
+}
+
+export interface ChatCompletionParamsNonStreaming extends ChatCompletionParams {
+  readonly stream?: false;
+}
+
+export interface TopLogprob {
+  readonly token: string;
+  readonly logprob: number;
+  /** UTF-8; a token may be a part of a character. */
+  readonly bytes: readonly number[];
+}
+
+export interface ChatLogprobs {
+  readonly content: readonly (TopLogprob & { readonly top_logprobs: readonly TopLogprob[] })[];
+}
+
+export type FinishReason = 'stop' | 'length';
+
+export interface Usage {
+  readonly prompt_tokens: number;
+  readonly completion_tokens: number;
+  readonly total_tokens: number;
+  readonly time_to_first_token_s: number;
+  readonly prefill_tokens_per_s: number;
+  /** 0 for an answer of fewer than two tokens. */
+  readonly decode_tokens_per_s: number;
+}
+
+export interface ChatCompletion {
+  readonly id: string;
+  readonly object: 'chat.completion';
+  /** Unix time in seconds. */
+  readonly created: number;
+  readonly model: string;
+  readonly choices: readonly [
+    {
+      readonly index: 0;
+      readonly message: { readonly role: 'assistant'; readonly content: string };
+      readonly finish_reason: FinishReason;
+      readonly logprobs: ChatLogprobs | null;
+    },
+  ];
+  readonly usage: Usage;
+}
+
+export interface ChatCompletionChunk {
+  readonly id: string;
+  readonly object: 'chat.completion.chunk';
+  readonly created: number;
+  readonly model: string;
+  readonly choices: readonly [
+    {
+      readonly index: 0;
+      readonly delta: { readonly role?: 'assistant'; readonly content?: string };
+      /** Set in the last chunk. */
+      readonly finish_reason: FinishReason | null;
+      readonly logprobs: ChatLogprobs | null;
+    },
+  ];
+  /** Only in the last chunk. */
+  readonly usage?: Usage;
+}

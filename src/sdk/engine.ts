@@ -1,0 +1,135 @@
+import { DisposedError, InvalidOptionError } from '../errors';
+import type { MaskableFeature } from '../gpu/capabilities';
+import type { Host, LoadProgress, LoadSettings, ModelInfo } from '../worker/protocol';
+import { RemoteHost } from '../worker/remote_host';
+import { ChatCompletions } from './completions';
+import { type ModelInput, toModelSource } from './model_input';
+
+export interface LoadOptions {
+  /** `auto` (default): WebGPU; where there is none, plain JavaScript if the model has at most 20 M parameters. */
+  readonly backend?: 'auto' | 'webgpu' | 'reference';
+  /** Positions of prompt and answer together; by default what the model was trained for, at most 4096. */
+  readonly contextLength?: number;
+  /** Optional GPU features to do without, for comparing and for drivers that get them wrong. */
+  readonly without?: readonly MaskableFeature[];
+  readonly onProgress?: (progress: LoadProgress) => void;
+  /** Ends the load: it rejects with `AbortedError`. */
+  readonly signal?: AbortSignal;
+}
+
+export interface EngineOptions extends LoadOptions {
+  readonly model: ModelInput;
+  /** Default: a worker of our own where there are workers. `false` runs in this thread; a function makes the worker. */
+  readonly worker?: boolean | (() => Worker);
+}
+
+const LOAD_FIELDS: readonly string[] = [
+  'backend',
+  'contextLength',
+  'without',
+  'onProgress',
+  'signal',
+] satisfies (keyof LoadOptions)[];
+const BACKENDS: readonly unknown[] = ['auto', 'webgpu', 'reference'];
+const FEATURES: readonly unknown[] = [
+  'shader-f16',
+  'subgroups',
+  'dot4',
+  'subgroup-matrix',
+  'timestamp-query',
+] satisfies MaskableFeature[];
+
+/** A model that answers; made by `createEngine`. */
+export class TesseraEngine {
+  readonly chat: { readonly completions: ChatCompletions };
+  readonly #host: Host;
+  #info: ModelInfo;
+  #disposed = false;
+
+  constructor(host: Host, info: ModelInfo) {
+    this.#host = host;
+    this.#info = info;
+    const open = () => {
+      if (this.#disposed) throw new DisposedError('the engine was disposed');
+      return this.#host;
+    };
+    this.chat = { completions: new ChatCompletions(open, () => this.#info.model) };
+  }
+
+  /** The model that answers, where it runs, and what it occupies. */
+  get info(): ModelInfo {
+    return this.#info;
+  }
+
+  /** Switches to another model. When it cannot be loaded, the promise rejects and the previous one goes on answering. */
+  async load(model: ModelInput, options: LoadOptions = {}): Promise<ModelInfo> {
+    if (this.#disposed) throw new DisposedError('the engine was disposed');
+    this.#info = await loadInto(this.#host, model, options);
+    return this.#info;
+  }
+
+  /** Ends the worker and frees all memory. Answers that are under way reject with `DisposedError`. */
+  async dispose(): Promise<void> {
+    this.#disposed = true;
+    await this.#host.dispose();
+  }
+}
+
+/**
+ * Loads a GGUF file and makes it ready to answer.
+ * Rejects with InvalidFileError or UnsupportedModelError (the file), SourceError (its bytes), InvalidOptionError,
+ * OutOfMemoryError, WebGpuUnavailableError, WorkerLostError or AbortedError.
+ */
+export async function createEngine(options: EngineOptions): Promise<TesseraEngine> {
+  const { model, worker, ...load } = options;
+  const host = await createHost(worker);
+  try {
+    return new TesseraEngine(host, await loadInto(host, model, load));
+  } catch (error) {
+    await host.dispose();
+    throw error;
+  }
+}
+
+async function createHost(worker: EngineOptions['worker']): Promise<Host> {
+  if (typeof worker === 'function') return new RemoteHost(worker);
+  if (worker !== undefined && typeof worker !== 'boolean') {
+    throw new InvalidOptionError('worker', 'must be a boolean or a function that makes a Worker');
+  }
+  const hasWorkers = typeof Worker === 'function';
+  if (worker && !hasWorkers) throw new InvalidOptionError('worker', 'there are no workers here; use worker: false');
+  if (worker ?? hasWorkers) return new RemoteHost(startWorker);
+  // Only now: a page that uses a worker does not load the engine twice.
+  const { EngineHost } = await import('../worker/host');
+  return new EngineHost();
+}
+
+/** Written so that bundlers see the worker's file. */
+function startWorker(): Worker {
+  return new Worker(new URL('../worker/entry.ts', import.meta.url), { type: 'module', name: 'tessera' });
+}
+
+async function loadInto(host: Host, model: ModelInput, options: LoadOptions): Promise<ModelInfo> {
+  const { signal, onProgress } = options;
+  return await host.load(toModelSource(model, host instanceof RemoteHost), parseSettings(options), {
+    signal,
+    onProgress,
+  });
+}
+
+function parseSettings(options: LoadOptions): LoadSettings {
+  for (const [field, value] of Object.entries(options)) {
+    if (value !== undefined && !LOAD_FIELDS.includes(field)) throw new InvalidOptionError(field, 'unknown option');
+  }
+  const { backend = 'auto', contextLength, without } = options;
+  if (!BACKENDS.includes(backend)) throw new InvalidOptionError('backend', `must be one of ${BACKENDS.join(', ')}`);
+  if (contextLength !== undefined && (!Number.isSafeInteger(contextLength) || contextLength < 1)) {
+    throw new InvalidOptionError('contextLength', `must be a positive integer, not ${contextLength}`);
+  }
+  for (const feature of without ?? []) {
+    if (!FEATURES.includes(feature)) {
+      throw new InvalidOptionError('without', `"${feature}" is no feature; there are ${FEATURES.join(', ')}`);
+    }
+  }
+  return { backend, contextLength, without };
+}
