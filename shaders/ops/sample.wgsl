@@ -1,0 +1,307 @@
+// The general sampler: one workgroup chooses the token of one sampled row. Settings come from the row's segment in the step buffer.
+// logits: [sampled rows, VOCAB]. keys: the same shape, order keys of the adjusted logits, written only when something adjusts them.
+// Order: repetition, frequency and presence penalty, bias; top-k, top-p, min-p; temperature; one draw. docs/kernels/sampling.md
+// has the definition, and src/ops/sample/reference.ts computes it in f64. Record layout: src/ops/sample/record.ts.
+//
+// No set is listed or sorted: top-k, top-p and min-p each leave a prefix of the tokens in descending order, which one bound describes.
+// The draw is an inverse CDF in lane order: tokens 0, 256, 512 …, then 1, 257 …, so that every pass over the logits is coalesced.
+
+// #import "lib/step.wgsl"
+// #import "lib/rng.wgsl"
+// #import "lib/order_key.wgsl"
+// #import "lib/workgroup_best.wgsl"
+// #import "lib/workgroup_scan.wgsl"
+// #import "lib/radix_select.wgsl"
+
+alias Act = f32;
+
+override VOCAB: u32 = 1u;
+
+const SAMPLE_WORDS = 44u;
+const MAX_LOGIT_BIAS = 1024u;
+const MAX_TOP_LOGPROBS = 20u;
+const NO_LOGPROB = 0x7fc00000u;
+const NEGATIVE_INFINITY_BITS = 0xff800000u;
+const OCCURRENCES = 0x7fffffffu;
+const MIN_TEMPERATURE = 1e-6;
+const TOKEN_STREAM = 0u;
+const LARGEST = 0x1.fffffep127f;
+
+// Words of a sampling record (SAMPLING in src/ops/step_layout.ts).
+const TEMPERATURE = 0u;
+const TOP_K = 1u;
+const TOP_P = 2u;
+const MIN_P = 3u;
+const REPETITION_PENALTY = 4u;
+const FREQUENCY_PENALTY = 5u;
+const PRESENCE_PENALTY = 6u;
+const SEED_LOW = 7u;
+const SEED_HIGH = 8u;
+const TOP_LOGPROBS = 9u;
+const BIAS_COUNT = 10u;
+
+@group(0) @binding(0) var<storage, read> step_data: array<u32>;
+@group(0) @binding(1) var<storage, read> logits: array<Act>;
+@group(0) @binding(2) var<storage, read> counts: array<u32>;
+@group(0) @binding(3) var<storage, read> bias: array<u32>;
+@group(0) @binding(4) var<storage, read_write> keys: array<u32>;
+@group(0) @binding(5) var<storage, read_write> samples: array<u32>;
+
+var<private> first_logit: u32;
+
+var<workgroup> drawn_first: atomic<u32>;
+var<workgroup> drawn_last: atomic<u32>;
+var<workgroup> drawn: Pick;
+var<workgroup> drawn_token: u32;
+var<workgroup> top_count: atomic<u32>;
+var<workgroup> top_keys: array<u32, MAX_TOP_LOGPROBS>;
+var<workgroup> top_tokens: array<u32, MAX_TOP_LOGPROBS>;
+
+fn setting_f32(segment: u32, field: u32) -> f32 { return bitcast<f32>(step_sampling(segment, field)); }
+
+fn raw_key(token: u32) -> u32 { return order_key(f32(logits[first_logit + token])); }
+
+fn key_at(token: u32, raw: bool) -> u32 {
+  if (raw) { return raw_key(token); }
+  return keys[first_logit + token];
+}
+
+// exp(scale · (value of key - value of best)), 0 for -inf. Halves and clamps keep every intermediate finite.
+fn relative_weight(key: u32, best: u32, scale: f32) -> f32 {
+  if (key <= KEY_NEGATIVE_INFINITY) { return 0.0; }
+  let half_distance = max(0.5 * key_value(key) - 0.5 * key_value(best), -1e30);
+  return exp(max(half_distance * (2.0 * scale), -128.0));
+}
+
+// Writes the keys of the logits after penalties and bias.
+fn adjust(lane: u32, segment: u32, slot: u32) {
+  let repetition = setting_f32(segment, REPETITION_PENALTY);
+  let frequency = setting_f32(segment, FREQUENCY_PENALTY);
+  let presence = setting_f32(segment, PRESENCE_PENALTY);
+  for (var t = lane; t < VOCAB; t += LANES) {
+    var key = raw_key(t);
+    let seen = counts[slot * VOCAB + t];
+    if (seen != 0u && key > KEY_NEGATIVE_INFINITY) {
+      var x = key_value(key);
+      if (repetition != 1.0) { x = select(x * repetition, x / repetition, x > 0.0); }
+      let occurrences = seen & OCCURRENCES;
+      if (occurrences > 0u) { x -= frequency * f32(occurrences) + presence; }
+      key = order_key(x);
+    }
+    keys[first_logit + t] = key;
+  }
+  storageBarrier();
+  let first_bias = slot * MAX_LOGIT_BIAS * 2u;
+  for (var i = lane; i < step_sampling(segment, BIAS_COUNT); i += LANES) {
+    let token = bias[first_bias + 2u * i];
+    if (token >= VOCAB) { continue; }
+    let bits = bias[first_bias + 2u * i + 1u];
+    let key = keys[first_logit + token];
+    if (bits == NEGATIVE_INFINITY_BITS) {
+      keys[first_logit + token] = KEY_NEGATIVE_INFINITY;
+    } else if (key > KEY_NEGATIVE_INFINITY) {
+      keys[first_logit + token] = order_key(key_value(key) + bitcast<f32>(bits));
+    }
+  }
+  storageBarrier();
+}
+
+struct Statistics {
+  best: u32,
+  best_token: u32,
+  // Σ exp(logit - best logit); 0 when every logit is -inf.
+  sum: f32,
+}
+
+// One pass with a running maximum (Milakov & Gimelshein 2018). The result is uniform.
+fn statistics(lane: u32, raw: bool, with_sum: bool) -> Statistics {
+  var best = 0u;
+  var token = 0xffffffffu;
+  var sum = 0.0;
+  for (var t = lane; t < VOCAB; t += LANES) {
+    let key = key_at(t, raw);
+    if (with_sum) {
+      if (key > best) {
+        sum = sum * relative_weight(best, key, 1.0) + select(0.0, 1.0, key > KEY_NEGATIVE_INFINITY);
+      } else {
+        sum += relative_weight(key, best, 1.0);
+      }
+    }
+    if (key > best) {
+      best = key;
+      token = t;
+    }
+  }
+  let all = workgroup_best(lane, best, token);
+  var total = 0.0;
+  if (with_sum) {
+    workgroup_scan_f32(lane, sum * relative_weight(best, all.x, 1.0));
+    total = workgroup_scan_total();
+  }
+  return Statistics(all.x, all.y, total);
+}
+
+// The bound of top-k, then top-p of what is left, then min-p.
+fn candidates(lane: u32, segment: u32, raw: bool, found: Statistics) -> Bound {
+  let top_k = step_sampling(segment, TOP_K);
+  let top_p = setting_f32(segment, TOP_P);
+  let min_p = setting_f32(segment, MIN_P);
+  let by_mass = top_p < 1.0;
+  let scale = Scale(found.best, 1.0 / max(found.sum, 1.0));
+  var chosen = Selected(Bound(0u, 0u), Mass(1u << 31u, 0u));
+  if (top_k > 0u && top_k < VOCAB) {
+    chosen = radix_select(lane, Goal(false, top_k, Mass(0u, 0u), by_mass, raw), scale);
+  }
+  if (by_mass) {
+    let goal = mass_of(top_p * mass_value(chosen.mass));
+    // At least one unit: the best token is always kept.
+    let mass = Mass(goal.high, select(goal.low, 1u, goal.high == 0u && goal.low == 0u));
+    let nucleus = radix_select(lane, Goal(true, 0u, mass, true, raw), scale).bound;
+    if (nucleus.key > chosen.bound.key || (nucleus.key == chosen.bound.key && nucleus.rank > chosen.bound.rank)) {
+      chosen.bound = nucleus;
+    }
+  }
+  if (min_p > 0.0) {
+    let least = min(order_key(key_value(found.best) + log(min_p)), found.best);
+    if (least > chosen.bound.key) { chosen.bound = Bound(least, 0u); }
+  }
+  return chosen.bound;
+}
+
+struct Pick {
+  lane: u32,
+  // Weight that is still to be passed within the lane's share.
+  rest: f32,
+}
+
+// The first lane whose inclusive sum passes the target; when rounding leaves none, the last one with any weight. Uniform.
+fn pick(lane: u32, own: f32, through: f32, wanted: f32) -> Pick {
+  if (lane == 0u) {
+    atomicStore(&drawn_first, LANES);
+    atomicStore(&drawn_last, 0u);
+  }
+  workgroupBarrier();
+  if (own > 0.0) {
+    atomicMax(&drawn_last, lane);
+    if (through > wanted) { atomicMin(&drawn_first, lane); }
+  }
+  workgroupBarrier();
+  let first = atomicLoad(&drawn_first);
+  if (lane == select(atomicLoad(&drawn_last), first, first < LANES)) {
+    drawn = Pick(lane, select(LARGEST, wanted - (through - own), first < LANES));
+  }
+  return workgroupUniformLoad(&drawn);
+}
+
+fn draw(lane: u32, raw: bool, best: u32, bound: Bound, scale: f32, uniform_draw: f32) -> u32 {
+  var own = 0.0;
+  for (var t = lane; t < VOCAB; t += LANES) {
+    let key = key_at(t, raw);
+    if (in_bound(key, t, bound)) { own += relative_weight(key, best, scale); }
+  }
+  let through = workgroup_scan_f32(lane, own);
+  let column = pick(lane, own, through, uniform_draw * workgroup_scan_total());
+
+  // The column's tokens, column.lane + LANES · i, in contiguous shares of i.
+  let share = (VOCAB + LANES * LANES - 1u) / (LANES * LANES);
+  var within = 0.0;
+  for (var i = lane * share; i < (lane + 1u) * share; i++) {
+    let t = column.lane + LANES * i;
+    if (t >= VOCAB) { break; }
+    let key = key_at(t, raw);
+    if (in_bound(key, t, bound)) { within += relative_weight(key, best, scale); }
+  }
+  let chosen = pick(lane, within, workgroup_scan_f32(lane, within), column.rest);
+
+  if (lane == chosen.lane) {
+    var passed = 0.0;
+    for (var i = lane * share; i < (lane + 1u) * share; i++) {
+      let t = column.lane + LANES * i;
+      if (t >= VOCAB) { break; }
+      let key = key_at(t, raw);
+      if (!in_bound(key, t, bound)) { continue; }
+      let weight = relative_weight(key, best, scale);
+      if (weight > 0.0) {
+        drawn_token = t;
+        passed += weight;
+        if (passed > chosen.rest) { break; }
+      }
+    }
+  }
+  return workgroupUniformLoad(&drawn_token);
+}
+
+fn logprob_bits(key: u32, found: Statistics) -> u32 {
+  if (key <= KEY_NEGATIVE_INFINITY) { return NEGATIVE_INFINITY_BITS; }
+  return bitcast<u32>(key_value(key) - key_value(found.best) - log(found.sum));
+}
+
+// The `wanted` likeliest tokens of the raw distribution, in descending order, lowest id first among equals.
+fn write_top(lane: u32, at: u32, wanted: u32, found: Statistics) {
+  var bound = Bound(0u, 0u);
+  if (wanted < VOCAB) {
+    bound = radix_select(lane, Goal(false, wanted, Mass(0u, 0u), false, true), Scale(found.best, 0.0)).bound;
+  }
+  if (lane == 0u) { atomicStore(&top_count, 0u); }
+  workgroupBarrier();
+  for (var t = lane; t < VOCAB; t += LANES) {
+    let key = raw_key(t);
+    if (in_bound(key, t, bound)) {
+      let i = atomicAdd(&top_count, 1u);
+      top_keys[i] = key;
+      top_tokens[i] = t;
+    }
+  }
+  workgroupBarrier();
+  if (lane < wanted) {
+    let key = top_keys[lane];
+    let token = top_tokens[lane];
+    var better = 0u;
+    for (var i = 0u; i < wanted; i++) {
+      if (top_keys[i] > key || (top_keys[i] == key && top_tokens[i] < token)) { better++; }
+    }
+    samples[at + 4u + 2u * better] = token;
+    samples[at + 5u + 2u * better] = logprob_bits(key, found);
+  }
+}
+
+@compute @workgroup_size(LANES)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let sampled_row = group.x;
+  let segment = step_sampled_segment(sampled_row);
+  first_logit = sampled_row * VOCAB;
+
+  let temperature = setting_f32(segment, TEMPERATURE);
+  let top_logprobs = step_sampling(segment, TOP_LOGPROBS);
+  let wants_logprobs = top_logprobs != 0xffffffffu;
+  let raw = setting_f32(segment, REPETITION_PENALTY) == 1.0 && setting_f32(segment, FREQUENCY_PENALTY) == 0.0
+    && setting_f32(segment, PRESENCE_PENALTY) == 0.0 && step_sampling(segment, BIAS_COUNT) == 0u;
+  if (!raw) { adjust(lane, segment, step_segment(segment).slot); }
+
+  let nucleus = temperature > 0.0 && setting_f32(segment, TOP_P) < 1.0;
+  let found = statistics(lane, raw, nucleus || (raw && wants_logprobs));
+  var token = found.best_token;
+  if (temperature > 0.0 && found.best > KEY_NEGATIVE_INFINITY) {
+    let bound = candidates(lane, segment, raw, found);
+    let seed = vec2<u32>(step_sampling(segment, SEED_LOW), step_sampling(segment, SEED_HIGH));
+    let uniform_draw = uniform_at(seed, step_row_position(step_sampled_row(sampled_row)), TOKEN_STREAM);
+    token = draw(lane, raw, found.best, bound, 1.0 / max(temperature, MIN_TEMPERATURE), uniform_draw);
+  }
+
+  let at = sampled_row * SAMPLE_WORDS;
+  var logprob = NO_LOGPROB;
+  var wanted = 0u;
+  if (wants_logprobs) {
+    var model = found;
+    if (!raw) { model = statistics(lane, true, true); }
+    wanted = min(top_logprobs, min(MAX_TOP_LOGPROBS, VOCAB));
+    if (wanted > 0u) { write_top(lane, at, wanted, model); }
+    logprob = logprob_bits(raw_key(token), model);
+  }
+  if (lane == 0u) {
+    samples[at] = token;
+    samples[at + 1u] = logprob;
+    samples[at + 2u] = wanted;
+    samples[at + 3u] = 0u;
+  }
+}

@@ -1,0 +1,21 @@
+import { InternalError } from '../../errors';
+import type { ArgmaxCall, SampleCall } from '../calls';
+import { SAMPLE_WORDS } from './record';
+
+/** Probability mass is summed in fixed point, 12 bits of which hold carries (shaders/lib/radix_select.wgsl). */
+export const MAX_VOCAB = 2 ** 20;
+
+/** What argmax and sample ask of the tensors that they share. */
+export function checkSampledLogits(call: ArgmaxCall | SampleCall): void {
+  const { logits, samples } = call;
+  if (logits.rows !== 'sampled')
+    throw new InternalError(`${call.op}: "${logits.name}" must have one row per sampled row`);
+  if (logits.cols < 1 || logits.cols > MAX_VOCAB) {
+    throw new InternalError(`${call.op}: "${logits.name}" has ${logits.cols} columns, expected 1 to ${MAX_VOCAB}`);
+  }
+  if (samples.words % SAMPLE_WORDS !== 0 || samples.words === 0) {
+    throw new InternalError(
+      `${call.op}: "${samples.name}" has ${samples.words} words, expected a multiple of ${SAMPLE_WORDS}`,
+    );
+  }
+}
