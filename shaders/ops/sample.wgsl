@@ -78,9 +78,11 @@ fn adjust(lane: u32, segment: u32, slot: u32) {
   let repetition = setting_f32(segment, REPETITION_PENALTY);
   let frequency = setting_f32(segment, FREQUENCY_PENALTY);
   let presence = setting_f32(segment, PRESENCE_PENALTY);
+  let penalised = repetition != 1.0 || frequency != 0.0 || presence != 0.0;
   for (var t = lane; t < VOCAB; t += LANES) {
     var key = raw_key(t);
-    let seen = counts[slot * VOCAB + t];
+    var seen = 0u;
+    if (penalised) { seen = counts[slot * VOCAB + t]; }
     if (seen != 0u && key > KEY_NEGATIVE_INFINITY) {
       var x = key_value(key);
       if (repetition != 1.0) { x = select(x * repetition, x / repetition, x > 0.0); }

@@ -71,15 +71,17 @@ export function encodeSampling(settings: SamplingSettings, words: Uint32Array, a
   words[at + SAMPLING.biasCount] = settings.logitBias.length;
 }
 
-/** A slot's part of the bias state: (token, f32 bits) pairs, as many as the settings have. Throws InternalError on a bad entry. */
-export function encodeBias(settings: SamplingSettings, vocabSize: number): Uint32Array<ArrayBuffer> {
-  const { logitBias } = settings;
-  if (logitBias.length > MAX_LOGIT_BIAS)
+/**
+ * A slot's part of the bias state, [MAX_LOGIT_BIAS × 2] words: (token, f32 bits) pairs, as many as the settings have, then zeros.
+ * Throws InternalError on an entry that is not a number or names a token twice.
+ */
+export function encodeBias({ logitBias }: SamplingSettings): Uint32Array<ArrayBuffer> {
+  if (logitBias.length > MAX_LOGIT_BIAS) {
     throw new InternalError(`${logitBias.length} logit biases, at most ${MAX_LOGIT_BIAS}`);
-  const words = new Uint32Array(logitBias.length * 2);
+  }
+  const words = new Uint32Array(MAX_LOGIT_BIAS * 2);
   const seen = new Set<number>();
   logitBias.forEach(([token, bias], i) => {
-    checkToken(token, vocabSize, 'logit bias');
     if (Number.isNaN(bias)) throw new InternalError(`logit bias of token ${token} is not a number`);
     if (seen.has(token)) throw new InternalError(`logit bias names token ${token} twice`);
     seen.add(token);
@@ -96,19 +98,12 @@ export function encodeCounts(
   vocabSize: number,
 ): Uint32Array<ArrayBuffer> {
   const words = new Uint32Array(vocabSize);
-  for (const token of init.promptTokens) {
-    checkToken(token, vocabSize, 'prompt');
-    words[token] = IN_PROMPT;
-  }
-  for (const token of init.outputTokens) {
-    checkToken(token, vocabSize, 'output');
-    words[token]++;
-  }
+  for (const token of init.promptTokens) words[checkedToken(token, vocabSize)] = IN_PROMPT;
+  for (const token of init.outputTokens) words[checkedToken(token, vocabSize)]++;
   return words;
 }
 
-function checkToken(token: number, vocabSize: number, where: string): void {
-  if (!Number.isInteger(token) || token < 0 || token >= vocabSize) {
-    throw new InternalError(`${where}: token ${token} is outside of the vocabulary of ${vocabSize}`);
-  }
+function checkedToken(token: number, vocabSize: number): number {
+  if (Number.isInteger(token) && token >= 0 && token < vocabSize) return token;
+  throw new InternalError(`token ${token} is outside of the vocabulary of ${vocabSize}`);
 }

@@ -38,8 +38,9 @@ export function adjustsLogits(s: SamplingSettings): boolean {
 export function adjustLogits(logits: Float32Array, s: SamplingSettings, slot: SlotState): Float32Array {
   const adjusted = Float32Array.from(logits, clean);
   if (!adjustsLogits(s)) return adjusted;
+  const penalised = s.repetitionPenalty !== 1 || s.frequencyPenalty !== 0 || s.presencePenalty !== 0;
   for (let t = 0; t < adjusted.length; t++) {
-    const seen = slot.counts[t];
+    const seen = penalised ? slot.counts[t] : 0;
     if (seen === 0 || adjusted[t] === Number.NEGATIVE_INFINITY) continue;
     let x = adjusted[t];
     x = x > 0 ? x / s.repetitionPenalty : x * s.repetitionPenalty;

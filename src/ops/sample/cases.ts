@@ -1,0 +1,227 @@
+import { GREEDY, type SamplingSettings, type Segment } from '../../engine/runner';
+import type { ArgmaxCall, SampleCall } from '../calls';
+import type { Activation, ActivationType, OpCase } from '../op';
+import { samplerStates } from '../sampler_state';
+import { PAGE_SIZE } from '../step_layout';
+import { encodeBias, IN_PROMPT } from './record';
+import { adjustsLogits, chooseToken } from './reference';
+import { philox, STREAM, uniformAt } from './rng';
+
+/** A draw this far from a border comes out the same in f32. */
+const SAFE_MARGIN = 1e-4;
+const MAX_TRIES = 100;
+
+type Row = SamplingSettings;
+
+/** Uniform numbers in [0, 1) for inputs. */
+function randomOf(seed: number, stream: number): () => number {
+  let index = 0;
+  return () => philox([index++, stream, 1, 0], [seed >>> 0, 0])[0] / 2 ** 32;
+}
+
+/** Roughly normal logits with deviation 4, multiples of 1/32 below 16: exact in f16, with ties in larger vocabularies. */
+function coarseLogits(count: number, random: () => number): Float32Array {
+  return Float32Array.from({ length: count }, () => {
+    const sum = random() + random() + random() + random() - 2;
+    return Math.round(sum * 7 * 32) / 32;
+  });
+}
+
+/** Segments of three rows, the first of which samples after every row, the others after their last. */
+function segmentsOf(rows: readonly Row[], sampleAll: boolean): Segment[] {
+  return rows.map((sampling, index) => {
+    const position = 3 + 11 * index;
+    return {
+      slot: rows.length - 1 - index,
+      tokens: [1, 2, 3],
+      position,
+      pages: Array.from({ length: Math.ceil((position + 3) / PAGE_SIZE) }, (_, i) => i),
+      sample: sampleAll && index === 0 ? 'all' : 'last',
+      sampling,
+    };
+  });
+}
+
+function tensorsOf(vocabSize: number, slots: number, sampledRows: number, type: ActivationType) {
+  const logits: Activation = { name: 'logits', cols: vocabSize, rows: 'sampled', type };
+  return { logits, ...samplerStates({ maxSlots: slots, vocabSize, maxSampledRows: sampledRows }) };
+}
+
+function shapeOf(segments: readonly Segment[]) {
+  const rows = segments.reduce((sum, segment) => sum + segment.tokens.length, 0);
+  const pages = Math.max(...segments.map((segment) => segment.pages.length));
+  return {
+    batch: { segments },
+    bucket: { minRows: 1, maxRows: rows },
+    contextLength: pages * PAGE_SIZE,
+    numPages: pages,
+    kvType: 'f32',
+  } as const;
+}
+
+function argmaxCase(
+  label: string,
+  vocab: number,
+  type: ActivationType,
+  rows: readonly Float32Array[],
+): OpCase<ArgmaxCall> {
+  // The first segment samples all of its three rows.
+  const segments = segmentsOf(
+    Array.from({ length: rows.length - 2 }, () => GREEDY),
+    true,
+  );
+  const { logits, lastTokens, samples } = tensorsOf(vocab, segments.length, rows.length, type);
+  const values = new Float32Array(rows.length * vocab);
+  rows.forEach((row, i) => values.set(row, i * vocab));
+  return {
+    label: `argmax ${type} ${vocab} ${label}`,
+    calls: [{ op: 'argmax', logits, lastTokens, samples }],
+    ...shapeOf(segments),
+    inputs: { logits: values },
+    outputs: [
+      { tensor: samples, budget: 'exact' },
+      { tensor: lastTokens, budget: 'exact' },
+    ],
+  };
+}
+
+/** Greedy choice: ties across slices, values that are not numbers, vocabularies around the slice and workgroup sizes. */
+export function argmaxCases(seed: number): readonly OpCase<ArgmaxCall>[] {
+  const random = randomOf(seed, 1);
+  const cases: OpCase<ArgmaxCall>[] = [];
+  for (const [vocab, type] of [
+    [1, 'f32'],
+    [31, 'f16'],
+    [512, 'f32'],
+    [2048, 'f16'],
+    [4099, 'f32'],
+    [50257, 'f32'],
+  ] as const) {
+    const rows = Array.from({ length: 5 }, () => coarseLogits(vocab, random));
+    cases.push(argmaxCase('random', vocab, type, rows));
+  }
+  const vocab = 4099;
+  const tied = coarseLogits(vocab, random);
+  for (const t of [4098, 2048, 2047]) tied[t] = 20;
+  const strange = coarseLogits(vocab, random);
+  for (const t of [0, 255, 2048]) strange[t] = Number.NaN;
+  strange[1] = Number.NEGATIVE_INFINITY;
+  const rows = [
+    tied,
+    strange,
+    new Float32Array(vocab).fill(Number.NEGATIVE_INFINITY),
+    new Float32Array(vocab).fill(Number.NaN),
+    Float32Array.from({ length: vocab }, (_, t) => (t % 2 ? -0 : 0)),
+    Float32Array.from({ length: vocab }, (_, t) => (t === 3001 ? Number.POSITIVE_INFINITY : -1e30 - t * 1e27)),
+  ];
+  cases.push(argmaxCase('ties and strange values', vocab, 'f32', rows));
+  return cases;
+}
+
+interface SampleCaseInit {
+  readonly label: string;
+  readonly vocab: number;
+  readonly type?: ActivationType;
+  readonly settings: readonly Partial<SamplingSettings>[];
+  /** Replaces the logits of every sampled row. */
+  readonly logits?: (token: number) => number;
+}
+
+/** Finds inputs whose outcome does not hang on rounding, so that f32 must agree with the reference to the token. */
+function sampleCase(init: SampleCaseInit, random: () => number): OpCase<SampleCall> {
+  const { vocab, type = 'f32' } = init;
+  const slots = init.settings.length;
+  // Several rows of one segment only where no penalty makes them read each other's counts.
+  const first: Row = { ...GREEDY, ...init.settings[0] };
+  const sampleAll = !adjustsLogits(first);
+  const sampledRows = slots + (sampleAll ? 2 : 0);
+  const tensors = tensorsOf(vocab, slots, sampledRows, type);
+  for (let attempt = 0; attempt < MAX_TRIES; attempt++) {
+    const counts = Uint32Array.from({ length: slots * vocab }, () => {
+      const kind = Math.floor(random() * 8);
+      return kind > 3 ? 0 : (kind & 1 ? IN_PROMPT : 0) + (kind & 2 ? Math.ceil(random() * 3) : 0);
+    });
+    const rows = init.settings.map((partial) => ({ ...GREEDY, ...partial, seed: Math.floor(random() * 2 ** 53) }));
+    const segments = segmentsOf(rows, sampleAll);
+    const logits = init.logits
+      ? Float32Array.from({ length: sampledRows * vocab }, (_, i) => init.logits?.(i % vocab) ?? 0)
+      : coarseLogits(sampledRows * vocab, random);
+    const bias = new Uint32Array(tensors.bias.words);
+    for (const { slot, sampling } of segments) bias.set(encodeBias(sampling), (slot * bias.length) / slots);
+
+    let row = 0;
+    let margin = Number.POSITIVE_INFINITY;
+    for (const { slot, sampling, sample, position } of segments) {
+      for (let i = sample === 'all' ? 0 : 2; i < 3; i++, row++) {
+        const state = { counts: counts.subarray(slot * vocab, (slot + 1) * vocab), bias: sampling.logitBias };
+        const uniform = uniformAt(sampling.seed, position + i, STREAM.token);
+        const choice = chooseToken(logits.subarray(row * vocab, (row + 1) * vocab), sampling, state, uniform);
+        margin = Math.min(margin, choice.margin);
+      }
+    }
+    if (margin < SAFE_MARGIN && attempt < MAX_TRIES - 1) continue;
+
+    const logprobs = rows.some((settings) => settings.topLogprobs >= 0);
+    const outputs = [tensors.lastTokens, tensors.counts, ...(logprobs ? [] : [tensors.samples])];
+    return {
+      label: `sample ${type} ${vocab} ${init.label}`,
+      calls: [{ op: 'sample', ...tensors }],
+      ...shapeOf(segments),
+      inputs: { logits, [tensors.counts.name]: counts, [tensors.bias.name]: bias },
+      outputs: outputs.map((tensor) => ({ tensor, budget: 'exact' as const })),
+    };
+  }
+  throw new RangeError('unreachable: the last attempt returns');
+}
+
+/** Draws under every setting, alone and together. Rows of one case differ in settings, as in a batch of several users. */
+export function sampleCases(seed: number): readonly OpCase<SampleCall>[] {
+  const random = randomOf(seed, 2);
+  const penalties = { repetitionPenalty: 1.3, frequencyPenalty: 0.7, presencePenalty: -0.4 };
+  const bias = [
+    [3, 6.5],
+    [0, Number.NEGATIVE_INFINITY],
+    [17, -2],
+  ] as const;
+  const inits: readonly SampleCaseInit[] = [
+    { label: 'temperature', vocab: 40, settings: [{ temperature: 1 }, { temperature: 0.3 }, { temperature: 5 }] },
+    { label: 'top-k', vocab: 40, type: 'f16', settings: [1, 5, 40, 1000].map((topK) => ({ temperature: 1, topK })) },
+    {
+      label: 'top-k among ties',
+      vocab: 700,
+      settings: [{ temperature: 1, topK: 300 }],
+      logits: (t) => (t % 3 ? 1 : 2),
+    },
+    { label: 'top-p', vocab: 300, settings: [0.1, 0.5, 0.9].map((topP) => ({ temperature: 1.5, topP })) },
+    { label: 'min-p', vocab: 300, settings: [0.02, 0.3].map((minP) => ({ temperature: 2, minP })) },
+    {
+      label: 'top-k, top-p, min-p',
+      vocab: 1000,
+      settings: [
+        { temperature: 0.8, topK: 40, topP: 0.93, minP: 0.03 },
+        { temperature: 3, topK: 700, topP: 0.93 },
+        { temperature: 1.5, topK: 40, minP: 0.1 },
+      ],
+    },
+    { label: 'greedy beside sampled rows', vocab: 300, settings: [{}, { temperature: 0.7 }, { topLogprobs: 0 }] },
+    { label: 'penalties', vocab: 500, settings: [penalties, { ...penalties, temperature: 0.6, topK: 20 }] },
+    { label: 'bias', vocab: 500, settings: [{ logitBias: bias }, { logitBias: bias, temperature: 0.9, topP: 0.8 }] },
+    {
+      label: 'logprobs',
+      vocab: 500,
+      settings: [
+        { topLogprobs: 5, temperature: 1 },
+        { topLogprobs: 20, ...penalties },
+      ],
+    },
+    {
+      label: 'all equal',
+      vocab: 601,
+      settings: [{ temperature: 1, topP: 0.7 }, { temperature: 100 }],
+      logits: () => 0.5,
+    },
+    { label: 'one token', vocab: 1, settings: [{ temperature: 1, topK: 3, topP: 0.5, minP: 0.1 }] },
+    { label: 'large vocabulary', vocab: 32000, settings: [{ temperature: 0.7, topK: 50, topP: 0.95 }] },
+  ];
+  return inits.map((init) => sampleCase(init, random));
+}
