@@ -1,0 +1,35 @@
+// out = x / sqrt(mean(x²) + eps) · weight, per row (Zhang & Sennrich 2019). x, out: [rows, COLS]. Workgroup (row).
+
+alias ActIn = f32;
+alias ActOut = f32;
+
+override COLS: u32 = 1u;
+override EPS: f32 = 1e-5;
+
+const LANES = 256u;
+
+@group(0) @binding(0) var<storage, read> x: array<ActIn>;
+@group(0) @binding(1) var<storage, read> weight: array<f32>;
+@group(0) @binding(2) var<storage, read_write> out: array<ActOut>;
+
+var<workgroup> sums: array<f32, LANES>;
+
+@compute @workgroup_size(LANES)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let first = group.x * COLS;
+  var sum = 0.0;
+  for (var col = lane; col < COLS; col += LANES) {
+    let value = f32(x[first + col]);
+    sum += value * value;
+  }
+  sums[lane] = sum;
+  workgroupBarrier();
+  for (var half = LANES / 2u; half > 0u; half /= 2u) {
+    if (lane < half) { sums[lane] += sums[lane + half]; }
+    workgroupBarrier();
+  }
+  let scale = 1.0 / sqrt(sums[0] / f32(COLS) + EPS);
+  for (var col = lane; col < COLS; col += LANES) {
+    out[first + col] = ActOut(f32(x[first + col]) * scale * weight[col]);
+  }
+}
