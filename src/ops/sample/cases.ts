@@ -147,7 +147,7 @@ function sampleCase(init: SampleCaseInit, random: () => number): OpCase<SampleCa
       ? Float32Array.from({ length: sampledRows * vocab }, (_, i) => init.logits?.(i % vocab) ?? 0)
       : coarseLogits(sampledRows * vocab, random);
     const bias = new Uint32Array(tensors.bias.words);
-    for (const { slot, sampling } of segments) bias.set(encodeBias(sampling), (slot * bias.length) / slots);
+    for (const { slot, sampling } of segments) bias.set(encodeBias(sampling, vocab), (slot * bias.length) / slots);
 
     let row = 0;
     let margin = Number.POSITIVE_INFINITY;

@@ -72,20 +72,20 @@ export function encodeSampling(settings: SamplingSettings, words: Uint32Array, a
 }
 
 /**
- * A slot's part of the bias state, [MAX_LOGIT_BIAS × 2] words: (token, f32 bits) pairs, as many as the settings have, then zeros.
- * Throws InternalError on an entry that is not a number or names a token twice.
+ * A slot's part of the bias state: (token, f32 bits) pairs, as many as the settings have. Throws InternalError on an entry that is not
+ * a number, lies outside of the vocabulary, or names a token twice.
  */
-export function encodeBias({ logitBias }: SamplingSettings): Uint32Array<ArrayBuffer> {
+export function encodeBias({ logitBias }: SamplingSettings, vocabSize: number): Uint32Array<ArrayBuffer> {
   if (logitBias.length > MAX_LOGIT_BIAS) {
     throw new InternalError(`${logitBias.length} logit biases, at most ${MAX_LOGIT_BIAS}`);
   }
-  const words = new Uint32Array(MAX_LOGIT_BIAS * 2);
+  const words = new Uint32Array(logitBias.length * 2);
   const seen = new Set<number>();
   logitBias.forEach(([token, bias], i) => {
     if (Number.isNaN(bias)) throw new InternalError(`logit bias of token ${token} is not a number`);
     if (seen.has(token)) throw new InternalError(`logit bias names token ${token} twice`);
     seen.add(token);
-    words[2 * i] = token;
+    words[2 * i] = checkedToken(token, vocabSize);
     // A finite ceiling: +Infinity would meet -Infinity in one sum.
     words[2 * i + 1] = bias < -LARGEST_F32 ? NEGATIVE_INFINITY_BITS : floatBits(Math.min(bias, LARGEST_F32));
   });
