@@ -54,7 +54,7 @@ if (existsSync(swiftshader)) {
   vitest('SwiftShader', ['conformance'], { VK_ICD_FILENAMES: swiftshader, VK_DRIVER_FILES: swiftshader });
 } else console.log('\n== SwiftShader: Chromium on this machine does not bring a Vulkan driver file; left out');
 vitest('browser', ['e2e']);
-check('self-test under wgpu/naga', process.execPath, ['scripts/naga-selftest.mjs']);
+check('self-test under wgpu/naga', 'node_modules/.bin/deno', ['run', '--unstable-webgpu', '-A', 'scripts/naga-selftest.mjs']);
 
 rmSync(reports, { recursive: true });
 console.log(`\n${passed} passed, ${failed} failed`);

@@ -1,4 +1,4 @@
-import { parseArgs, type ParseArgsConfig } from 'node:util';
+import { type ParseArgsConfig, parseArgs } from 'node:util';
 import { InvalidOptionError } from '../errors';
 import type { MaskableFeature } from '../gpu/capabilities';
 
@@ -59,7 +59,8 @@ export class Arguments {
     const text = this.text(name);
     if (text === undefined) return undefined;
     const value = Number(text);
-    if (text.trim() === '' || !Number.isFinite(value)) throw new InvalidOptionError(`--${name}`, `"${text}" is not a number`);
+    if (text.trim() === '' || !Number.isFinite(value))
+      throw new InvalidOptionError(`--${name}`, `"${text}" is not a number`);
     return value;
   }
 

@@ -36,7 +36,14 @@ Progress and notices go to standard error.
 /** @returns the exit status: 0, or 1 after one line on standard error that says what is wrong. */
 export async function main(args: readonly string[]): Promise<number> {
   const [name, ...rest] = args;
-  if (name === undefined || name === '--help' || name === '-h' || name === 'help' || rest.includes('--help') || rest.includes('-h')) {
+  if (
+    name === undefined ||
+    name === '--help' ||
+    name === '-h' ||
+    name === 'help' ||
+    rest.includes('--help') ||
+    rest.includes('-h')
+  ) {
     process.stdout.write(USAGE);
     return name === undefined ? 1 : 0;
   }

@@ -1,5 +1,5 @@
-import { type LoadedModel, loadModel } from '../model/load_model';
 import type { ByteSource } from '../formats/gguf/gguf';
+import { type LoadedModel, loadModel } from '../model/load_model';
 import { urlSource } from '../storage/url_source';
 import type { Arguments } from './arguments';
 import { createNodeGpu } from './dawn';

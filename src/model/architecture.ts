@@ -14,9 +14,12 @@ export function readModelSpec(gguf: Gguf, contextLength: number, maxBindingBytes
   const name = architectureOf(gguf);
   const reader = READERS.get(name);
   if (!reader) {
-    throw new UnsupportedModelError(`the architecture "${name}" is not supported yet (${[...READERS.keys()].join(', ')})`, {
-      details: { architecture: name },
-    });
+    throw new UnsupportedModelError(
+      `the architecture "${name}" is not supported yet (${[...READERS.keys()].join(', ')})`,
+      {
+        details: { architecture: name },
+      },
+    );
   }
   return reader(gguf, contextLength, maxBindingBytes);
 }

@@ -1,12 +1,12 @@
 import { InternalError } from '../errors';
 import { decodeRow, rowBytes } from '../formats/dequantize';
+import { halfToNumber, numberToHalf } from '../formats/half';
 import { randomBlocks } from '../formats/random_blocks';
 import type { GpuDevice } from '../gpu/device';
 import type { OpCall } from '../ops/calls';
 import type { ActivationType, KvType, OpCase } from '../ops/op';
 import { tensorsOf } from './call_tensors';
 import { GpuTensors } from './gpu_tensors';
-import { halfToNumber, numberToHalf } from '../formats/half';
 import { normals, seededRandom } from './random';
 import { readBuffer } from './read_buffer';
 import { ReferenceExecutor, type WeightRows } from './reference_executor';
@@ -70,7 +70,9 @@ export async function runCase(gpu: GpuDevice, opCase: OpCase, seed: number): Pro
   const found = tensorsOf(calls);
   const step = describeStep(opCase.batch);
   const outputs = new Set(opCase.outputs.map(({ tensor }) => nameOf(tensor)));
-  const accumulated = new Set(calls.flatMap((call) => (call.op === 'linear' && call.accumulate ? [call.out.name] : [])));
+  const accumulated = new Set(
+    calls.flatMap((call) => (call.op === 'linear' && call.accumulate ? [call.out.name] : [])),
+  );
   const given = (name: string, count: number): Float32Array<ArrayBuffer> | undefined => {
     const values = opCase.inputs?.[name];
     if (values === undefined) return undefined;
@@ -199,4 +201,3 @@ export async function runCase(gpu: GpuDevice, opCase: OpCase, seed: number): Pro
     tensors.dispose();
   }
 }
-

@@ -27,7 +27,8 @@ export function splitByBindingLimit(weight: Weight, maxBindingBytes: number): re
   if (all <= maxBindingBytes) return [{ firstRow: 0, rows: weight.rows }];
   const perRow = planeBytes(weight.format, 1, weight.cols).quants;
   const rows = Math.floor(maxBindingBytes / perRow / 64) * 64;
-  if (rows === 0) throw new InternalError(`64 rows of weight "${weight.name}" exceed the binding limit ${maxBindingBytes}`);
+  if (rows === 0)
+    throw new InternalError(`64 rows of weight "${weight.name}" exceed the binding limit ${maxBindingBytes}`);
   const parts: WeightPart[] = [];
   for (let firstRow = 0; firstRow < weight.rows; firstRow += rows) {
     parts.push({ firstRow, rows: Math.min(rows, weight.rows - firstRow) });

@@ -13,7 +13,8 @@ export function positive(gguf: Gguf, key: string, fallback?: number): number {
 /** A required metadata number that must be finite and greater than zero. */
 export function positiveReal(gguf: Gguf, key: string, fallback?: number): number {
   const value = fallback === undefined ? getNumber(gguf, key) : (optionalNumber(gguf, key) ?? fallback);
-  if (!Number.isFinite(value) || value <= 0) throw new InvalidFileError(`${key} is ${value}, expected a positive number`);
+  if (!Number.isFinite(value) || value <= 0)
+    throw new InvalidFileError(`${key} is ${value}, expected a positive number`);
   return value;
 }
 

@@ -7,20 +7,20 @@ import type { AdapterDescription, Capabilities, MaskableFeature } from '../gpu/c
 import { GpuDevice } from '../gpu/device';
 import type { OpCall } from '../ops/calls';
 import type { Activation, ActivationType, KvType, RowBucket } from '../ops/op';
+import { type SamplerStates, samplerStates } from '../ops/sampler_state';
 import { PAGE_SIZE } from '../ops/step_layout';
-import { samplerStates } from '../ops/sampler_state';
 import { readModelSpec } from './architecture';
-import { positive } from './hyperparameters';
 import { GpuTensors } from './gpu_tensors';
+import { positive } from './hyperparameters';
 import { type MemoryNeeds, memoryNeeds, preflightContext } from './memory';
-import type { ModelSpec, SamplerStates } from './model_spec';
+import type { ModelSpec } from './model_spec';
 import { ReferenceExecutor, type WeightRows } from './reference_executor';
 import { ReferenceRunner } from './reference_runner';
 import { StepEncoder, stepBufferWords, tileRowsOf } from './step_encoder';
-import { loadWeights, type WeightSink } from './weight_loader';
-import { WeightUploader } from './weight_uploader';
 import { preparePlans } from './webgpu_executor';
 import { WebGpuRunner } from './webgpu_runner';
+import { loadWeights, type WeightSink } from './weight_loader';
+import { WeightUploader } from './weight_uploader';
 
 /** Context in use when nobody asks for another: enough for a chat, and its KV cache fits anywhere. */
 const DEFAULT_CONTEXT = 4096;
@@ -45,6 +45,8 @@ export interface LoadModelOptions {
   readonly defaultLimits?: boolean;
   /** Rows of the largest step: a prompt is prefilled in chunks of this size. */
   readonly maxRows?: number;
+  /** Rows of one step that may be sampled or scored. */
+  readonly maxSampledRows?: number;
   /** Sequences with GPU-resident state at once. */
   readonly maxSlots?: number;
   readonly signal?: AbortSignal;
@@ -100,7 +102,10 @@ export function layOut(gguf: Gguf, options: LoadModelOptions, capabilities: Capa
     throw new InvalidOptionError('contextLength', `${contextLength} is not a positive integer`);
   }
   if (contextLength > trained) {
-    throw new InvalidOptionError('contextLength', `${contextLength} is more than the ${trained} positions the model was trained for`);
+    throw new InvalidOptionError(
+      'contextLength',
+      `${contextLength} is more than the ${trained} positions the model was trained for`,
+    );
   }
   if (options.activationType === 'f16' && !capabilities?.f16) {
     throw new InvalidOptionError('activationType', 'f16 needs a device with shader-f16');
@@ -111,11 +116,19 @@ export function layOut(gguf: Gguf, options: LoadModelOptions, capabilities: Capa
   if (capabilities) preflightContext(spec, contextLength, kvType, capabilities.limits);
   const maxSlots = options.maxSlots ?? 1;
   const maxRows = options.maxRows ?? 256;
-  const maxSampledRows = 16;
+  const maxSampledRows = options.maxSampledRows ?? 16;
   const numPages = Math.ceil(contextLength / PAGE_SIZE);
   return {
     spec,
-    limits: { vocabSize: spec.vocabSize, contextLength, maxRows, maxSampledRows, maxSlots, pageSize: PAGE_SIZE, numPages },
+    limits: {
+      vocabSize: spec.vocabSize,
+      contextLength,
+      maxRows,
+      maxSampledRows,
+      maxSlots,
+      pageSize: PAGE_SIZE,
+      numPages,
+    },
     states: samplerStates({ vocabSize: spec.vocabSize, maxSlots, maxSampledRows }),
     logits: { name: 'logits', cols: spec.vocabSize, rows: 'sampled', type: 'f32' },
     kvType,
@@ -125,7 +138,10 @@ export function layOut(gguf: Gguf, options: LoadModelOptions, capabilities: Capa
 
 function plansOf(layout: Layout): { readonly bucket: RowBucket; readonly calls: readonly OpCall[] }[] {
   const { spec, states, activationType } = layout;
-  return buckets(layout.limits.maxRows).map((bucket) => ({ bucket, calls: spec.plan(bucket, { activationType, states }) }));
+  return buckets(layout.limits.maxRows).map((bucket) => ({
+    bucket,
+    calls: spec.plan(bucket, { activationType, states }),
+  }));
 }
 
 function describe(gguf: Gguf, layout: Layout, calls: readonly OpCall[]): ModelDescription {
@@ -214,7 +230,11 @@ function weightOptions(options: LoadModelOptions): Parameters<typeof loadWeights
 }
 
 async function loadOnWebGpu(gguf: Gguf, source: ByteSource, options: LoadModelOptions): Promise<LoadedModel> {
-  const device = await GpuDevice.create({ gpu: options.gpu, without: options.without, defaultLimits: options.defaultLimits });
+  const device = await GpuDevice.create({
+    gpu: options.gpu,
+    without: options.without,
+    defaultLimits: options.defaultLimits,
+  });
   let tensors: GpuTensors | undefined;
   try {
     const layout = layOut(gguf, options, device.capabilities);
@@ -293,7 +313,8 @@ async function uploadWeights(
       source,
       spec,
       {
-        weightRows: (weight, firstRow, rows, bytes) => uploader.write(weight, tensors.weightParts(weight), firstRow, rows, bytes),
+        weightRows: (weight, firstRow, rows, bytes) =>
+          uploader.write(weight, tensors.weightParts(weight), firstRow, rows, bytes),
         vector: (name, length, values) => tensors.addVector({ name, length }, values),
       },
       weightOptions(options),

@@ -1,5 +1,6 @@
 import type { OpCall } from '../ops/calls';
-import type { ActivationType, KvCache, RowBucket, State, Vector, Weight } from '../ops/op';
+import type { ActivationType, KvCache, RowBucket, Vector, Weight } from '../ops/op';
+import type { SamplerStates } from '../ops/sampler_state';
 
 /** A weight of the plan and the file's tensors that it is made of, stacked by rows (fused Q/K/V, gate/up). */
 export interface WeightSource {
@@ -12,13 +13,6 @@ export interface VectorSource {
   readonly vector: Vector;
   readonly tensors: readonly string[];
   readonly compute?: (values: Float32Array<ArrayBuffer>) => Float32Array<ArrayBuffer>;
-}
-
-export interface SamplerStates {
-  readonly lastTokens: State;
-  readonly counts: State;
-  readonly bias: State;
-  readonly samples: State;
 }
 
 /** What the planner may choose freely for one model. */

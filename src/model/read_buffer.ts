@@ -1,8 +1,17 @@
 import type { GpuDevice } from '../gpu/device';
 
 /** Copies a whole buffer back; for tests, comparisons and scoring, never in the decode loop. */
-export async function readBuffer(gpu: GpuDevice, buffer: GPUBuffer, offset = 0, size = buffer.size - offset): Promise<ArrayBuffer> {
-  const staging = await gpu.createBuffer({ label: 'read', size, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
+export async function readBuffer(
+  gpu: GpuDevice,
+  buffer: GPUBuffer,
+  offset = 0,
+  size = buffer.size - offset,
+): Promise<ArrayBuffer> {
+  const staging = await gpu.createBuffer({
+    label: 'read',
+    size,
+    usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+  });
   try {
     const encoder = gpu.device.createCommandEncoder();
     encoder.copyBufferToBuffer(buffer, offset, staging, 0, size);

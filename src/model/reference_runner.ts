@@ -1,11 +1,17 @@
-import type { Batch, Runner, RunnerLimits, SlotInit, StepResult } from '../engine/runner';
+import {
+  type Batch,
+  MAX_LOGIT_BIAS,
+  type Runner,
+  type RunnerLimits,
+  type SlotInit,
+  type StepResult,
+} from '../engine/runner';
 import type { OpCall } from '../ops/calls';
 import type { Activation } from '../ops/op';
-import { decodeSamples, encodeBias, SAMPLE_WORDS } from '../ops/sample/record';
-import type { SamplerStates } from './model_spec';
+import { decodeSamples, encodeBias, encodeCounts, SAMPLE_WORDS } from '../ops/sample/record';
+import type { SamplerStates } from '../ops/sampler_state';
 import type { ReferenceExecutor } from './reference_executor';
 import { groupSamples } from './results';
-import { initialCounts } from './slots';
 import { describeStep } from './step_encoder';
 
 /** Runs batches on the reference executor: the fallback for tiny models where there is no WebGPU. */
@@ -21,11 +27,10 @@ export class ReferenceRunner implements Runner {
   ) {}
 
   openSlot(slot: number, init: SlotInit): void {
-    this.enqueue(() => {
+    void this.enqueue(() => {
       const { vocabSize } = this.limits;
-      this.executor.state(this.states.counts).set(initialCounts(init, vocabSize), slot * vocabSize);
-      const bias = encodeBias(init.sampling);
-      this.executor.state(this.states.bias).set(bias, slot * bias.length);
+      this.executor.state(this.states.counts).set(encodeCounts(init, vocabSize), slot * vocabSize);
+      this.executor.state(this.states.bias).set(encodeBias(init.sampling, vocabSize), slot * MAX_LOGIT_BIAS * 2);
     });
   }
 
@@ -42,7 +47,7 @@ export class ReferenceRunner implements Runner {
   }
 
   copyPages(pairs: readonly (readonly [from: number, to: number])[]): void {
-    this.enqueue(() => this.executor.copyPages(pairs));
+    void this.enqueue(() => this.executor.copyPages(pairs));
   }
 
   dispose(): void {}

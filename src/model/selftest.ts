@@ -1,12 +1,12 @@
 import type { MaskableFeature } from '../gpu/capabilities';
 import { GpuDevice } from '../gpu/device';
 import { attentionCases } from '../ops/attention/cases';
-import { argmaxCases, sampleCases } from '../ops/sample/cases';
 import { embedCases } from '../ops/embed_cases';
 import { linearCases } from '../ops/linear/cases';
 import type { OpCase } from '../ops/op';
 import { rmsNormCases } from '../ops/rms_norm';
 import { ropeKvCases } from '../ops/rope_kv';
+import { argmaxCases, sampleCases } from '../ops/sample/cases';
 import { swigluCases } from '../ops/swiglu';
 import { runCase } from './case_runner';
 
@@ -65,7 +65,11 @@ export async function* selfTest(options: {
   readonly signal?: AbortSignal;
 }): AsyncGenerator<SelfTestRow> {
   for (const variant of options.variants ?? SELF_TEST_VARIANTS) {
-    const device = await GpuDevice.create({ gpu: options.gpu, without: variant.without, defaultLimits: variant.defaultLimits });
+    const device = await GpuDevice.create({
+      gpu: options.gpu,
+      without: variant.without,
+      defaultLimits: variant.defaultLimits,
+    });
     try {
       let seed = options.seed;
       for (const opCase of allOpCases(options.seed)) {

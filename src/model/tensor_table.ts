@@ -37,7 +37,11 @@ export class TensorTable {
   }
 
   /** A matrix [rows, cols] made of one tensor, or of several stacked by rows that share a storage type. */
-  matrix(name: string, parts: readonly { readonly tensor: string; readonly rows: number }[], cols: number): WeightSource {
+  matrix(
+    name: string,
+    parts: readonly { readonly tensor: string; readonly rows: number }[],
+    cols: number,
+  ): WeightSource {
     const format = this.formatOf(parts[0].tensor);
     for (const part of parts) {
       this.checkShape(part.tensor, [cols, part.rows]);
@@ -57,7 +61,9 @@ export class TensorTable {
       this.checkShape(part.tensor, [part.length]);
       const { type } = this.require(part.tensor);
       if (!VECTOR_TYPES.includes(type)) {
-        throw new UnsupportedModelError(`vector "${part.tensor}" is stored as ${type}, expected ${VECTOR_TYPES.join(', ')}`);
+        throw new UnsupportedModelError(
+          `vector "${part.tensor}" is stored as ${type}, expected ${VECTOR_TYPES.join(', ')}`,
+        );
       }
     }
     const vector = { name, length: parts.reduce((sum, part) => sum + part.length, 0) };
@@ -94,7 +100,9 @@ export class TensorTable {
   finish(): void {
     for (const name of this.gguf.tensors.keys()) {
       if (!this.asked.has(name)) {
-        throw new UnsupportedModelError(`tensor "${name}" is not part of this architecture`, { details: { tensor: name } });
+        throw new UnsupportedModelError(`tensor "${name}" is not part of this architecture`, {
+          details: { tensor: name },
+        });
       }
     }
   }

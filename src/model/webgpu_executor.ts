@@ -65,6 +65,12 @@ function accessOf(binding: Binding): BindingAccess {
   return 'access' in binding ? binding.access : 'read';
 }
 
+/** A call on sampled rows has far fewer rows than its step: a prefill chunk that samples once still wants the small-step kernel. */
+function targetOf(call: OpCall, target: KernelTarget): KernelTarget {
+  if (!('out' in call) || call.out.rows !== 'sampled') return target;
+  return { ...target, bucket: { minRows: 1, maxRows: Math.min(target.bucket.maxRows, target.maxSampledRows) } };
+}
+
 /**
  * Prepares plans that share one set of tensors: compiles all pipelines in parallel, allocates what the bindings need (the largest of
  * all plans, before any bind group is made) and makes the bind groups.
@@ -77,13 +83,15 @@ export async function preparePlans(
   const chosen = plans.map(({ calls, target }) =>
     calls.flatMap((call, index) => {
       checkCall(call);
-      return dispatchesOf(call, target).map((dispatch) => ({ dispatch, call: index }));
+      return dispatchesOf(call, targetOf(call, target)).map((dispatch) => ({ dispatch, call: index }));
     }),
   );
   const limit = gpu.capabilities.limits.maxStorageBuffersPerShaderStage;
   for (const { dispatch } of chosen.flat()) {
     if (dispatch.bindings.length > limit) {
-      throw new InternalError(`${dispatch.label} binds ${dispatch.bindings.length} buffers, the device allows ${limit}`);
+      throw new InternalError(
+        `${dispatch.label} binds ${dispatch.bindings.length} buffers, the device allows ${limit}`,
+      );
     }
     for (const binding of dispatch.bindings) await tensors.ensure(binding);
   }

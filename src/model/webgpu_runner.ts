@@ -1,13 +1,21 @@
-import type { Batch, Runner, RunnerLimits, SegmentResult, SlotInit, StepResult } from '../engine/runner';
+import {
+  type Batch,
+  MAX_LOGIT_BIAS,
+  type Runner,
+  type RunnerLimits,
+  type SegmentResult,
+  type SlotInit,
+  type StepResult,
+} from '../engine/runner';
 import { InternalError } from '../errors';
 import type { GpuDevice } from '../gpu/device';
 import { ReadbackRing } from '../gpu/readback';
 import type { Activation, RowBucket } from '../ops/op';
-import { decodeSamples, encodeBias, SAMPLE_WORDS } from '../ops/sample/record';
+import { decodeSamples, encodeBias, encodeCounts, SAMPLE_WORDS } from '../ops/sample/record';
+import type { SamplerStates } from '../ops/sampler_state';
 import type { GpuTensors } from './gpu_tensors';
-import type { SamplerStates } from './model_spec';
 import { groupSamples } from './results';
-import { initialCounts, usesCounts } from './slots';
+import { usesCounts } from './slots';
 import type { StepEncoder } from './step_encoder';
 import type { PreparedPlan } from './webgpu_executor';
 
@@ -50,11 +58,11 @@ export class WebGpuRunner implements Runner {
     const { queue } = this.gpu.device;
     const { vocabSize } = this.limits;
     if (usesCounts(init.sampling)) {
-      queue.writeBuffer(this.tensors.state(this.states.counts), slot * vocabSize * 4, initialCounts(init, vocabSize));
+      queue.writeBuffer(this.tensors.state(this.states.counts), slot * vocabSize * 4, encodeCounts(init, vocabSize));
     }
     if (init.sampling.logitBias.length > 0) {
-      const bias = encodeBias(init.sampling);
-      queue.writeBuffer(this.tensors.state(this.states.bias), slot * bias.byteLength, bias);
+      const bias = encodeBias(init.sampling, vocabSize);
+      queue.writeBuffer(this.tensors.state(this.states.bias), slot * MAX_LOGIT_BIAS * 8, bias);
     }
   }
 
@@ -120,7 +128,11 @@ export class WebGpuRunner implements Runner {
   private copyLogits(encoder: GPUCommandEncoder, rows: number): () => Promise<Float32Array> {
     const { device } = this.gpu;
     const bytes = rows * this.logits.cols * 4;
-    const staging = device.createBuffer({ label: 'logits', size: bytes, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
+    const staging = device.createBuffer({
+      label: 'logits',
+      size: bytes,
+      usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+    });
     encoder.copyBufferToBuffer(this.tensors.activation(this.logits), 0, staging, 0, bytes);
     return async () => {
       try {

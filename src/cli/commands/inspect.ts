@@ -20,7 +20,12 @@ export async function inspectCommand(argv: readonly string[]): Promise<void> {
     printJson({
       file: { name: source.name, bytes: source.size, ggufVersion: gguf.version },
       ...description,
-      tensors: [...gguf.tensors.values()].map(({ name, type, shape, byteLength }) => ({ name, type, shape, byteLength })),
+      tensors: [...gguf.tensors.values()].map(({ name, type, shape, byteLength }) => ({
+        name,
+        type,
+        shape,
+        byteLength,
+      })),
       storageTypes: types,
       tokenizer: {
         kind: optionalString(gguf, 'tokenizer.ggml.model'),
@@ -42,7 +47,9 @@ export async function inspectCommand(argv: readonly string[]): Promise<void> {
   printLine(table(types.map(({ type, tensors, bytes }) => [`  ${type}`, tensors, 'tensors', formatBytes(bytes)])));
   printLine('\ntensors');
   printLine(
-    table([...gguf.tensors.values()].map((tensor) => [`  ${tensor.name}`, tensor.type, `[${tensor.shape.join(', ')}]`])),
+    table(
+      [...gguf.tensors.values()].map((tensor) => [`  ${tensor.name}`, tensor.type, `[${tensor.shape.join(', ')}]`]),
+    ),
   );
 }
 

@@ -11,7 +11,13 @@ export async function selftestCommand(argv: readonly string[]): Promise<void> {
   const onlyDefaultLimits = args.flag('default-limits');
   const asked = masked.length > 0 || onlyDefaultLimits;
   const variants = asked
-    ? [{ name: [...masked, ...(onlyDefaultLimits ? ['default limits'] : [])].join(', '), without: masked, defaultLimits: onlyDefaultLimits }]
+    ? [
+        {
+          name: [...masked, ...(onlyDefaultLimits ? ['default limits'] : [])].join(', '),
+          without: masked,
+          defaultLimits: onlyDefaultLimits,
+        },
+      ]
     : SELF_TEST_VARIANTS;
   const seed = args.integer('seed', 0) ?? Math.floor(Math.random() * 2 ** 31);
   const filter = args.text('filter');
@@ -26,7 +32,9 @@ export async function selftestCommand(argv: readonly string[]): Promise<void> {
   else printLine(`${rows.length - failed.length} passed, ${failed.length} failed (seed ${seed})`);
   if (failed.length > 0) {
     const [first] = failed;
-    throw new KernelError(`${failed.length} of ${rows.length} checks failed, the first one: ${first.label} (${first.variant})`);
+    throw new KernelError(
+      `${failed.length} of ${rows.length} checks failed, the first one: ${first.label} (${first.variant})`,
+    );
   }
 }
 

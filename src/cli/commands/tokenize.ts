@@ -7,7 +7,11 @@ import { openSource } from '../open_model';
 import { printJson, printLine } from '../output';
 
 export async function tokenizeCommand(argv: readonly string[]): Promise<void> {
-  const args = Arguments.parse(argv, { text: { type: 'string' }, file: { type: 'string' }, special: { type: 'boolean' } });
+  const args = Arguments.parse(argv, {
+    text: { type: 'string' },
+    file: { type: 'string' },
+    special: { type: 'boolean' },
+  });
   const model = args.model();
   const text = await textOf(args);
   const source = await openSource(model);
@@ -20,7 +24,8 @@ export async function tokenizeCommand(argv: readonly string[]): Promise<void> {
 async function textOf(args: Arguments): Promise<string> {
   const text = args.text('text');
   const file = args.text('file');
-  if ((text === undefined) === (file === undefined)) throw new InvalidOptionError('--text', 'give either --text or --file');
+  if ((text === undefined) === (file === undefined))
+    throw new InvalidOptionError('--text', 'give either --text or --file');
   if (text !== undefined) return text;
   try {
     return await readFile(file as string, 'utf8');

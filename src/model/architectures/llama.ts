@@ -75,7 +75,9 @@ function readConfig(gguf: Gguf, tensors: TensorTable): Config {
     vocabSize: tensors.rowsOf('token_embd.weight'),
     ropeDims,
     ropeTheta: positiveReal(gguf, 'llama.rope.freq_base', 10000),
-    ropeScale: linear ? positiveReal(gguf, 'llama.rope.scaling.factor', 1) : (optionalNumber(gguf, 'llama.rope.scale_linear') ?? 1),
+    ropeScale: linear
+      ? positiveReal(gguf, 'llama.rope.scaling.factor', 1)
+      : (optionalNumber(gguf, 'llama.rope.scale_linear') ?? 1),
     rmsNormEps: positiveReal(gguf, 'llama.attention.layer_norm_rms_epsilon'),
     trainedContextLength: positive(gguf, 'llama.context_length'),
   };
@@ -93,7 +95,10 @@ function projection(
   const bias = (label: string, list: typeof parts): Vector | undefined => {
     const present = list.filter((part) => tensors.has(biasName(part.tensor)));
     if (present.length === 0) return undefined;
-    return tensors.vector(label, list.map((part) => ({ tensor: biasName(part.tensor), length: part.rows })));
+    return tensors.vector(
+      label,
+      list.map((part) => ({ tensor: biasName(part.tensor), length: part.rows })),
+    );
   };
   const formats = parts.map((part) => tensors.formatOf(part.tensor));
   const rows = parts.reduce((sum, part) => sum + part.rows, 0);
@@ -151,7 +156,12 @@ export function readLlama(gguf: Gguf, contextLength: number, maxBindingBytes: nu
         hiddenSize,
         (bytes) => bytes <= maxBindingBytes,
       ),
-      down: projection(tensors, at('ffn_down'), [{ tensor: at('ffn_down.weight'), rows: hiddenSize }], intermediateSize),
+      down: projection(
+        tensors,
+        at('ffn_down'),
+        [{ tensor: at('ffn_down.weight'), rows: hiddenSize }],
+        intermediateSize,
+      ),
       cache: { layer, numKvHeads, headDim },
     };
   });
@@ -160,7 +170,12 @@ export function readLlama(gguf: Gguf, contextLength: number, maxBindingBytes: nu
   const head = tensors.has('output.weight')
     ? tensors.matrix('output', [{ tensor: 'output.weight', rows: config.vocabSize }], hiddenSize).weight
     : table;
-  const rope = { ropeDims: config.ropeDims, base: config.ropeTheta, contextLength, positionScale: 1 / config.ropeScale };
+  const rope = {
+    ropeDims: config.ropeDims,
+    base: config.ropeTheta,
+    contextLength,
+    positionScale: 1 / config.ropeScale,
+  };
   const ropeTable = tensors.computed(
     'rope_table',
     buildRopeTable(rope).length,
@@ -262,7 +277,10 @@ function plan(model: Llama, bucket: RowBucket, { activationType, states }: PlanO
       ...addLinear(attended, layer.output),
       ...(fusedSwiglu
         ? normedLinear(layer.gateUp, layer.ffnNorm, hidden, 'swiglu')
-        : [...normedLinear(layer.gateUp, layer.ffnNorm, gateUp, 'none'), { op: 'swiglu', x: gateUp, out: hidden } as const]),
+        : [
+            ...normedLinear(layer.gateUp, layer.ffnNorm, gateUp, 'none'),
+            { op: 'swiglu', x: gateUp, out: hidden } as const,
+          ]),
       ...addLinear(hidden, layer.down),
     ];
   };

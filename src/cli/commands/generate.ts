@@ -1,0 +1,83 @@
+import { Engine } from '../../engine/engine';
+import { parseSampling } from '../../engine/sampling';
+import { ContextLengthError, InvalidOptionError } from '../../errors';
+import { chatTemplate, renderChat } from '../../tokenizer/chat_template';
+import { StreamingDecoder } from '../../tokenizer/streaming_decoder';
+import { createTokenizer } from '../../tokenizer/tokenizer';
+import { Arguments } from '../arguments';
+import { openModel } from '../open_model';
+import { notice, printJson } from '../output';
+
+/** Streams text that follows a prompt, or the answer to it with --chat. */
+export async function generateCommand(argv: readonly string[]): Promise<void> {
+  const args = Arguments.parse(argv, {
+    prompt: { type: 'string', short: 'p' },
+    chat: { type: 'boolean' },
+    'max-tokens': { type: 'string', short: 'n' },
+    temperature: { type: 'string' },
+    'top-k': { type: 'string' },
+    'top-p': { type: 'string' },
+    'min-p': { type: 'string' },
+    seed: { type: 'string' },
+  });
+  const prompt = args.text('prompt');
+  if (prompt === undefined) throw new InvalidOptionError('-p', 'the prompt is missing');
+  const sampling = parseSampling({
+    temperature: args.number('temperature') ?? 0,
+    top_k: args.number('top-k'),
+    top_p: args.number('top-p'),
+    min_p: args.number('min-p'),
+    seed: args.number('seed'),
+  });
+  const limit = args.integer('max-tokens', 1);
+
+  const model = await openModel(args);
+  try {
+    const tokenizer = createTokenizer(model.gguf);
+    const { contextLength } = model.description;
+    const promptTokens = args.flag('chat')
+      ? renderChat(tokenizer, chatTemplate(model.gguf, tokenizer), [{ role: 'user', content: prompt }])
+      : tokenizer.encode(prompt, { bos: 'auto' });
+    if (promptTokens.length === 0) throw new InvalidOptionError('-p', 'the prompt has no tokens');
+    if (promptTokens.length >= contextLength) throw new ContextLengthError(promptTokens.length, contextLength);
+
+    const engine = new Engine(model.runner);
+    const decoder = new StreamingDecoder(tokenizer);
+    let text = '';
+    const emit = (piece: string): void => {
+      text += piece;
+      if (!args.json) process.stdout.write(piece);
+    };
+    const generation = engine.generate({
+      promptTokens,
+      maxTokens: Math.min(limit ?? contextLength, contextLength - promptTokens.length),
+      sampling,
+      stopTokens: tokenizer.stopTokens,
+    });
+    for await (const sample of generation) emit(decoder.push(sample.token));
+    emit(decoder.flush());
+    const { finishReason, outputTokens, timings } = await generation.finished;
+    const usage = {
+      prompt_tokens: promptTokens.length,
+      completion_tokens: outputTokens.length,
+      total_tokens: promptTokens.length + outputTokens.length,
+      time_to_first_token_s: timings.timeToFirstTokenMs / 1000,
+      prefill_tokens_per_s: perSecond(promptTokens.length, timings.prefillMs),
+      decode_tokens_per_s: perSecond(outputTokens.length - 1, timings.decodeMs),
+    };
+    if (args.json) printJson({ text, tokens: outputTokens, promptTokens, finishReason, usage });
+    else {
+      process.stdout.write('\n');
+      notice(
+        `${usage.prompt_tokens} prompt tokens, ${usage.completion_tokens} generated (${finishReason}); first token after ${usage.time_to_first_token_s.toFixed(2)} s, ${usage.decode_tokens_per_s.toFixed(1)} tokens/s`,
+      );
+    }
+    engine.dispose();
+  } finally {
+    model.dispose();
+  }
+}
+
+function perSecond(tokens: number, ms: number): number {
+  return tokens > 0 && ms > 0 ? (tokens / ms) * 1000 : 0;
+}
