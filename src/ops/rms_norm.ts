@@ -1,0 +1,77 @@
+import type { RmsNormCall } from './calls';
+import { rowsBatch } from './case_batch';
+import type { Activation, ActivationType, Dispatch, Op, OpCase } from './op';
+import { expectShape, rowBytes } from './shape_check';
+
+export const rmsNormOp: Op<RmsNormCall> = {
+  name: 'rms_norm',
+
+  check({ x, weight, out }) {
+    expectShape('rms_norm', `columns of "${out.name}"`, out.cols, x.cols);
+    expectShape('rms_norm', `rows of "${out.name}"`, out.rows, x.rows);
+    expectShape('rms_norm', `length of "${weight.name}"`, weight.length, x.cols);
+  },
+
+  reference(call, env) {
+    const { cols } = call.x;
+    const x = env.activation(call.x);
+    const out = env.activation(call.out);
+    const weight = env.vector(call.weight);
+    for (let first = 0; first < x.length; first += cols) {
+      let sum = 0;
+      for (let i = 0; i < cols; i++) sum += x[first + i] ** 2;
+      const scale = 1 / Math.sqrt(sum / cols + call.eps);
+      for (let i = 0; i < cols; i++) out[first + i] = x[first + i] * scale * weight[i];
+    }
+  },
+
+  dispatches({ x, weight, out, eps }): readonly Dispatch[] {
+    return [
+      {
+        label: `rms_norm ${x.cols} ${x.type}→${out.type}`,
+        source: {
+          entry: 'ops/rms_norm.wgsl',
+          aliases: { ActIn: x.type, ActOut: out.type },
+          overrides: { COLS: x.cols, EPS: eps },
+        },
+        bindings: [
+          { kind: 'activation', tensor: x, access: 'read' },
+          { kind: 'vector', tensor: weight },
+          { kind: 'activation', tensor: out, access: 'write' },
+        ],
+        workgroups: (step) => [x.rows === 'step' ? step.rows : step.sampledRows, 1, 1],
+        traffic: (step) =>
+          (x.rows === 'step' ? step.rows : step.sampledRows) * (rowBytes(x) + rowBytes(out)) + 4 * weight.length,
+      },
+    ];
+  },
+};
+
+/** Odd and typical widths, from one to many rows, both activation types. */
+export function rmsNormCases(seed: number): readonly OpCase<RmsNormCall>[] {
+  const shapes: readonly (readonly [rows: number, cols: number, from: ActivationType, to: ActivationType])[] = [
+    [1, 8, 'f32', 'f32'],
+    [3, 64, 'f32', 'f32'],
+    [17, 288, 'f32', 'f32'],
+    [40, 1001, 'f32', 'f32'],
+    [2, 8192, 'f32', 'f32'],
+    [16, 576, 'f32', 'f16'],
+    [65, 96, 'f16', 'f16'],
+  ];
+  return shapes.map(([rows, cols, from, to], i): OpCase<RmsNormCall> => {
+    const { batch, numPages } = rowsBatch(rows, seed + i);
+    const activation = (name: string, type: ActivationType): Activation => ({ name, cols, rows: 'step', type });
+    const out = activation('out', to);
+    const weight = { name: 'weight', length: cols };
+    return {
+      label: `rms_norm ${rows}×${cols} ${from}→${to}`,
+      calls: [{ op: 'rms_norm', x: activation('x', from), weight, out, eps: 1e-5 }],
+      batch,
+      bucket: { minRows: 1, maxRows: rows },
+      contextLength: 128,
+      numPages,
+      kvType: 'f32',
+      outputs: [{ tensor: out, budget: to === 'f16' ? 1e-6 : 1e-9 }],
+    };
+  });
+}
