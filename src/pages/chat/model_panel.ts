@@ -1,0 +1,161 @@
+import {
+  AbortedError,
+  createEngine,
+  type LoadProgress,
+  type ModelInfo,
+  type ModelInput,
+  type TesseraEngine,
+} from '../../index';
+import { byId, el } from './dom';
+import { describeError } from './errors';
+import { formatAdapter, formatBytes, formatCount, formatWhole } from './format';
+import { Mosaic } from './mosaic';
+
+const DEMO = { model: new URL('models/demo.q8_0.gguf', document.baseURI), name: 'the demo model' };
+
+interface ModelToLoad {
+  readonly model: ModelInput;
+  readonly name: string;
+}
+
+interface Loading {
+  readonly name: string;
+  readonly controller: AbortController;
+}
+
+/** Which model answers: loads the demo and local files, shows progress and facts. A load that fails changes nothing. */
+export class ModelPanel {
+  readonly #dialog = byId('model-dialog', HTMLDialogElement);
+  readonly #facts = byId('model-facts', HTMLElement);
+  readonly #error = byId('model-error', HTMLElement);
+  readonly #progress = byId('model-progress', HTMLElement);
+  readonly #texts = [byId('model-progress-text', HTMLElement), byId('welcome-progress', HTMLElement)];
+  readonly #mosaics = [
+    new Mosaic(byId('model-mosaic', HTMLElement), 24, 2),
+    new Mosaic(byId('welcome-mosaic', HTMLElement), 16, 3),
+  ];
+  readonly #onChange: () => void;
+  #engine: TesseraEngine | undefined;
+  #loading: Loading | undefined;
+  #isDemo = false;
+
+  constructor(onChange: () => void) {
+    this.#onChange = onChange;
+    const file = byId('model-file', HTMLInputElement);
+    file.addEventListener('change', () => {
+      const chosen = file.files?.[0];
+      file.value = ''; // So that choosing the same file again counts as a choice.
+      if (chosen) void this.loadFile(chosen);
+    });
+    byId('model-demo', HTMLButtonElement).addEventListener('click', () => void this.loadDemo());
+    byId('model-cancel', HTMLButtonElement).addEventListener('click', () => this.#loading?.controller.abort());
+    byId('model-button', HTMLButtonElement).addEventListener('click', () => this.show());
+  }
+
+  get engine(): TesseraEngine | undefined {
+    return this.#engine;
+  }
+
+  get loading(): boolean {
+    return this.#loading !== undefined;
+  }
+
+  get isDemo(): boolean {
+    return this.#isDemo;
+  }
+
+  show(): void {
+    this.#showFacts();
+    if (!this.#dialog.open) this.#dialog.showModal();
+  }
+
+  async loadDemo(): Promise<void> {
+    if (await this.#load(DEMO)) this.#became({ demo: true });
+  }
+
+  async loadFile(file: File): Promise<void> {
+    this.show();
+    if (await this.#load({ model: file, name: file.name })) {
+      this.#became({ demo: false });
+      this.#dialog.close();
+    }
+  }
+
+  #became({ demo }: { demo: boolean }): void {
+    this.#isDemo = demo;
+    this.#showFacts();
+    this.#onChange();
+  }
+
+  async #load({ model, name }: ModelToLoad): Promise<boolean> {
+    if (this.#loading) {
+      this.#showError(`${this.#loading.name} is still loading; cancel it first.`);
+      return false;
+    }
+    const controller = new AbortController();
+    this.#loading = { name, controller };
+    this.#error.hidden = true;
+    this.#progress.hidden = false;
+    this.#showProgress(name, { phase: 'header', loaded: 0, total: 0 });
+    this.#onChange();
+    const options = {
+      signal: controller.signal,
+      onProgress: (progress: LoadProgress) => this.#showProgress(name, progress),
+    };
+    try {
+      if (this.#engine) await this.#engine.load(model, options);
+      else this.#engine = await createEngine({ model, ...options });
+      return true;
+    } catch (error) {
+      if (!(error instanceof AbortedError)) this.#failed(name, error);
+      return false;
+    } finally {
+      this.#loading = undefined;
+      this.#progress.hidden = true;
+      for (const text of this.#texts) text.textContent = '';
+      for (const mosaic of this.#mosaics) mosaic.show(this.#engine ? 1 : 0);
+      this.#onChange();
+    }
+  }
+
+  #failed(name: string, error: unknown): void {
+    const previous = this.#engine ? ` ${this.#engine.info.model} still answers.` : '';
+    this.#showError(`Could not load ${name}. ${describeError(error)}${previous}`);
+  }
+
+  #showError(message: string): void {
+    this.#error.textContent = message;
+    this.#error.hidden = false;
+    this.show();
+  }
+
+  #showProgress(name: string, { phase, loaded, total }: LoadProgress): void {
+    const fraction = phase === 'weights' && total > 0 ? loaded / total : phase === 'compile' ? 1 : 0;
+    const text = {
+      header: `Reading the header of ${name}…`,
+      weights: `Loading ${name}: ${formatBytes(loaded)} of ${formatBytes(total)}`,
+      compile: 'Preparing the GPU…',
+    }[phase];
+    for (const mosaic of this.#mosaics) mosaic.show(fraction);
+    for (const element of this.#texts) element.textContent = text;
+  }
+
+  #showFacts(): void {
+    const info = this.#engine?.info;
+    const rows = info ? factsOf(info) : [['Model', this.#loading ? 'loading…' : 'none']];
+    this.#facts.replaceChildren(...rows.flatMap(([term, value]) => [el('dt', {}, term), el('dd', {}, value)]));
+  }
+}
+
+function factsOf(info: ModelInfo): string[][] {
+  const { contextLength, trainedContextLength } = info;
+  const trained = trainedContextLength === contextLength ? '' : `, trained for ${formatWhole(trainedContextLength)}`;
+  return [
+    ['Model', info.model],
+    ['Architecture', info.architecture],
+    ['Parameters', formatCount(info.parameters)],
+    ['Context', `${formatWhole(contextLength)} tokens${trained}`],
+    ['Memory', `${formatBytes(info.memory.total)} (weights ${formatBytes(info.memory.weights)})`],
+    ['Runs on', formatAdapter(info)],
+  ];
+}
