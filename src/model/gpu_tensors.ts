@@ -18,6 +18,10 @@ export interface GpuTensorSizes {
   readonly stepWords: number;
 }
 
+type NamedBinding = Exclude<Binding, { kind: 'step' } | { kind: 'weight' }>;
+/** Bindings whose buffers are made when a plan is prepared; vectors and weights come with the file. */
+type AllocatedBinding = Exclude<NamedBinding, { kind: 'vector' }>;
+
 // COPY_SRC and COPY_DST: tests poison and read every tensor, the loader fills them, copy on write copies pages.
 const STORAGE = 0x80 | 0x4 | 0x8; // GPUBufferUsage.STORAGE | COPY_SRC | COPY_DST
 
@@ -129,7 +133,7 @@ export class GpuTensors {
     this.weights.clear();
   }
 
-  private key(binding: Exclude<Binding, { kind: 'step' } | { kind: 'weight' }>): string {
+  private key(binding: NamedBinding): string {
     switch (binding.kind) {
       case 'activation':
         return `activation ${binding.tensor.name}`;
@@ -144,7 +148,7 @@ export class GpuTensors {
     }
   }
 
-  private bytes(binding: Exclude<Binding, { kind: 'step' | 'weight' | 'vector' }>): number {
+  private bytes(binding: AllocatedBinding): number {
     switch (binding.kind) {
       case 'activation': {
         const rows = binding.tensor.rows === 'step' ? this.sizes.maxRows : this.sizes.maxSampledRows;
@@ -156,8 +160,6 @@ export class GpuTensors {
         return binding.state.words * 4;
       case 'scratch':
         return binding.bytes;
-      default:
-        throw new InternalError(`no size for a binding of kind ${binding.kind}`);
     }
   }
 
