@@ -1,0 +1,241 @@
+// Attention of few query rows, first half of two: each row's context is cut into splits at fixed positions and every split is reduced to
+// (max, sum, Σ p·v) per query head, with an online softmax in f32 (Milakov & Gimelshein 2018; split-KV as in Flash-Decoding, Dao et al.
+// 2023). What a workgroup computes depends on its own row alone: a row's result does not change with the rest of the step.
+//
+// q: [rows, NUM_HEADS, HEAD_DIM]; k, v: [page][KV head][PAGE_SIZE][HEAD_DIM].
+// partials: [rows, NUM_HEADS, SPLITS] of QUADS vec4s Σ p·v and one vec4 (max, sum, -, -).
+// Workgroup (split, KV head and chunk of its query heads, row). Scores: four lanes share a key, a page of keys at a time.
+// Values: QUADS lanes share a key, SLICES keys at a time. A vec4 over heads is called a head quad.
+
+// #import "lib/step.wgsl"
+// #import "lib/online_softmax.wgsl"
+// #import "kv/f32.wgsl"
+
+alias Act = f32;
+
+override NUM_HEADS: u32 = 1u;
+override NUM_KV_HEADS: u32 = 1u;
+override SPLITS: u32 = 1u;
+override SPLIT_POSITIONS: u32 = 256u;
+override SCALE: f32 = 1.0;
+// 0: every earlier position is seen.
+override WINDOW: u32 = 0u;
+
+const HEAD_DIM = 8u;
+// Query heads of this workgroup: at most 8. HEAD_CHUNKS workgroups serve the heads of one KV head.
+const HEADS = 1u;
+const HEAD_CHUNKS = 1u;
+const HEAD_QUADS = 1u;
+// Keys whose scores are held at once, a multiple of PAGE_SIZE.
+const KEYS = 32u;
+
+const LANES = 128u;
+const LANES_PER_KEY = 4u;
+const QUADS = HEAD_DIM / 4u;
+const SLICES = min(LANES / QUADS, PAGE_SIZE);
+
+@group(0) @binding(0) var<storage, read> step_data: array<u32>;
+@group(0) @binding(1) var<storage, read> q: array<vec4<Act>>;
+@group(0) @binding(2) var<storage, read> k: array<KvQuad>;
+@group(0) @binding(3) var<storage, read> v: array<KvQuad>;
+@group(0) @binding(4) var<storage, read_write> partials: array<vec4<f32>>;
+
+// The scaled queries, [HEAD_QUADS][HEAD_DIM], one head per component.
+var<workgroup> queries: array<vec4<f32>, HEAD_QUADS * HEAD_DIM>;
+// Per-lane sums: of dot products [HEAD_QUADS][LANES], later of values [LANES].
+var<workgroup> lane_sums: array<vec4<f32>, HEAD_QUADS * LANES>;
+// Scores, then weights: [HEAD_QUADS][KEYS].
+var<workgroup> weights: array<vec4<f32>, HEAD_QUADS * KEYS>;
+// Maxima, later sums, by key of a page: [HEAD_QUADS][PAGE_SIZE].
+var<workgroup> page_lanes: array<vec4<f32>, HEAD_QUADS * PAGE_SIZE>;
+
+fn query_value(row: u32, first_head: u32, heads: u32, head: u32, dim: u32) -> f32 {
+  if (head >= heads) { return 0.0; }
+  return SCALE * f32(q[(row * NUM_HEADS + first_head + head) * QUADS + dim / 4u][dim % 4u]);
+}
+
+fn page_max(head_quad: u32) -> vec4<f32> {
+  var best = page_lanes[head_quad * PAGE_SIZE];
+  for (var i = 1u; i < PAGE_SIZE; i++) { best = max(best, page_lanes[head_quad * PAGE_SIZE + i]); }
+  return best;
+}
+
+fn page_sum(head_quad: u32) -> vec4<f32> {
+  var sum = page_lanes[head_quad * PAGE_SIZE];
+  for (var i = 1u; i < PAGE_SIZE; i++) { sum += page_lanes[head_quad * PAGE_SIZE + i]; }
+  return sum;
+}
+
+// Adds the slices of one head's values up in order and writes them with the head's maximum and sum.
+fn write_partial(lane: u32, at: u32, values: vec4<f32>, best: f32, sum: f32) {
+  lane_sums[lane] = values;
+  workgroupBarrier();
+  if (lane < QUADS) {
+    var total = lane_sums[lane];
+    for (var slice = 1u; slice < SLICES; slice++) { total += lane_sums[slice * QUADS + lane]; }
+    partials[at + lane] = total;
+  }
+  if (lane == 0u) { partials[at + QUADS] = vec4<f32>(best, sum, 0.0, 0.0); }
+  workgroupBarrier();
+}
+
+@compute @workgroup_size(LANES)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let split = group.x;
+  let kv_head = group.y / HEAD_CHUNKS;
+  let row = group.z;
+  let heads_per_kv = NUM_HEADS / NUM_KV_HEADS;
+  let chunk_head = (group.y % HEAD_CHUNKS) * HEADS;
+  let first_head = kv_head * heads_per_kv + chunk_head;
+  let heads = min(HEADS, heads_per_kv - chunk_head);
+  let pages_offset = step_segment(step_row_segment(row)).pages_offset;
+
+  // Keys [begin, end) of this split, [visible, end) of them seen by the row.
+  let position = step_row_position(row);
+  let end = min((split + 1u) * SPLIT_POSITIONS, position + 1u);
+  let visible = window_start(position, WINDOW);
+  let begin = max(split * SPLIT_POSITIONS, visible / PAGE_SIZE * PAGE_SIZE);
+  if (begin >= end) { return; }
+
+  for (var i = lane; i < HEAD_QUADS * HEAD_DIM; i += LANES) {
+    let dim = i % HEAD_DIM;
+    let head = i / HEAD_DIM * 4u;
+    queries[i] = vec4<f32>(
+      query_value(row, first_head, heads, head, dim),
+      query_value(row, first_head, heads, head + 1u, dim),
+      query_value(row, first_head, heads, head + 2u, dim),
+      query_value(row, first_head, heads, head + 3u, dim),
+    );
+  }
+  workgroupBarrier();
+
+  // The lane's part in each phase.
+  let dot_key = lane / LANES_PER_KEY;
+  let dot_quad = lane % LANES_PER_KEY;
+  let softmax_lane = lane < HEAD_QUADS * PAGE_SIZE;
+  let softmax_quad = lane / PAGE_SIZE;
+  let softmax_key = lane % PAGE_SIZE;
+  let value_quad = lane % QUADS;
+  let slice = lane / QUADS;
+
+  var best_a = vec4<f32>(LOWEST);
+  var best_b = vec4<f32>(LOWEST);
+  // Of this lane's keys of its own head quad.
+  var sum = vec4<f32>(0.0);
+  // Σ p·v of heads 0 … 7, of this lane's value quad and slice.
+  var values_0 = vec4<f32>(0.0);
+  var values_1 = vec4<f32>(0.0);
+  var values_2 = vec4<f32>(0.0);
+  var values_3 = vec4<f32>(0.0);
+  var values_4 = vec4<f32>(0.0);
+  var values_5 = vec4<f32>(0.0);
+  var values_6 = vec4<f32>(0.0);
+  var values_7 = vec4<f32>(0.0);
+
+  for (var tile = begin; tile < end; tile += KEYS) {
+    let tile_end = min(tile + KEYS, end);
+
+    var lane_best = vec4<f32>(LOWEST);
+    for (var page_start = tile; page_start < tile_end; page_start += PAGE_SIZE) {
+      let page = (step_page(pages_offset, page_start) * NUM_KV_HEADS + kv_head) * PAGE_SIZE;
+      var dot_a = vec4<f32>(0.0);
+      var dot_b = vec4<f32>(0.0);
+      if (page_start + dot_key < tile_end) {
+        let key = (page + dot_key) * QUADS;
+        for (var quad = dot_quad; quad < QUADS; quad += LANES_PER_KEY) {
+          let values = kv_unpack(k[key + quad]);
+          let dim = 4u * quad;
+          dot_a += values.x * queries[dim] + values.y * queries[dim + 1u] + values.z * queries[dim + 2u] + values.w * queries[dim + 3u];
+          if (HEAD_QUADS > 1u) {
+            let b = (HEAD_QUADS - 1u) * HEAD_DIM + dim;
+            dot_b += values.x * queries[b] + values.y * queries[b + 1u] + values.z * queries[b + 2u] + values.w * queries[b + 3u];
+          }
+        }
+      }
+      lane_sums[lane] = dot_a;
+      if (HEAD_QUADS > 1u) { lane_sums[(HEAD_QUADS - 1u) * LANES + lane] = dot_b; }
+      workgroupBarrier();
+      if (softmax_lane) {
+        let at = softmax_quad * LANES + softmax_key * LANES_PER_KEY;
+        let key = page_start + softmax_key;
+        let score = lane_sums[at] + lane_sums[at + 1u] + lane_sums[at + 2u] + lane_sums[at + 3u];
+        let masked = select(vec4<f32>(LOWEST), score, key >= visible && key < tile_end);
+        weights[softmax_quad * KEYS + key - tile] = masked;
+        lane_best = max(lane_best, masked);
+      }
+      workgroupBarrier();
+    }
+
+    if (softmax_lane) { page_lanes[lane] = lane_best; }
+    workgroupBarrier();
+    let new_a = max(best_a, page_max(0u));
+    let shrink_a = exp(best_a - new_a);
+    best_a = new_a;
+    var shrink_b = vec4<f32>(1.0);
+    if (HEAD_QUADS > 1u) {
+      let new_b = max(best_b, page_max(HEAD_QUADS - 1u));
+      shrink_b = exp(best_b - new_b);
+      best_b = new_b;
+    }
+    if (softmax_lane) {
+      let best = select(best_b, best_a, softmax_quad == 0u);
+      sum *= select(shrink_b, shrink_a, softmax_quad == 0u);
+      for (var key = tile + softmax_key; key < tile_end; key += PAGE_SIZE) {
+        let at = softmax_quad * KEYS + key - tile;
+        let weight = select(vec4<f32>(0.0), exp(weights[at] - best), key >= visible);
+        weights[at] = weight;
+        sum += weight;
+      }
+    }
+    workgroupBarrier();
+
+    values_0 *= shrink_a.x;
+    values_1 *= shrink_a.y;
+    values_2 *= shrink_a.z;
+    values_3 *= shrink_a.w;
+    if (HEAD_QUADS > 1u) {
+      values_4 *= shrink_b.x;
+      values_5 *= shrink_b.y;
+      values_6 *= shrink_b.z;
+      values_7 *= shrink_b.w;
+    }
+    for (var page_start = tile; page_start < tile_end; page_start += PAGE_SIZE) {
+      let page = (step_page(pages_offset, page_start) * NUM_KV_HEADS + kv_head) * PAGE_SIZE;
+      let keys = select(0u, min(PAGE_SIZE, tile_end - page_start), slice < SLICES);
+      for (var key = slice; key < keys; key += SLICES) {
+        let value = kv_unpack(v[(page + key) * QUADS + value_quad]);
+        let at = page_start - tile + key;
+        let a = weights[at];
+        values_0 += a.x * value;
+        values_1 += a.y * value;
+        values_2 += a.z * value;
+        values_3 += a.w * value;
+        if (HEAD_QUADS > 1u) {
+          let b = weights[(HEAD_QUADS - 1u) * KEYS + at];
+          values_4 += b.x * value;
+          values_5 += b.y * value;
+          values_6 += b.z * value;
+          values_7 += b.w * value;
+        }
+      }
+    }
+    workgroupBarrier();
+  }
+
+  if (softmax_lane) { page_lanes[lane] = sum; }
+  workgroupBarrier();
+  let sum_a = page_sum(0u);
+  let stride = SPLITS * (QUADS + 1u);
+  let at = ((row * NUM_HEADS + first_head) * SPLITS + split) * (QUADS + 1u);
+  write_partial(lane, at, values_0, best_a.x, sum_a.x);
+  if (heads > 1u) { write_partial(lane, at + stride, values_1, best_a.y, sum_a.y); }
+  if (heads > 2u) { write_partial(lane, at + 2u * stride, values_2, best_a.z, sum_a.z); }
+  if (heads > 3u) { write_partial(lane, at + 3u * stride, values_3, best_a.w, sum_a.w); }
+  if (HEAD_QUADS > 1u) {
+    let sum_b = page_sum(HEAD_QUADS - 1u);
+    if (heads > 4u) { write_partial(lane, at + 4u * stride, values_4, best_b.x, sum_b.x); }
+    if (heads > 5u) { write_partial(lane, at + 5u * stride, values_5, best_b.y, sum_b.y); }
+    if (heads > 6u) { write_partial(lane, at + 6u * stride, values_6, best_b.z, sum_b.z); }
+    if (heads > 7u) { write_partial(lane, at + 7u * stride, values_7, best_b.w, sum_b.w); }
+  }
+}

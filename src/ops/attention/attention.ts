@@ -1,0 +1,64 @@
+import { InternalError } from '../../errors';
+import type { AttentionCall } from '../calls';
+import { kvOffset } from '../kv_layout';
+import type { Op } from '../op';
+import { expectInteger, expectShape } from '../shape_check';
+import { decodeDispatches, MAX_DECODE_ROWS } from './decode';
+import { prefillDispatches } from './prefill';
+
+const MAX_HEAD_DIM = 256;
+
+/** Attention over KV pages: split-KV for few rows, tiled FlashAttention for more (docs/kernels/attention.md). */
+export const attentionOp: Op<AttentionCall> = {
+  name: 'attention',
+
+  check({ q, cache, out, numHeads, scale, window }) {
+    expectInteger('attention', 'headDim / 4', cache.headDim / 4, 1, MAX_HEAD_DIM / 4);
+    expectInteger('attention', 'numHeads / numKvHeads', numHeads / cache.numKvHeads, 1);
+    expectShape('attention', `columns of "${q.name}"`, q.cols, numHeads * cache.headDim);
+    expectShape('attention', `columns of "${out.name}"`, out.cols, q.cols);
+    expectShape('attention', `rows of "${q.name}"`, q.rows, 'step');
+    expectShape('attention', `rows of "${out.name}"`, out.rows, 'step');
+    expectShape('attention', `type of "${out.name}"`, out.type, q.type);
+    if (window !== undefined) expectInteger('attention', 'window', window, 1);
+    if (!Number.isFinite(scale)) throw new InternalError(`attention: scale is ${scale}`);
+  },
+
+  reference(call, env) {
+    const { cache, numHeads, scale } = call;
+    const { headDim } = cache;
+    const q = env.activation(call.q);
+    const out = env.activation(call.out);
+    const k = env.kv(cache, 'k');
+    const v = env.kv(cache, 'v');
+    env.batch.rows.forEach(({ position, segment }, row) => {
+      const { pages } = env.batch.segments[segment];
+      const first = Math.max(0, position + 1 - (call.window ?? position + 1));
+      for (let head = 0; head < numHeads; head++) {
+        const kvHead = Math.floor((head * cache.numKvHeads) / numHeads);
+        const at = (row * numHeads + head) * headDim;
+        const weights = new Float64Array(position + 1 - first);
+        for (let i = 0; i < weights.length; i++) {
+          const key = kvOffset(cache, pages, kvHead, first + i);
+          let dot = 0;
+          for (let d = 0; d < headDim; d++) dot += q[at + d] * k[key + d];
+          weights[i] = scale * dot;
+        }
+        const best = weights.reduce((a, b) => Math.max(a, b));
+        const values = new Float64Array(headDim);
+        let sum = 0;
+        for (let i = 0; i < weights.length; i++) {
+          const weight = Math.exp(weights[i] - best);
+          const value = kvOffset(cache, pages, kvHead, first + i);
+          for (let d = 0; d < headDim; d++) values[d] += weight * v[value + d];
+          sum += weight;
+        }
+        for (let d = 0; d < headDim; d++) out[at + d] = values[d] / sum;
+      }
+    });
+  },
+
+  dispatches(call, target) {
+    return target.bucket.maxRows <= MAX_DECODE_ROWS ? decodeDispatches(call, target) : prefillDispatches(call, target);
+  },
+};

@@ -1,0 +1,117 @@
+import type { AttentionCall, RopeKvCall } from '../calls';
+import { type CaseSegment, caseBatch } from '../case_batch';
+import type { Activation, ActivationType, KvType, OpCase } from '../op';
+import { buildRopeTable } from '../rope_table';
+import { MAX_DECODE_ROWS } from './decode';
+
+interface AttentionShape {
+  readonly heads: readonly [numHeads: number, numKvHeads: number, headDim: number];
+  readonly segments: readonly CaseSegment[];
+  readonly kvType?: KvType;
+  readonly type?: ActivationType;
+  readonly window?: number;
+  /** Multiplies the usual 1/√headDim: large scores make one key take it all. */
+  readonly sharpness?: number;
+  /** Rotates and writes the step's rows first, as a layer does. */
+  readonly withRope?: boolean;
+  readonly contextLength?: number;
+}
+
+/** One row each, so that row r sees lengths[r] positions. */
+function decodeRows(...lengths: readonly number[]): CaseSegment[] {
+  return lengths.map((length) => ({ position: length - 1, rows: 1 }));
+}
+
+const DECODE: readonly AttentionShape[] = [
+  { heads: [1, 1, 8], segments: decodeRows(1) },
+  { heads: [8, 8, 32], segments: decodeRows(31, 1, 257) },
+  { heads: [9, 3, 64], segments: decodeRows(700, 33, 256, 255), kvType: 'f16' },
+  { heads: [8, 2, 128], segments: decodeRows(513), kvType: 'f16', type: 'f16' },
+  { heads: [14, 2, 64], segments: [{ position: 250, rows: 16 }] },
+  { heads: [16, 2, 80], segments: decodeRows(32, 300) },
+  { heads: [16, 1, 256], segments: decodeRows(40, 270), kvType: 'f16' },
+  { heads: [6, 3, 64], segments: decodeRows(700, 5, 290), window: 40 },
+  { heads: [4, 4, 96], segments: [{ position: 600, rows: 3 }], window: 300, kvType: 'f16' },
+  { heads: [4, 1, 64], segments: decodeRows(300, 600), sharpness: 30 },
+  { heads: [2, 1, 32], segments: decodeRows(700), contextLength: 70000 },
+  { heads: [4, 2, 64], segments: [...decodeRows(257), { position: 0, rows: 5 }], withRope: true },
+  { heads: [9, 3, 64], segments: decodeRows(64, 65, 1), withRope: true, kvType: 'f16' },
+];
+
+const PREFILL: readonly AttentionShape[] = [
+  { heads: [1, 1, 8], segments: [{ position: 0, rows: 17 }] },
+  { heads: [8, 8, 32], segments: [{ position: 30, rows: 65 }, ...decodeRows(257, 1)] },
+  {
+    heads: [9, 3, 64],
+    segments: [...decodeRows(700), { position: 0, rows: 31 }, { position: 255, rows: 2 }, { position: 224, rows: 33 }],
+    kvType: 'f16',
+  },
+  { heads: [8, 2, 128], segments: [{ position: 100, rows: 40 }], kvType: 'f16', type: 'f16' },
+  { heads: [14, 2, 64], segments: [{ position: 0, rows: 40 }, ...decodeRows(33)] },
+  { heads: [16, 2, 80], segments: [{ position: 3, rows: 40 }] },
+  { heads: [16, 1, 256], segments: [{ position: 0, rows: 17 }], kvType: 'f16' },
+  { heads: [20, 1, 256], segments: [{ position: 30, rows: 17 }] },
+  { heads: [6, 3, 64], segments: [{ position: 200, rows: 65 }, ...decodeRows(700)], window: 40 },
+  { heads: [4, 4, 96], segments: [{ position: 0, rows: 40 }], window: 33, kvType: 'f16' },
+  { heads: [4, 1, 64], segments: [{ position: 60, rows: 40 }], sharpness: 30 },
+  { heads: [4, 2, 64], segments: [{ position: 255, rows: 40 }, ...decodeRows(31)], withRope: true },
+];
+
+/**
+ * Decode and prefill: head dimensions, group sizes and page borders that are odd on purpose; several sequences on shuffled pages, single
+ * rows riding along with a prefill, windows, scores far apart, both KV and activation types.
+ */
+export function attentionCases(seed: number): readonly OpCase[] {
+  return [...DECODE, ...PREFILL].map((shape, i) => attentionCase(shape, seed + i));
+}
+
+function attentionCase(shape: AttentionShape, seed: number): OpCase<AttentionCall | RopeKvCall> {
+  const { segments, kvType = 'f32', type = 'f32', window, sharpness = 1, withRope = false } = shape;
+  const [numHeads, numKvHeads, headDim] = shape.heads;
+  const { batch, numPages, rows, maxLength } = caseBatch(segments, seed);
+  const contextLength = shape.contextLength ?? maxLength;
+  const decode = rows <= MAX_DECODE_ROWS;
+  const activation = (name: string, cols: number): Activation => ({ name, cols, rows: 'step', type });
+  const q = activation('q', numHeads * headDim);
+  const out = activation('out', numHeads * headDim);
+  const cache = { layer: 0, numKvHeads, headDim };
+  const attention: AttentionCall = {
+    op: 'attention',
+    q,
+    cache,
+    out,
+    numHeads,
+    scale: sharpness / Math.sqrt(headDim),
+    window,
+  };
+  const table = buildRopeTable({ ropeDims: headDim, base: 10000, contextLength });
+  const rope: RopeKvCall = {
+    op: 'rope_kv',
+    qkv: activation('qkv', (numHeads + 2 * numKvHeads) * headDim),
+    q,
+    cache,
+    numHeads,
+    table: { name: 'table', length: table.length },
+    ropeDims: headDim,
+    pairing: 'half',
+  };
+  const traits = [
+    `${numHeads}/${numKvHeads}×${headDim}`,
+    `rows ${rows} length ${maxLength}`,
+    `${type} kv ${kvType}`,
+    ...(window === undefined ? [] : [`window ${window}`]),
+    ...(sharpness === 1 ? [] : ['sharp']),
+    ...(withRope ? ['after rope_kv'] : []),
+  ];
+  return {
+    label: `attention ${decode ? 'decode' : 'prefill'} ${traits.join(' ')}`,
+    calls: withRope ? [rope, attention] : [attention],
+    batch,
+    bucket: decode ? { minRows: 1, maxRows: MAX_DECODE_ROWS } : { minRows: MAX_DECODE_ROWS + 1, maxRows: rows },
+    contextLength,
+    numPages,
+    kvType,
+    inputs: withRope ? { table } : undefined,
+    outputs: [{ tensor: out, budget: type === 'f16' || kvType === 'f16' ? 1e-6 : 1e-9 }],
+  };
+}

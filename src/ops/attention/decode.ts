@@ -1,0 +1,91 @@
+import { InternalError } from '../../errors';
+import type { AttentionCall } from '../calls';
+import { kvSwap } from '../kv_layout';
+import type { Dispatch, KernelTarget } from '../op';
+import { elementBytes, rowBytes } from '../shape_check';
+import type { StepShape } from '../step_layout';
+import { decodeTile, splitPositions } from './tile';
+
+/** Buckets up to this many rows decode by splits; a row's result is then the same in each of them. */
+export const MAX_DECODE_ROWS = 16;
+
+const REDUCE_LANES = 64;
+
+/** Bytes of K and V that a step must read when every sequence is as long as its longest. */
+export function kvTraffic({ cache, window }: AttentionCall, target: KernelTarget, step: StepShape): number {
+  const positions = Math.min(step.maxLength, window ?? step.maxLength);
+  return step.segments * positions * 2 * cache.numKvHeads * cache.headDim * elementBytes(target.kvType);
+}
+
+/** Split-KV attention: a partial result per (row, head, split), then their sum in the order of positions. */
+export function decodeDispatches(call: AttentionCall, target: KernelTarget): readonly Dispatch[] {
+  const { q, cache, out, numHeads, scale, window = 0 } = call;
+  const { numKvHeads, headDim } = cache;
+  const { heads, headChunks, headQuads, keys } = decodeTile(numHeads, numKvHeads, headDim);
+  const { limits } = target.capabilities;
+  const perSplit = splitPositions(target.contextLength);
+  const splits = Math.ceil(target.contextLength / perSplit);
+  const quads = headDim / 4;
+  const partialBytes = (quads + 1) * 16;
+  const bytes = target.bucket.maxRows * numHeads * splits * partialBytes;
+  if (bytes > limits.maxStorageBufferBindingSize) {
+    throw new InternalError(
+      `attention: partials of ${target.bucket.maxRows} rows take ${bytes} bytes, the device binds ${limits.maxStorageBufferBindingSize}`,
+    );
+  }
+  const stepSplits = (step: StepShape): number => Math.ceil(step.maxLength / perSplit);
+  const windowSplits = (step: StepShape): number =>
+    Math.min(stepSplits(step), window === 0 ? Number.POSITIVE_INFINITY : Math.ceil(window / perSplit) + 1);
+  const partialTraffic = (step: StepShape): number => step.rows * numHeads * windowSplits(step) * partialBytes;
+  const partials = { kind: 'scratch', name: 'attention.partials', bytes } as const;
+  const shape = `${numHeads}/${numKvHeads}×${headDim}`;
+  return [
+    {
+      label: `attention decode ${shape} ${q.type} kv ${target.kvType}`,
+      source: {
+        entry: 'ops/attention_decode.wgsl',
+        swaps: kvSwap(target.kvType),
+        aliases: { Act: q.type },
+        constants: { HEAD_DIM: headDim, HEADS: heads, HEAD_CHUNKS: headChunks, HEAD_QUADS: headQuads, KEYS: keys },
+        overrides: {
+          NUM_HEADS: numHeads,
+          NUM_KV_HEADS: numKvHeads,
+          SPLITS: splits,
+          SPLIT_POSITIONS: perSplit,
+          SCALE: scale,
+          WINDOW: window,
+        },
+      },
+      bindings: [
+        { kind: 'step' },
+        { kind: 'activation', tensor: q, access: 'read' },
+        { kind: 'kv', cache, which: 'k', access: 'read' },
+        { kind: 'kv', cache, which: 'v', access: 'read' },
+        { ...partials, access: 'write' },
+      ],
+      workgroups: (step) => [stepSplits(step), numKvHeads * headChunks, step.rows],
+      traffic: (step) => kvTraffic(call, target, step) + step.rows * rowBytes(q) + partialTraffic(step),
+    },
+    {
+      label: `attention reduce ${shape} ${out.type}`,
+      source: {
+        entry: 'ops/attention_reduce.wgsl',
+        aliases: { Act: out.type },
+        overrides: {
+          NUM_HEADS: numHeads,
+          QUADS: quads,
+          SPLITS: splits,
+          SPLIT_POSITIONS: perSplit,
+          WINDOW: window,
+        },
+      },
+      bindings: [
+        { kind: 'step' },
+        { ...partials, access: 'read' },
+        { kind: 'activation', tensor: out, access: 'write' },
+      ],
+      workgroups: (step) => [Math.ceil((numHeads * quads) / REDUCE_LANES), step.rows, 1],
+      traffic: (step) => partialTraffic(step) + step.rows * rowBytes(out),
+    },
+  ];
+}

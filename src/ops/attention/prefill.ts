@@ -1,0 +1,43 @@
+import type { AttentionCall } from '../calls';
+import { kvSwap } from '../kv_layout';
+import type { Dispatch, KernelTarget } from '../op';
+import { rowBytes } from '../shape_check';
+import { kvTraffic } from './decode';
+import { prefillTile } from './tile';
+
+/** Tiled FlashAttention over pages: a workgroup per (attention tile of the step, KV head). */
+export function prefillDispatches(call: AttentionCall, target: KernelTarget): readonly Dispatch[] {
+  const { q, cache, out, numHeads, scale, window = 0 } = call;
+  const { numKvHeads, headDim } = cache;
+  const tile = prefillTile(numHeads, numKvHeads, headDim);
+  return [
+    {
+      label: `attention prefill ${numHeads}/${numKvHeads}×${headDim} tile ${tile.rows}×${tile.heads} ${q.type} kv ${target.kvType}`,
+      source: {
+        entry: 'ops/attention_prefill.wgsl',
+        swaps: kvSwap(target.kvType),
+        aliases: { Act: q.type },
+        constants: {
+          HEAD_DIM: headDim,
+          HEADS: tile.heads,
+          HEAD_CHUNKS: tile.headChunks,
+          VECTOR_GROUPS: tile.vectorGroups,
+          PANEL_QUADS: tile.panelQuads,
+          PANEL_KEYS: tile.panelKeys,
+          PANEL_SIZE: tile.panelSize,
+          LANES: tile.invocations,
+        },
+        overrides: { NUM_HEADS: numHeads, NUM_KV_HEADS: numKvHeads, SCALE: scale, WINDOW: window },
+      },
+      bindings: [
+        { kind: 'step' },
+        { kind: 'activation', tensor: q, access: 'read' },
+        { kind: 'kv', cache, which: 'k', access: 'read' },
+        { kind: 'kv', cache, which: 'v', access: 'read' },
+        { kind: 'activation', tensor: out, access: 'write' },
+      ],
+      workgroups: (step) => [step.tiles, numKvHeads * tile.headChunks, 1],
+      traffic: (step) => kvTraffic(call, target, step) + step.rows * (rowBytes(q) + rowBytes(out)),
+    },
+  ];
+}
