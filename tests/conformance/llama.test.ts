@@ -1,7 +1,7 @@
 // Every llama-architecture fixture against llama.cpp's log-probabilities, on every variant of this machine's GPU.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { GREEDY, type Runner } from '../../src/engine/runner';
 import { fileSource } from '../../src/cli/file_source';
+import { GREEDY, PENDING_TOKEN, type Runner, type StepResult } from '../../src/engine/runner';
 import { type LoadedModel, type LoadModelOptions, loadModel } from '../../src/model/load_model';
 import { type ExpectedPrompt, findFixtures } from './fixtures';
 
@@ -111,10 +111,13 @@ async function greedy(runner: Runner, prompt: readonly number[], count: number):
   const pages = Array.from({ length: runner.limits.numPages }, (_, i) => i);
   runner.openSlot(0, { sampling: GREEDY, promptTokens: prompt, outputTokens: [] });
   const base = { slot: 0, pages, sample: 'last', sampling: GREEDY } as const;
-  const results = [runner.run({ segments: [{ ...base, tokens: prompt, position: 0 }] })];
-  for (let i = 1; i < count; i++) {
-    results.push(runner.run({ segments: [{ ...base, tokens: [0xffffffff], position: prompt.length + i - 1 }] }));
+  const steps: Promise<StepResult>[] = [];
+  for (let i = 0; i < count; i++) {
+    // Three steps in flight: none of them knows the token before it.
+    if (i >= 3) await steps[i - 3];
+    const row =
+      i === 0 ? { tokens: prompt, position: 0 } : { tokens: [PENDING_TOKEN], position: prompt.length + i - 1 };
+    steps.push(runner.run({ segments: [{ ...base, ...row }] }));
   }
-  const steps = await Promise.all(results);
-  return steps.slice(0, count).map((step) => step.segments[0].samples[0].token);
+  return (await Promise.all(steps)).map((step) => step.segments[0].samples[0].token);
 }
