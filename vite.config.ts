@@ -1,3 +1,70 @@
-import { defineConfig } from 'vite';
+import { defineConfig, type Plugin, type UserConfig } from 'vite';
 
-export default defineConfig({});
+/**
+ * Three builds from one source:
+ * `vite build` the pages (dist/site), `vite build --mode library` the package with its worker (dist/index.js),
+ * `vite build --mode cli` the terminal command for Node (dist/cli.js). The library's dependencies are bundled: it has none at run time.
+ */
+export default defineConfig(({ mode }) => {
+  if (mode === 'library') return library;
+  if (mode === 'cli') return cli;
+  return pages;
+});
+
+const shared: UserConfig = {
+  // Relative addresses: the pages work in any folder of a server, the package wherever a bundler puts it.
+  base: './',
+  worker: { format: 'es', rolldownOptions: { output: { entryFileNames: 'worker-[hash].js' } } },
+};
+
+const pages: UserConfig = {
+  ...shared,
+  build: { outDir: 'dist/site', target: 'es2022', modulePreload: { polyfill: false } },
+};
+
+/**
+ * Bundlers find a worker's file only where it says `new URL('./file', import.meta.url)`; Vite's library output wraps that in a
+ * second URL. Fails the build when Vite's form changes, rather than to ship a package whose worker is not found.
+ */
+const plainWorkerAddress: Plugin = {
+  name: 'plain-worker-address',
+  enforce: 'post',
+  generateBundle(_, bundle) {
+    const wrapped = /new URL\(\s*(?:\/\*.*?\*\/)?\s*new URL\("(worker\.js)", import\.meta\.url\)\.href,[^)]*\)/g;
+    let found = 0;
+    for (const file of Object.values(bundle)) {
+      if (file.type !== 'chunk') continue;
+      file.code = file.code.replace(wrapped, (_, name: string) => {
+        found++;
+        return `new URL("./${name}", import.meta.url)`;
+      });
+    }
+    if (found !== 1) this.error(`the worker's address was found ${found} times in the library, not once`);
+  },
+};
+
+const library: UserConfig = {
+  ...shared,
+  publicDir: false,
+  plugins: [plainWorkerAddress],
+  worker: { format: 'es', rolldownOptions: { output: { entryFileNames: 'worker.js' } } },
+  build: {
+    outDir: 'dist',
+    emptyOutDir: false,
+    target: 'es2022',
+    minify: true,
+    lib: { entry: 'src/index.ts', formats: ['es'], fileName: 'index' },
+  },
+};
+
+const cli: UserConfig = {
+  publicDir: false,
+  ssr: { noExternal: true, external: ['webgpu'] },
+  build: {
+    outDir: 'dist',
+    emptyOutDir: false,
+    target: 'node20',
+    ssr: 'src/cli/main.ts',
+    rolldownOptions: { output: { entryFileNames: 'cli.js', codeSplitting: false } },
+  },
+};

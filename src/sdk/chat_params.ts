@@ -1,35 +1,20 @@
 /** From what a caller wrote to a checked request. Everything that is not understood is an `InvalidOptionError` that names it. */
-import { parseSampling } from '../engine/sampling';
+import { GREEDY } from '../engine/runner';
+import { parseSampling, SAMPLING_FIELDS } from '../engine/sampling';
 import { InvalidOptionError } from '../errors';
 import type { ChatMessage, ChatRequest } from '../worker/protocol';
 import type { ChatCompletionParams } from './chat_types';
 
 const ROLES: readonly string[] = ['system', 'user', 'assistant', 'tool'] satisfies ChatMessage['role'][];
 
-const SAMPLING_FIELDS = [
-  'temperature',
-  'top_k',
-  'top_p',
-  'min_p',
-  'seed',
-  'repetition_penalty',
-  'frequency_penalty',
-  'presence_penalty',
-  'logit_bias',
-] as const;
-
-const OTHER_FIELDS = [
+const OTHER_FIELDS: readonly string[] = [
   'messages',
   'model',
   'stream',
   'max_tokens',
   'stop',
-  'logprobs',
-  'top_logprobs',
   'signal',
-] as const;
-
-const KNOWN_FIELDS: ReadonlySet<string> = new Set<keyof ChatCompletionParams>([...SAMPLING_FIELDS, ...OTHER_FIELDS]);
+] satisfies (keyof ChatCompletionParams)[];
 
 /** OpenAI's options that this version does not have, and what to do instead. */
 const UNSUPPORTED: Readonly<Record<string, string>> = {
@@ -46,42 +31,37 @@ const UNSUPPORTED: Readonly<Record<string, string>> = {
   modalities: 'only text is supported',
 };
 
+/** What absent sampling options mean: the model's own distribution, as OpenAI has it. */
+const DEFAULT_SAMPLING = { ...GREEDY, temperature: 1 };
+
 const MAX_STOPS = 4;
 
+/** The request that `params` ask for. `model` is the name of the model that is loaded. Options that are null count as absent. */
 export function parseChatParams(params: ChatCompletionParams, model: string): ChatRequest {
   requireObject('params', params);
-  const given = params as unknown as Readonly<Record<string, unknown>>;
-  for (const [field, value] of Object.entries(given)) {
-    if (value === undefined || KNOWN_FIELDS.has(field) || (field === 'n' && value === 1)) continue;
+  const given = Object.fromEntries(Object.entries(params).filter(([, value]) => value !== undefined && value !== null));
+  for (const field of Object.keys(given)) {
+    if (OTHER_FIELDS.includes(field) || SAMPLING_FIELDS.includes(field) || (field === 'n' && given['n'] === 1))
+      continue;
     throw new InvalidOptionError(field, Object.hasOwn(UNSUPPORTED, field) ? UNSUPPORTED[field] : 'unknown option');
   }
-  requireType('stream', params.stream, 'boolean');
-  if (params.model !== undefined && params.model !== model) {
-    throw new InvalidOptionError('model', `"${String(params.model)}" is not loaded; the model here is "${model}"`);
-  }
-  if (params.signal !== undefined && !(params.signal instanceof AbortSignal)) {
+  const { stream = false, model: asked = model, signal } = given;
+  if (typeof stream !== 'boolean') throw new InvalidOptionError('stream', 'must be true or false');
+  if (asked !== model)
+    throw new InvalidOptionError('model', `"${String(asked)}" is not loaded; the model here is "${model}"`);
+  if (signal !== undefined && !(signal instanceof AbortSignal)) {
     throw new InvalidOptionError('signal', 'must be an AbortSignal');
   }
-  return {
-    messages: parseMessages(params.messages),
-    maxTokens: parseMaxTokens(params.max_tokens),
-    stop: parseStop(params.stop),
-    sampling: parseSampling(samplingFields(params, given)),
-  };
-}
-
-function samplingFields(
-  params: ChatCompletionParams,
-  given: Readonly<Record<string, unknown>>,
-): Record<string, unknown> {
-  requireType('logprobs', params.logprobs, 'boolean');
-  if (params.top_logprobs !== undefined && !params.logprobs) {
+  if (given['top_logprobs'] !== undefined && given['logprobs'] !== true) {
     throw new InvalidOptionError('top_logprobs', 'needs logprobs: true');
   }
-  const fields: Record<string, unknown> = { temperature: 1 };
-  for (const field of SAMPLING_FIELDS) if (given[field] !== undefined) fields[field] = given[field];
-  if (params.logprobs) fields['top_logprobs'] = params.top_logprobs ?? 0;
-  return fields;
+  const sampling = Object.fromEntries(Object.entries(given).filter(([field]) => SAMPLING_FIELDS.includes(field)));
+  return {
+    messages: parseMessages(given['messages']),
+    maxTokens: parseMaxTokens(given['max_tokens']),
+    stop: parseStop(given['stop']),
+    sampling: parseSampling(sampling, { defaults: DEFAULT_SAMPLING }),
+  };
 }
 
 function parseMessages(messages: unknown): ChatMessage[] {
@@ -131,7 +111,7 @@ function parseMaxTokens(maxTokens: unknown): number | undefined {
 }
 
 function parseStop(stop: unknown): readonly string[] {
-  if (stop === undefined || stop === null) return [];
+  if (stop === undefined) return [];
   const stops: readonly unknown[] = Array.isArray(stop) ? stop : [stop];
   if (stops.length > MAX_STOPS)
     throw new InvalidOptionError('stop', `at most ${MAX_STOPS} strings, not ${stops.length}`);
@@ -140,10 +120,6 @@ function parseStop(stop: unknown): readonly string[] {
       throw new InvalidOptionError('stop', 'must be strings that are not empty');
     return text;
   });
-}
-
-function requireType(field: string, value: unknown, type: 'boolean'): void {
-  if (value !== undefined && typeof value !== type) throw new InvalidOptionError(field, `must be a ${type}`);
 }
 
 function requireObject(field: string, value: unknown): asserts value is Readonly<Record<string, unknown>> {

@@ -1,5 +1,6 @@
 import type { Sample } from '../engine/runner';
-import { ContextLengthError, InvalidOptionError, throwIfAborted } from '../errors';
+import { resolveSampling } from '../engine/sampling';
+import { ContextLengthError, throwIfAborted } from '../errors';
 import { renderChat } from '../tokenizer/chat_template';
 import { StreamingDecoder } from '../tokenizer/streaming_decoder';
 import type { Tokenizer } from '../tokenizer/tokenizer';
@@ -17,16 +18,16 @@ export async function* answerChat(
   const { tokenizer, template, contextLength } = model;
   const promptTokens = renderChat(tokenizer, template, request.messages);
   if (promptTokens.length >= contextLength) throw new ContextLengthError(promptTokens.length, contextLength);
-  checkBias(request, model.vocabSize);
+  const sampling = resolveSampling(request.sampling, { vocabSize: model.vocabSize });
 
   const answer = new AnswerStream<ScoredToken>(new StreamingDecoder(tokenizer), request.stop);
-  const wantsScores = request.sampling.topLogprobs >= 0;
+  const wantsScores = sampling.topLogprobs >= 0;
   // The engine asks after every token whether to go on; the pieces wait here until they are read.
   const pieces: AnswerPiece<ScoredToken>[] = [];
   const generation = model.engine.generate({
     promptTokens,
     maxTokens: Math.min(request.maxTokens ?? contextLength, contextLength - promptTokens.length),
-    sampling: request.sampling,
+    sampling,
     stopTokens: tokenizer.stopTokens,
     signal,
     onToken: (sample) => {
@@ -55,13 +56,6 @@ export async function* answerChat(
     },
   };
   return undefined;
-}
-
-function checkBias({ sampling }: ChatRequest, vocabSize: number): void {
-  for (const [token] of sampling.logitBias) {
-    if (token >= vocabSize)
-      throw new InvalidOptionError('logit_bias', `the vocabulary has ${vocabSize} tokens, no ${token}`);
-  }
 }
 
 function scored(tokenizer: Tokenizer, sample: Sample): ScoredToken {

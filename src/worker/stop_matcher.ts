@@ -16,11 +16,6 @@ export class StopMatcher {
     return this.#matched;
   }
 
-  /** UTF-16 units that are held back: they may be the beginning of a stop string. */
-  get heldLength(): number {
-    return this.#held.length;
-  }
-
   /** Takes the next piece and returns the text that is certain. */
   push(piece: string): string {
     if (this.#matched) return '';
@@ -39,9 +34,16 @@ export class StopMatcher {
     return rest;
   }
 
+  /** Where the stop string begins that is complete first; the longest of those that end together. */
   #firstMatch(text: string): number | undefined {
-    const starts = this.#stops.map((stop) => text.indexOf(stop)).filter((index) => index >= 0);
-    return starts.length > 0 ? Math.min(...starts) : undefined;
+    let first: { start: number; end: number } | undefined;
+    for (const stop of this.#stops) {
+      const start = text.indexOf(stop);
+      if (start < 0) continue;
+      const end = start + stop.length;
+      if (!first || end < first.end || (end === first.end && start < first.start)) first = { start, end };
+    }
+    return first?.start;
   }
 
   /** Length of the longest end of `text` that begins a stop string. */

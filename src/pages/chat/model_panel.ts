@@ -29,6 +29,7 @@ export class ModelPanel {
   readonly #facts = byId('model-facts', HTMLElement);
   readonly #error = byId('model-error', HTMLElement);
   readonly #progress = byId('model-progress', HTMLElement);
+  readonly #choices = byId('model-choices', HTMLElement);
   readonly #texts = [byId('model-progress-text', HTMLElement), byId('welcome-progress', HTMLElement)];
   readonly #mosaics = [
     new Mosaic(byId('model-mosaic', HTMLElement), 24, 2),
@@ -96,6 +97,7 @@ export class ModelPanel {
     this.#loading = { name, controller };
     this.#error.hidden = true;
     this.#progress.hidden = false;
+    this.#choices.hidden = true;
     this.#showProgress(name, { phase: 'header', loaded: 0, total: 0 });
     this.#onChange();
     const options = {
@@ -112,6 +114,7 @@ export class ModelPanel {
     } finally {
       this.#loading = undefined;
       this.#progress.hidden = true;
+      this.#choices.hidden = false;
       for (const text of this.#texts) text.textContent = '';
       for (const mosaic of this.#mosaics) mosaic.show(this.#engine ? 1 : 0);
       this.#onChange();

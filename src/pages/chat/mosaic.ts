@@ -1,4 +1,19 @@
+import { el } from './dom';
+
 const TONES = 6;
+
+/** A tone for each tile, column by column: an even scatter where no neighbours match, the same at every visit. */
+function scatter(count: number, rows: number): number[] {
+  const tones: number[] = [];
+  let state = 7;
+  for (let i = 0; i < count; i++) {
+    state = (state * 75 + 74) % 65537; // A small Lehmer-style generator is random enough for tiles.
+    let tone = state % TONES;
+    while (tone === tones[i - rows] || (i % rows > 0 && tone === tones[i - 1])) tone = (tone + 1) % TONES;
+    tones.push(tone);
+  }
+  return tones;
+}
 
 /** A band of tiles that is laid from left to right as something loads. */
 export class Mosaic {
@@ -8,12 +23,7 @@ export class Mosaic {
   constructor(band: HTMLElement, columns: number, rows: number) {
     this.#band = band;
     band.classList.add(`rows-${rows}`);
-    this.#tiles = Array.from({ length: columns * rows }, (_, i) => {
-      const tile = document.createElement('i');
-      // A fixed scatter of tones: neighbours differ, and the pattern is the same at every visit.
-      tile.className = `tone-${(i * 7 + (i >> 2) * 3 + (i >> 4)) % TONES}`;
-      return band.appendChild(tile);
-    });
+    this.#tiles = scatter(columns * rows, rows).map((tone) => band.appendChild(el('i', { class: `tone-${tone}` })));
   }
 
   /** `fraction` of the tiles are laid, 0 … 1. */

@@ -1,0 +1,76 @@
+import { AbortedError, ContextLengthError, InvalidFileError } from '../../src/errors';
+import type {
+  ChatEvent,
+  ChatRequest,
+  Host,
+  LoadHooks,
+  LoadSettings,
+  ModelInfo,
+  ModelSource,
+} from '../../src/worker/protocol';
+
+/** A host without a model: answers with the words of the last message, one event each, and can be held up at any word. */
+export class FakeHost implements Host {
+  produced = 0;
+  openAnswers = 0;
+  disposed = false;
+  readonly loaded: string[] = [];
+  /** Awaited before each event. */
+  gate: (() => Promise<void>) | undefined;
+
+  async load(source: ModelSource, settings: LoadSettings, hooks: LoadHooks = {}): Promise<ModelInfo> {
+    const name = source.kind === 'url' ? source.url : source.name;
+    for (let loaded = 0; loaded <= 3; loaded++) {
+      if (hooks.signal?.aborted) throw new AbortedError('aborted', { cause: hooks.signal.reason });
+      hooks.onProgress?.({ phase: 'weights', loaded, total: 3 });
+      await this.gate?.();
+    }
+    if (name.includes('broken')) throw new InvalidFileError(`${name} is cut at byte 12`, { details: { offset: 12 } });
+    this.loaded.push(name);
+    return {
+      model: name,
+      architecture: 'fake',
+      parameters: 1,
+      contextLength: settings.contextLength ?? 512,
+      trainedContextLength: 512,
+      backend: 'reference',
+      adapter: undefined,
+      memory: { weights: 1, kvCache: 1, total: 2 },
+    };
+  }
+
+  async *chat(request: ChatRequest, signal?: AbortSignal): AsyncGenerator<ChatEvent, undefined> {
+    const text = request.messages.at(-1)?.content ?? '';
+    const words = text.match(/\s*\S+/g) ?? [];
+    if (words.length > 200) throw new ContextLengthError(words.length, 200);
+    this.openAnswers++;
+    try {
+      yield { type: 'start', promptTokens: words.length };
+      for (const word of words.slice(0, request.maxTokens)) {
+        await this.gate?.();
+        if (signal?.aborted) throw new AbortedError('aborted', { cause: signal.reason });
+        this.produced++;
+        yield { type: 'delta', text: word, scores: [] };
+      }
+      const completionTokens = Math.min(words.length, request.maxTokens ?? words.length);
+      yield {
+        type: 'end',
+        finishReason: completionTokens < words.length ? 'length' : 'stop',
+        usage: {
+          promptTokens: words.length,
+          completionTokens,
+          timeToFirstTokenMs: 250,
+          prefillMs: 200,
+          decodeMs: 1000,
+        },
+      };
+    } finally {
+      this.openAnswers--;
+    }
+    return undefined;
+  }
+
+  async dispose(): Promise<void> {
+    this.disposed = true;
+  }
+}

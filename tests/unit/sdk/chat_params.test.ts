@@ -1,0 +1,112 @@
+import { describe, expect, test } from 'vitest';
+import { InvalidOptionError } from '../../../src/errors';
+import { parseChatParams } from '../../../src/sdk/chat_params';
+import type { ChatCompletionParams } from '../../../src/sdk/chat_types';
+
+const messages = [{ role: 'user', content: 'Hi' }] as const;
+const parse = (params: object) => parseChatParams({ messages, ...params } as ChatCompletionParams, 'demo');
+
+describe('chat options', () => {
+  test('defaults: the plain distribution, another seed each time', () => {
+    const [a, b] = [parse({}), parse({ temperature: null, stop: undefined })];
+    expect(a).toMatchObject({
+      stop: [],
+      maxTokens: undefined,
+      sampling: { temperature: 1, topK: 0, topP: 1, minP: 0, topLogprobs: -1 },
+    });
+    expect(a.sampling.seed).not.toBe(b.sampling.seed);
+  });
+
+  test('what is given arrives', () => {
+    const request = parse({
+      temperature: 0.5,
+      top_k: 7,
+      top_p: 0.9,
+      min_p: 0.1,
+      seed: 42,
+      max_tokens: 9,
+      stop: ['a', 'b'],
+      repetition_penalty: 1.1,
+      frequency_penalty: -0.5,
+      presence_penalty: 0.25,
+      logit_bias: { 5: -3 },
+      logprobs: true,
+      top_logprobs: 3,
+      model: 'demo',
+      n: 1,
+    });
+    expect(request).toMatchObject({ maxTokens: 9, stop: ['a', 'b'] });
+    expect(request.sampling).toEqual({
+      temperature: 0.5,
+      topK: 7,
+      topP: 0.9,
+      minP: 0.1,
+      seed: 42,
+      repetitionPenalty: 1.1,
+      frequencyPenalty: -0.5,
+      presencePenalty: 0.25,
+      logitBias: [[5, -3]],
+      topLogprobs: 3,
+    });
+  });
+
+  test('text parts are joined', () => {
+    const content = [
+      { type: 'text', text: 'a ' },
+      { type: 'text', text: 'b' },
+    ];
+    expect(parse({ messages: [{ role: 'user', content }] }).messages).toEqual([{ role: 'user', content: 'a b' }]);
+  });
+
+  test.each<[field: string, params: object]>([
+    ['n', { n: 2 }],
+    ['tools', { tools: [] }],
+    ['response_format', { response_format: { type: 'json_object' } }],
+    ['max_completion_tokens', { max_completion_tokens: 3 }],
+    ['temprature', { temprature: 1 }],
+    ['__proto__', JSON.parse('{"__proto__": 1}') as object],
+    ['constructor', { constructor: 1 }],
+    ['model', { model: 'gpt-4' }],
+    ['stream', { stream: 'yes' }],
+    ['signal', { signal: {} }],
+    ['temperature', { temperature: Number.NaN }],
+    ['temperature', { temperature: -1 }],
+    ['top_p', { top_p: 0 }],
+    ['top_k', { top_k: 1.5 }],
+    ['seed', { seed: -1 }],
+    ['top_logprobs', { top_logprobs: 3 }],
+    ['logprobs', { logprobs: 'yes' }],
+    ['max_tokens', { max_tokens: 0 }],
+    ['max_tokens', { max_tokens: '5' }],
+    ['stop', { stop: '' }],
+    ['stop', { stop: ['a', 'b', 'c', 'd', 'e'] }],
+    ['stop', { stop: [1] }],
+    ['logit_bias', { logit_bias: { word: 1 } }],
+    ['messages', { messages: [] }],
+    ['messages', { messages: 'Hi' }],
+    ['messages[0]', { messages: [null] }],
+    ['messages[1].role', { messages: [...messages, { role: 'bot', content: '' }] }],
+    ['messages[0].content', { messages: [{ role: 'user' }] }],
+    ['messages[0].tool_calls', { messages: [{ role: 'assistant', content: '', tool_calls: [] }] }],
+    [
+      'messages[0].content[1].type',
+      { messages: [{ role: 'user', content: [{ type: 'text', text: '' }, { type: 'image_url' }] }] },
+    ],
+    ['messages[0].content[0].text', { messages: [{ role: 'user', content: [{ type: 'text' }] }] }],
+  ])('%s is refused by name: %j', (field, params) => {
+    const refused = { messages, ...params };
+    // Spreading would lose a key named __proto__.
+    const given = Object.hasOwn(params, '__proto__')
+      ? Object.defineProperty(refused, '__proto__', { value: 1, enumerable: true })
+      : refused;
+    expect(() => parseChatParams(given as ChatCompletionParams, 'demo')).toThrow(
+      expect.toSatisfy((error) => error instanceof InvalidOptionError && error.field === field),
+    );
+  });
+
+  test('params that are no object', () => {
+    for (const params of [undefined, null, 'Hi', []]) {
+      expect(() => parseChatParams(params as unknown as ChatCompletionParams, 'demo')).toThrow(InvalidOptionError);
+    }
+  });
+});
