@@ -43,7 +43,8 @@ type Init = { readonly details: ErrorDetails; readonly cause?: unknown };
 const CLASSES: Readonly<Record<ErrorCode, (message: string, init: Init) => TesseraError>> = {
   invalid_file: (message, init) => new InvalidFileError(message, init),
   unsupported_model: (message, init) => new UnsupportedModelError(message, init),
-  invalid_option: (_, init) => new InvalidOptionError(String(init.details['field']), String(init.details['reason']), init),
+  invalid_option: (_, init) =>
+    new InvalidOptionError(String(init.details['field']), String(init.details['reason']), init),
   context_length: (_, { details }) =>
     new ContextLengthError(Number(details['promptTokens']), Number(details['contextLength'])),
   out_of_memory: (message, init) => new OutOfMemoryError(message, init),

@@ -105,7 +105,7 @@ function parsePart(part: unknown, at: string): string {
 function parseMaxTokens(maxTokens: unknown): number | undefined {
   if (maxTokens === undefined) return undefined;
   if (typeof maxTokens !== 'number' || !Number.isSafeInteger(maxTokens) || maxTokens < 1) {
-    throw new InvalidOptionError('max_tokens', `must be a positive integer, not ${String(maxTokens)}`);
+    throw new InvalidOptionError('max_tokens', 'must be a positive integer');
   }
   return maxTokens;
 }

@@ -7,10 +7,12 @@ function scatter(count: number, rows: number): number[] {
   const tones: number[] = [];
   let state = 7;
   for (let i = 0; i < count; i++) {
-    state = (state * 75 + 74) % 65537; // A small Lehmer-style generator is random enough for tiles.
-    let tone = state % TONES;
-    while (tone === tones[i - rows] || (i % rows > 0 && tone === tones[i - 1])) tone = (tone + 1) % TONES;
-    tones.push(tone);
+    state = (state * 75 + 74) % 65537; // A small congruential generator is random enough for tiles.
+    const above = i % rows > 0 ? tones[i - 1] : undefined;
+    const free = Array.from({ length: TONES }, (_, tone) => tone).filter(
+      (tone) => tone !== above && tone !== tones[i - rows],
+    );
+    tones.push(free[state % free.length]);
   }
   return tones;
 }
