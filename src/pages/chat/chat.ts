@@ -146,7 +146,7 @@ export class Chat {
     const newChat = { label: 'New chat', run: () => this.#around.startNewChat() };
     if (error instanceof ContextLengthError) {
       const { promptTokens, contextLength } = error;
-      const message = `This chat has grown to ${promptTokens} tokens, and the model's context holds ${contextLength}.`;
+      const message = `This chat has grown to ${promptTokens} tokens, and the model’s context holds ${contextLength}.`;
       exchange.view.fail(`${message} Start a new chat to go on.`, newChat);
     } else {
       const again = { label: 'Try again', run: () => void this.#again(engine, exchange) };

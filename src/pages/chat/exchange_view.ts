@@ -71,7 +71,7 @@ export class ExchangeView {
 
   /** Adds buttons to the answer's foot, in place of those that were there. */
   setActions(...actions: readonly HTMLButtonElement[]): void {
-    this.#foot.querySelector('.turn-actions')?.replaceChildren(...actions);
+    this.#onRender(() => this.#foot.querySelector('.turn-actions')?.replaceChildren(...actions));
   }
 
   remove(): void {

@@ -68,7 +68,7 @@ function update(): void {
   const info = models.engine?.info;
   modelName.textContent = info?.model ?? (models.loading ? 'Loading…' : 'No model');
   modelWhere.textContent = info ? formatAdapter(info) : '';
-  demoNote.hidden = !models.isDemo;
+  demoNote.hidden = info !== undefined && !models.isDemo;
   welcome.hidden = !chat.empty;
   for (const suggestion of suggestions) suggestion.disabled = !info;
   const isTiny = models.isDemo ? 'A tiny demonstration model: often wrong.' : 'Language models make mistakes.';

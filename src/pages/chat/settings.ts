@@ -34,11 +34,11 @@ interface NumberField {
 
 const FIELDS: readonly NumberField[] = [
   { name: 'temperature', label: 'Temperature', hint: '0 always takes the likeliest token', min: 0, max: 5, step: 0.05 },
-  { name: 'top_k', label: 'Top-k', hint: 'keep the k likeliest tokens; 0 keeps all', min: 0, max: 100_000, step: 1 },
+  { name: 'top_k', label: 'Top-k', hint: 'Keep the k likeliest tokens; 0 keeps all', min: 0, max: 100_000, step: 1 },
   {
     name: 'top_p',
     label: 'Top-p',
-    hint: 'keep the likeliest tokens up to this probability',
+    hint: 'Keep the likeliest tokens up to this probability',
     min: 0.01,
     max: 1,
     step: 0.01,
@@ -46,7 +46,7 @@ const FIELDS: readonly NumberField[] = [
   {
     name: 'min_p',
     label: 'Min-p',
-    hint: 'keep tokens this likely relative to the best',
+    hint: 'Keep tokens this likely relative to the best',
     min: 0,
     max: 0.99,
     step: 0.01,
@@ -54,7 +54,7 @@ const FIELDS: readonly NumberField[] = [
   {
     name: 'seed',
     label: 'Seed',
-    hint: 'empty: another answer each time',
+    hint: 'Empty: another answer each time',
     min: 0,
     max: Number.MAX_SAFE_INTEGER,
     step: 1,
@@ -62,7 +62,7 @@ const FIELDS: readonly NumberField[] = [
   {
     name: 'max_tokens',
     label: 'Longest answer',
-    hint: 'in tokens; empty: as long as the context allows',
+    hint: 'In tokens; empty: as long as the context allows',
     min: 1,
     max: 1_000_000,
     step: 1,
@@ -79,7 +79,7 @@ export class SettingsForm {
 
   constructor(form: HTMLFormElement) {
     this.#form = form;
-    form.append(row('setting-system', 'System prompt', 'says how the model should answer', this.#systemPrompt));
+    form.append(row('setting-system', 'System prompt', 'Says how the model should answer', this.#systemPrompt));
     for (const field of FIELDS) form.append(this.#numberRow(field));
     const reset = el('button', { type: 'reset', class: 'button' }, 'Back to defaults');
     form.append(el('div', { class: 'button-row' }, reset));
