@@ -1,0 +1,158 @@
+import { InternalError } from '../errors';
+
+/** A page copy that must run before the next step: `to` gets what `from` holds. */
+export type PageCopy = readonly [from: number, to: number];
+
+/**
+ * Which page of the KV cache belongs to whom. Owners are named by number; pages are reference counted, and a page that
+ * several owners share is copied when one of them is about to write into it. Holds no bytes: those are the runner's.
+ *
+ * A page that is freed here may be handed out again at once, even while steps that use it are in flight: steps and
+ * copies execute in the order in which they were submitted.
+ */
+export class BlockManager {
+  readonly #free: number[];
+  readonly #references: Uint32Array;
+  readonly #tables = new Map<number, number[]>();
+
+  constructor(
+    readonly numPages: number,
+    readonly pageSize: number,
+  ) {
+    this.#free = Array.from({ length: numPages }, (_, i) => numPages - 1 - i);
+    this.#references = new Uint32Array(numPages);
+  }
+
+  get freePages(): number {
+    return this.#free.length;
+  }
+
+  get pagesInUse(): number {
+    return this.numPages - this.#free.length;
+  }
+
+  pagesFor(positions: number): number {
+    return Math.ceil(positions / this.pageSize);
+  }
+
+  has(owner: number): boolean {
+    return this.#tables.has(owner);
+  }
+
+  /** A copy of the owner's block table, as far as it covers [0, positions). */
+  table(owner: number, positions: number): number[] {
+    const pages = this.#tableOf(owner);
+    const count = this.pagesFor(positions);
+    if (count > pages.length) {
+      throw new InternalError(
+        `owner ${owner} has ${pages.length} pages, ${count} are needed for ${positions} positions`,
+      );
+    }
+    return pages.slice(0, count);
+  }
+
+  /** Free pages that `allocate` with the same arguments would take. */
+  missing(owner: number, from: number, to: number): number {
+    const pages = this.#tables.get(owner) ?? [];
+    let count = Math.max(0, this.pagesFor(to) - pages.length);
+    for (const index of this.#written(pages, from, to)) if (this.#references[pages[index]] > 1) count++;
+    return count;
+  }
+
+  /**
+   * Makes positions [from, to) writable: adds pages up to `to`, and replaces shared pages in the range by copies of the owner's own.
+   * Returns the copies to run before the next step. Throws InternalError when pages run out; ask `missing` first.
+   */
+  allocate(owner: number, from: number, to: number): PageCopy[] {
+    const missing = this.missing(owner, from, to);
+    if (missing > this.#free.length) {
+      throw new InternalError(
+        `owner ${owner} needs ${missing} pages, ${this.#free.length} of ${this.numPages} are free`,
+      );
+    }
+    let pages = this.#tables.get(owner);
+    if (!pages) this.#tables.set(owner, (pages = []));
+    const copies: PageCopy[] = [];
+    for (const index of this.#written(pages, from, to)) {
+      const shared = pages[index];
+      if (this.#references[shared] === 1) continue;
+      const own = this.#take();
+      this.#references[shared]--;
+      pages[index] = own;
+      copies.push([shared, own]);
+    }
+    while (pages.length * this.pageSize < to) pages.push(this.#take());
+    return copies;
+  }
+
+  /** A new owner `child` that shares the pages of `parent` which hold [0, positions). */
+  fork(parent: number, child: number, positions: number): void {
+    if (this.#tables.has(child)) throw new InternalError(`owner ${child} has pages already`);
+    const pages = this.table(parent, positions);
+    for (const page of pages) this.#references[page]++;
+    this.#tables.set(child, pages);
+  }
+
+  /** Takes back the positions from `positions` on: pages past them are no longer the owner's. */
+  truncate(owner: number, positions: number): void {
+    const pages = this.#tableOf(owner);
+    const keep = this.pagesFor(positions);
+    if (keep > pages.length) {
+      throw new InternalError(
+        `owner ${owner} has ${pages.length} pages, truncating to ${positions} positions keeps ${keep}`,
+      );
+    }
+    for (const page of pages.splice(keep).reverse()) this.#release(page);
+  }
+
+  /** Gives all pages of the owner back. Throws InternalError for an owner without pages, also one that was freed already. */
+  free(owner: number): void {
+    this.truncate(owner, 0);
+    this.#tables.delete(owner);
+  }
+
+  /** Proves that every page is either free or counted once per owner that has it; throws InternalError otherwise. */
+  checkIntegrity(): void {
+    const expected = new Uint32Array(this.numPages);
+    for (const [owner, pages] of this.#tables) {
+      if (new Set(pages).size !== pages.length)
+        throw new InternalError(`owner ${owner} has a page twice: ${pages.join(', ')}`);
+      for (const page of pages) expected[page]++;
+    }
+    const free = new Set(this.#free);
+    if (free.size !== this.#free.length) throw new InternalError('a page is free twice');
+    for (let page = 0; page < this.numPages; page++) {
+      const counted = this.#references[page];
+      if (counted !== expected[page]) {
+        throw new InternalError(`page ${page} has ${expected[page]} owners, ${counted} are counted`);
+      }
+      if (free.has(page) !== (counted === 0)) {
+        throw new InternalError(`page ${page} has ${counted} owners and is ${free.has(page) ? 'free' : 'lost'}`);
+      }
+    }
+  }
+
+  /** Indices of the present pages that a write to [from, to) touches. */
+  *#written(pages: readonly number[], from: number, to: number): Generator<number> {
+    const end = Math.min(pages.length, this.pagesFor(to));
+    for (let index = Math.floor(from / this.pageSize); index < end; index++) yield index;
+  }
+
+  #tableOf(owner: number): number[] {
+    const pages = this.#tables.get(owner);
+    if (!pages) throw new InternalError(`owner ${owner} has no pages, or they were freed already`);
+    return pages;
+  }
+
+  #take(): number {
+    const page = this.#free.pop();
+    if (page === undefined) throw new InternalError(`no page of ${this.numPages} is free`);
+    this.#references[page] = 1;
+    return page;
+  }
+
+  #release(page: number): void {
+    if (this.#references[page] === 0) throw new InternalError(`page ${page} was freed twice`);
+    if (--this.#references[page] === 0) this.#free.push(page);
+  }
+}

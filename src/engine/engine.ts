@@ -1,0 +1,216 @@
+import { AbortedError, ContextLengthError, DisposedError, InvalidOptionError, throwIfAborted } from '../errors';
+import { type ForkRequest, type GenerateRequest, GeneratingSequence, type Generation } from './generation';
+import type { Runner } from './runner';
+import { Scheduler } from './scheduler';
+import { type ScoreRequest, ScoringSequence } from './scoring';
+import type { Sequence } from './sequence';
+import { StepLoop, type StepMetrics } from './step_loop';
+
+export interface EngineOptions {
+  /** Rows of one step, 1 … limits.maxRows (default). Smaller: shorter steps while a long prompt comes in. */
+  readonly rowBudget?: number;
+  /** Steps submitted before the oldest has been read back, default 2. With 1 the GPU waits for JavaScript after each token. */
+  readonly maxStepsInFlight?: number;
+  /** A generation pauses at this many unread tokens, default 64. */
+  readonly maxUnread?: number;
+  readonly onStep?: (metrics: StepMetrics) => void;
+  /**
+   * Called when the runner failed, with its error: returns a new runner, on which everything that is under way goes on, or rejects
+   * with the error that it ends with. Without it everything ends with the runner's error.
+   */
+  readonly recover?: (error: unknown) => Promise<Runner>;
+}
+
+type EngineState =
+  | { readonly kind: 'ready' }
+  | { readonly kind: 'recovering' }
+  | { readonly kind: 'failed'; readonly error: unknown }
+  | { readonly kind: 'disposed' };
+
+/**
+ * The serving core: any number of requests at once on one runner. Pure bookkeeping; the runner stays its owner's.
+ */
+export class Engine {
+  readonly #options: EngineOptions;
+  readonly #maxUnread: number;
+  readonly #sequenceOf = new WeakMap<Generation, GeneratingSequence>();
+  /** Everything that has not ended, in order of arrival. */
+  readonly #live = new Set<Sequence>();
+  #loop: StepLoop;
+  #state: EngineState = { kind: 'ready' };
+  #nextId = 0;
+
+  constructor(runner: Runner, options: EngineOptions = {}) {
+    for (const field of ['maxStepsInFlight', 'maxUnread'] as const) {
+      const value = options[field] ?? 1;
+      if (!Number.isSafeInteger(value) || value < 1)
+        throw new InvalidOptionError(field, `${value} is not a positive integer`);
+    }
+    this.#options = options;
+    this.#maxUnread = options.maxUnread ?? 64;
+    this.#loop = this.#startLoop(runner);
+  }
+
+  /** Longest sequence, prompt and output together, in tokens. */
+  get contextLength(): number {
+    return this.#loop.scheduler.contextLength;
+  }
+
+  /**
+   * Starts a request. Throws InvalidOptionError, ContextLengthError when the prompt leaves no room for a token, DisposedError, or the
+   * error of a runner that failed. An abort is no error here: the result says so.
+   */
+  generate(request: GenerateRequest): Generation {
+    return this.#generate(request);
+  }
+
+  /**
+   * A new request whose prompt is all that `parent` has so far, prompt and output. Where the parent is still under way its pages
+   * are shared, so nothing is computed twice. Throws like `generate`.
+   */
+  fork(parent: Generation, request: ForkRequest): Generation {
+    const sequence = this.#sequenceOf.get(parent);
+    if (!sequence) throw new InvalidOptionError('parent', 'the generation to fork belongs to another engine');
+    return this.#generate({ ...request, promptTokens: sequence.tokens }, sequence);
+  }
+
+  /** Computes the logits of every position of a prompt. Rejects like `generate`, and with AbortedError or what onLogits throws. */
+  async score(request: ScoreRequest): Promise<void> {
+    throwIfAborted(request.signal);
+    this.#checkPrompt(request.promptTokens);
+    const sequence = new ScoringSequence(this.#nextId++, request);
+    this.#add(sequence, request.signal, () => {
+      sequence.fail(new AbortedError('aborted', { cause: request.signal?.reason }));
+      this.#end(sequence);
+    });
+    await sequence.finishedScoring;
+  }
+
+  /**
+   * Goes on with another runner of the same model, before or after the old one failed. Everything under way is computed again from
+   * its tokens and continues with none missing and none twice; what does not fit the new limits ends with ContextLengthError.
+   * Not to be called from onToken, onLogits or onStep.
+   */
+  replaceRunner(runner: Runner): void {
+    if (this.#state.kind === 'disposed') throw new DisposedError('the engine was disposed');
+    this.#loop.stop();
+    this.#loop = this.#startLoop(runner);
+    this.#state = { kind: 'ready' };
+    for (const sequence of [...this.#live]) {
+      sequence.replay();
+      try {
+        this.#loop.scheduler.add(sequence);
+      } catch (error) {
+        sequence.fail(error);
+        this.#end(sequence);
+      }
+    }
+    this.#loop.wake();
+  }
+
+  /** Ends everything under way with DisposedError. The runner is left to its owner. */
+  dispose(): void {
+    if (this.#state.kind === 'disposed') return;
+    this.#loop.stop();
+    this.#state = { kind: 'disposed' };
+    this.#failAll(new DisposedError('the engine was disposed'));
+  }
+
+  /** Throws InternalError when a page or slot is lost or shared wrongly. */
+  checkIntegrity(): void {
+    this.#loop.scheduler.checkIntegrity();
+  }
+
+  #generate(request: GenerateRequest, parent?: Sequence): Generation {
+    const { promptTokens, maxTokens, signal } = request;
+    this.#checkPrompt(promptTokens);
+    if (!Number.isSafeInteger(maxTokens) || maxTokens < 1) {
+      throw new InvalidOptionError('maxTokens', `${maxTokens} is not a positive integer`);
+    }
+    const maxOutput = this.contextLength - promptTokens.length;
+    if (maxOutput < 1) throw new ContextLengthError(promptTokens.length, this.contextLength);
+    const abort = (): void => {
+      sequence.abort();
+      this.#end(sequence);
+    };
+    const sequence: GeneratingSequence = new GeneratingSequence(
+      this.#nextId++,
+      request,
+      {
+        maxUnread: this.#maxUnread,
+        maxOutput,
+        onReady: () => this.#loop.wake(),
+        onLeave: abort,
+      },
+      parent,
+    );
+    this.#sequenceOf.set(sequence.generation, sequence);
+    this.#add(sequence, signal, abort);
+    return sequence.generation;
+  }
+
+  #checkPrompt(promptTokens: readonly number[]): void {
+    if (this.#state.kind === 'disposed') throw new DisposedError('the engine was disposed');
+    if (this.#state.kind === 'failed') throw this.#state.error;
+    if (promptTokens.length === 0) throw new InvalidOptionError('promptTokens', 'the prompt is empty');
+    const { vocabSize } = this.#loop.scheduler.limits;
+    promptTokens.forEach((token, i) => {
+      if (!Number.isSafeInteger(token) || token < 0 || token >= vocabSize) {
+        throw new InvalidOptionError('promptTokens', `${token} at ${i} is not a token of a vocabulary of ${vocabSize}`);
+      }
+    });
+  }
+
+  #add(sequence: Sequence, signal: AbortSignal | undefined, abort: () => void): void {
+    this.#loop.scheduler.add(sequence);
+    this.#live.add(sequence);
+    signal?.addEventListener('abort', abort);
+    sequence.onEnd = () => {
+      this.#live.delete(sequence);
+      signal?.removeEventListener('abort', abort);
+    };
+    if (signal?.aborted) abort();
+    else this.#loop.wake();
+  }
+
+  #end(sequence: Sequence): void {
+    this.#loop.scheduler.remove(sequence);
+    // Others may have waited for its pages.
+    this.#loop.wake();
+  }
+
+  #failAll(error: unknown): void {
+    for (const sequence of [...this.#live]) {
+      sequence.fail(error);
+      this.#end(sequence);
+    }
+  }
+
+  #startLoop(runner: Runner): StepLoop {
+    const { rowBudget, maxStepsInFlight = 2, onStep } = this.#options;
+    return new StepLoop(runner, new Scheduler(runner.limits, rowBudget), {
+      maxStepsInFlight,
+      onStep,
+      onFailure: (error) => void this.#onFailure(error),
+    });
+  }
+
+  async #onFailure(error: unknown): Promise<void> {
+    const failed = this.#loop;
+    try {
+      if (!this.#options.recover) throw error;
+      this.#state = { kind: 'recovering' };
+      const runner = await this.#options.recover(error);
+      // Meanwhile the engine may have been disposed, or given a runner by hand.
+      if (this.#loop === failed && !this.#disposed) this.replaceRunner(runner);
+    } catch (error) {
+      if (this.#loop !== failed || this.#disposed) return;
+      this.#state = { kind: 'failed', error };
+      this.#failAll(error);
+    }
+  }
+
+  get #disposed(): boolean {
+    return this.#state.kind === 'disposed';
+  }
+}

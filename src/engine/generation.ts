@@ -1,0 +1,194 @@
+import type { Sample, SamplingSettings, SegmentResult } from './runner';
+import { type RowRange, Sequence } from './sequence';
+import { TokenStream } from './token_stream';
+
+export interface ForkRequest {
+  /** Output tokens, at least 1; the context may end the output before. */
+  readonly maxTokens: number;
+  readonly sampling: SamplingSettings;
+  /** Tokens that end the output; they are not part of it. */
+  readonly stopTokens: ReadonlySet<number>;
+  readonly signal?: AbortSignal;
+  /** Called for each output token, in order, before it can be read. 'stop' makes it the last one. */
+  readonly onToken?: (sample: Sample) => 'continue' | 'stop';
+}
+
+export interface GenerateRequest extends ForkRequest {
+  /** At least one token. */
+  readonly promptTokens: readonly number[];
+}
+
+/** All in milliseconds; 0 for what was never reached. */
+export interface GenerationTimings {
+  /** From the request to its first step. */
+  readonly queuedMs: number;
+  /** From its first step to its first token. */
+  readonly prefillMs: number;
+  /** From the request to its first token. */
+  readonly timeToFirstTokenMs: number;
+  /** From its first token to its last. */
+  readonly decodeMs: number;
+  /** From the request to its end. */
+  readonly totalMs: number;
+}
+
+export interface GenerationResult {
+  /** 'stop': a stop token, or onToken said so; 'length': maxTokens or the context is full; 'abort': the signal, or the reader left. */
+  readonly finishReason: 'stop' | 'length' | 'abort';
+  /** The token of `stopTokens` that ended the output. */
+  readonly stopToken?: number;
+  readonly promptTokens: readonly number[];
+  readonly outputTokens: readonly number[];
+  readonly timings: GenerationTimings;
+}
+
+/**
+ * Tokens as they come. Generation pauses while too many of them are unread, and stops when the reader leaves (`break`).
+ * Iteration throws what `finished` rejects with.
+ */
+export interface Generation extends AsyncIterable<Sample> {
+  /** Settles when the last token has been computed; as generation waits for its reader, somebody has to read, or call `drain`. */
+  readonly finished: Promise<GenerationResult>;
+  /** Reads and drops what is left, for those who only want the result. */
+  drain(): Promise<GenerationResult>;
+}
+
+/** What a sequence needs from the engine. */
+export interface GenerationHost {
+  /** Unread tokens at which it pauses. */
+  readonly maxUnread: number;
+  /** Output tokens that the context has room for. */
+  readonly maxOutput: number;
+  /** The sequence can go on. */
+  readonly onReady: () => void;
+  /** The reader left before the end. */
+  readonly onLeave: (sequence: GeneratingSequence) => void;
+}
+
+export class GeneratingSequence extends Sequence {
+  readonly returnLogits = false;
+  readonly generation: Generation;
+  readonly #maxOutput: number;
+  readonly #stream: TokenStream<Sample>;
+  #settle!: { resolve: (result: GenerationResult) => void; reject: (error: unknown) => void };
+  readonly #submittedAt = performance.now();
+  #startedAt: number | undefined;
+  #firstTokenAt: number | undefined;
+  #lastTokenAt: number | undefined;
+
+  constructor(
+    id: number,
+    private readonly request: GenerateRequest,
+    private readonly host: GenerationHost,
+    parent?: Sequence,
+  ) {
+    super(id, request.promptTokens, parent);
+    this.#maxOutput = Math.min(request.maxTokens, host.maxOutput);
+    const stream = new TokenStream<Sample>(host.onReady, () => {
+      if (!this.finished) host.onLeave(this);
+    });
+    this.#stream = stream;
+    const finished = new Promise<GenerationResult>((resolve, reject) => {
+      this.#settle = { resolve, reject };
+    });
+    // Whoever iterates sees the error there: that nobody looks at `finished` is no unhandled rejection.
+    finished.catch(() => undefined);
+    this.generation = {
+      finished,
+      drain: async () => {
+        for await (const _ of stream);
+        return finished;
+      },
+      [Symbol.asyncIterator]: () => stream[Symbol.asyncIterator](),
+    };
+  }
+
+  get sampling(): SamplingSettings {
+    return this.request.sampling;
+  }
+
+  /** The last output token is never computed. */
+  get maxPositions(): number {
+    return this.promptLength + this.#maxOutput - 1;
+  }
+
+  get paused(): boolean {
+    return this.#stream.unread + this.samplesInFlight >= this.host.maxUnread;
+  }
+
+  nextRows(maxRows: number, maxSampledRows: number): RowRange | undefined {
+    const { backlog, computed: position } = this;
+    const output = this.tokens.length - this.promptLength + this.samplesInFlight;
+    if (this.paused || output >= this.#maxOutput) return undefined;
+    const whole = backlog <= maxRows && maxSampledRows > 0;
+    const count = whole ? backlog : Math.min(maxRows, backlog - 1);
+    return count > 0 ? { position, count, sample: whole ? 'last' : 'none' } : undefined;
+  }
+
+  start(): void {
+    this.#startedAt ??= performance.now();
+  }
+
+  accept(_rows: RowRange, { samples }: SegmentResult): boolean {
+    for (const sample of samples) if (this.#append(sample)) return true;
+    return false;
+  }
+
+  fail(error: unknown): void {
+    this.#settle.reject(error);
+    this.#stream.fail(error);
+  }
+
+  abort(): void {
+    this.#finish({ finishReason: 'abort' });
+  }
+
+  #append(sample: Sample): boolean {
+    const now = performance.now();
+    this.#firstTokenAt ??= now;
+    this.#lastTokenAt = now;
+    const { stopTokens, onToken } = this.request;
+    if (stopTokens.has(sample.token)) {
+      this.#finish({ finishReason: 'stop', stopToken: sample.token });
+      return true;
+    }
+    this.tokens.push(sample.token);
+    let stop: boolean;
+    try {
+      stop = onToken?.(sample) === 'stop';
+    } catch (error) {
+      this.fail(error);
+      return true;
+    }
+    // The callback may have aborted the request.
+    if (this.finished) return true;
+    this.#stream.push(sample);
+    const full = this.tokens.length - this.promptLength >= this.#maxOutput;
+    if (stop || full) this.#finish({ finishReason: stop ? 'stop' : 'length' });
+    return stop || full;
+  }
+
+  #finish(reason: Pick<GenerationResult, 'finishReason' | 'stopToken'>): void {
+    this.#settle.resolve({
+      ...reason,
+      promptTokens: this.tokens.slice(0, this.promptLength),
+      outputTokens: this.tokens.slice(this.promptLength),
+      timings: this.#timings(),
+    });
+    this.#stream.end();
+  }
+
+  #timings(): GenerationTimings {
+    const end = performance.now();
+    const submitted = this.#submittedAt;
+    const started = this.#startedAt;
+    const first = this.#firstTokenAt;
+    return {
+      queuedMs: (started ?? end) - submitted,
+      prefillMs: started === undefined || first === undefined ? 0 : first - started,
+      timeToFirstTokenMs: first === undefined ? 0 : first - submitted,
+      decodeMs: first === undefined ? 0 : (this.#lastTokenAt ?? first) - first,
+      totalMs: end - submitted,
+    };
+  }
+}

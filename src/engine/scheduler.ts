@@ -1,0 +1,270 @@
+import { ContextLengthError, InternalError, InvalidOptionError } from '../errors';
+import { BlockManager, type PageCopy } from './block_manager';
+import type { Batch, RunnerLimits, Segment, SlotInit, StepResult } from './runner';
+import type { RowRange, Sequence } from './sequence';
+import { SlotPool } from './slot_pool';
+
+/** A batch with what must happen before it runs, in this order, and whose rows they are. */
+export interface ScheduledBatch extends Batch {
+  readonly slots: readonly { readonly slot: number; readonly init: SlotInit }[];
+  readonly copies: readonly PageCopy[];
+  /** Parallel to `segments`. */
+  readonly entries: readonly { readonly sequence: Sequence; readonly rows: RowRange }[];
+}
+
+/** A batch while sequences are still added to it. */
+interface Draft {
+  readonly segments: Segment[];
+  readonly slots: ScheduledBatch['slots'][number][];
+  readonly copies: PageCopy[];
+  readonly entries: ScheduledBatch['entries'][number][];
+  readonly members: Set<Sequence>;
+  rows: number;
+  sampledRows: number;
+}
+
+/**
+ * Chooses the rows of each step, from any mix of sequences.
+ *
+ * Sequences are admitted in order of arrival, as soon as there is a slot and pages for all tokens they have. Decode rows go first;
+ * what is left of the row budget is filled with chunks of prompts. When pages run out the youngest sequence is preempted: it loses its pages
+ * and computes its tokens again later. The oldest one is never preempted and fits alone, so there is always progress.
+ */
+export class Scheduler {
+  readonly #blocks: BlockManager;
+  readonly #slots: SlotPool;
+  readonly #rowBudget: number;
+  /** In order of arrival. */
+  #waiting: Sequence[] = [];
+  /** In order of turns: who has decoded goes to the end. */
+  #running: Sequence[] = [];
+
+  /** `rowBudget`: rows of one step, 1 … limits.maxRows (default): a smaller one keeps steps short while a long prompt comes in. */
+  constructor(
+    readonly limits: RunnerLimits,
+    rowBudget = limits.maxRows,
+  ) {
+    if (!Number.isSafeInteger(rowBudget) || rowBudget < 1 || rowBudget > limits.maxRows) {
+      throw new InvalidOptionError('rowBudget', `${rowBudget} is not an integer from 1 to ${limits.maxRows}`);
+    }
+    this.#rowBudget = rowBudget;
+    this.#blocks = new BlockManager(limits.numPages, limits.pageSize);
+    this.#slots = new SlotPool(limits.maxSlots);
+  }
+
+  get pagesInUse(): number {
+    return this.#blocks.pagesInUse;
+  }
+
+  /** Positions that one sequence can have. */
+  get contextLength(): number {
+    return Math.min(this.limits.contextLength, this.limits.numPages * this.limits.pageSize);
+  }
+
+  /** Queues a sequence. Throws ContextLengthError when it could never run. */
+  add(sequence: Sequence): void {
+    if (sequence.maxPositions > this.contextLength) {
+      throw new ContextLengthError(sequence.maxPositions, this.contextLength);
+    }
+    this.#enqueue(sequence);
+  }
+
+  /** Forgets a sequence and frees its pages at once; results that are still in flight are dropped. */
+  remove(sequence: Sequence): void {
+    if (sequence.state.kind === 'running') this.#evict(sequence, sequence.state.slot);
+    this.#waiting = this.#waiting.filter((other) => other !== sequence);
+    sequence.end();
+  }
+
+  /** The next step, or undefined when no sequence can go on before something in flight settles or somebody reads. */
+  next(): ScheduledBatch | undefined {
+    const draft: Draft = {
+      segments: [],
+      slots: [],
+      copies: [],
+      entries: [],
+      members: new Set(),
+      rows: 0,
+      sampledRows: 0,
+    };
+    this.#admit(draft);
+    let decodesLeft = this.#running.filter((sequence) => sequence.backlog === 1).length;
+    for (const sequence of [...this.#running]) {
+      const left = this.#rowBudget - draft.rows;
+      if (left === 0) break;
+      const decodes = sequence.backlog === 1;
+      if (decodes) decodesLeft--;
+      // Prompts leave room for the decode rows behind them, but one whose turn it is gets on by a row at least.
+      const rows = sequence.nextRows(
+        decodes ? left : Math.max(1, left - decodesLeft),
+        this.limits.maxSampledRows - draft.sampledRows,
+      );
+      if (rows && this.#makeRoom(sequence, rows, draft)) this.#schedule(sequence, rows, draft);
+    }
+    this.#running = [
+      ...this.#running.filter((sequence) => !draft.members.has(sequence) || sequence.samplesInFlight === 0),
+      ...this.#running.filter((sequence) => draft.members.has(sequence) && sequence.samplesInFlight > 0),
+    ];
+    return draft.segments.length > 0 ? draft : undefined;
+  }
+
+  /** Hands the results of the oldest step in flight to its sequences; those that end free their pages. */
+  commit(batch: ScheduledBatch, result: StepResult): void {
+    if (result.segments.length !== batch.segments.length) {
+      throw new InternalError(`a step of ${batch.segments.length} segments returned ${result.segments.length}`);
+    }
+    batch.entries.forEach(({ sequence, rows }, i) => {
+      this.#slots.endStep(batch.segments[i].slot);
+      sequence.stepsInFlight--;
+      if (rows.sample !== 'none') sequence.samplesInFlight--;
+      if (sequence.finished) return;
+      const { samples } = result.segments[i];
+      const expected = rows.sample === 'none' ? 0 : rows.sample === 'last' ? 1 : rows.count;
+      if (samples.length !== expected) {
+        throw new InternalError(
+          `${rows.count} rows at position ${rows.position}: ${samples.length} samples, expected ${expected}`,
+        );
+      }
+      // Whoever is told of a token may end the sequence from there.
+      if (sequence.accept(rows, result.segments[i]) && !sequence.finished) this.remove(sequence);
+    });
+  }
+
+  /** Throws InternalError when a page or slot is lost or shared wrongly, or when sequences wait for nothing. */
+  checkIntegrity(): void {
+    this.#blocks.checkIntegrity();
+    this.#slots.checkIntegrity();
+    for (const sequence of this.#running) {
+      if (sequence.state.kind !== 'running')
+        throw new InternalError(`sequence ${sequence.id} runs as ${sequence.state.kind}`);
+      this.#blocks.table(sequence.id, sequence.computed);
+    }
+    for (const sequence of this.#waiting) {
+      if (this.#blocks.has(sequence.id)) throw new InternalError(`sequence ${sequence.id} waits with pages`);
+    }
+    if (this.#running.length === 0 && this.#waiting.length === 0 && this.pagesInUse > 0) {
+      throw new InternalError(`${this.pagesInUse} pages are in use by nobody`);
+    }
+  }
+
+  /** For when nothing is in flight and `next` found nothing: throws InternalError unless every sequence is paused. */
+  checkIdle(): void {
+    const stuck = [...this.#running, ...this.#waiting].find((sequence) => !sequence.paused);
+    if (stuck) {
+      const { id, computed, tokens, state } = stuck;
+      throw new InternalError(
+        `sequence ${id} is stuck: ${state.kind}, ${computed} of ${tokens.length} tokens computed, ${this.#blocks.freePages} pages free`,
+      );
+    }
+    this.checkIntegrity();
+  }
+
+  /** Starts waiting sequences in order of arrival, until one does not fit. */
+  #admit(draft: Draft): void {
+    for (const sequence of [...this.#waiting]) {
+      if (sequence.paused) continue;
+      // A preempted one comes back when the samples that it still had in flight have become tokens.
+      if (sequence.stepsInFlight > 0) return;
+      this.#share(sequence);
+      while (!this.#fits(sequence)) {
+        const idle = this.#running.find((other) => other.paused && other.stepsInFlight === 0);
+        if (!idle) {
+          if (this.#blocks.has(sequence.id)) this.#blocks.free(sequence.id);
+          sequence.computed = 0;
+          return;
+        }
+        this.#preempt(idle);
+      }
+      this.#waiting.splice(this.#waiting.indexOf(sequence), 1);
+      const slot = this.#slots.take();
+      sequence.state = { kind: 'running', slot };
+      sequence.parent = undefined;
+      sequence.start();
+      const { sampling, tokens, promptLength, computed } = sequence;
+      draft.slots.push({
+        slot,
+        init: { sampling, promptTokens: tokens.slice(0, promptLength), outputTokens: tokens.slice(promptLength) },
+      });
+      draft.copies.push(...this.#blocks.allocate(sequence.id, computed, tokens.length));
+      this.#running.push(sequence);
+    }
+  }
+
+  /** Takes over what the parent has computed; the last token stays to be computed, for its logits. */
+  #share(sequence: Sequence): void {
+    const { parent } = sequence;
+    if (parent?.state.kind !== 'running') return;
+    sequence.computed = Math.min(parent.computed, sequence.tokens.length - 1);
+    this.#blocks.fork(parent.id, sequence.id, sequence.computed);
+  }
+
+  /** True when there is a slot and pages for all known tokens; beside others also for some more, or it would be preempted soon. */
+  #fits(sequence: Sequence): boolean {
+    const { id, computed, tokens } = sequence;
+    const spare = this.#running.length === 0 ? 0 : this.limits.pageSize;
+    const end = Math.max(tokens.length, Math.min(tokens.length + spare, sequence.maxPositions));
+    return this.#slots.available && this.#blocks.missing(id, computed, end) <= this.#blocks.freePages;
+  }
+
+  /** Finds pages for the rows, from others if need be. False when the sequence has to wait or was preempted itself. */
+  #makeRoom(sequence: Sequence, { position, count }: RowRange, draft: Draft): boolean {
+    if (sequence.finished || sequence.state.kind !== 'running') return false;
+    while (this.#blocks.missing(sequence.id, position, position + count) > this.#blocks.freePages) {
+      const others = this.#running.filter((other) => other !== sequence && !draft.members.has(other));
+      const youngest = others.reduce((a, b) => (a && a.id > b.id ? a : b), undefined as Sequence | undefined);
+      const victim = others.find((other) => other.paused) ?? youngest;
+      if (victim && (victim.paused || victim.id > sequence.id)) {
+        this.#preempt(victim);
+        continue;
+      }
+      // Younger ones that are in this step already have their turn; the next step begins with this one.
+      if (![...draft.members].some((other) => other.id > sequence.id)) this.#preempt(sequence);
+      return false;
+    }
+    return true;
+  }
+
+  #schedule(sequence: Sequence, rows: RowRange, draft: Draft): void {
+    if (sequence.state.kind !== 'running') throw new InternalError(`sequence ${sequence.id} has no slot`);
+    const { slot } = sequence.state;
+    const end = rows.position + rows.count;
+    draft.copies.push(...this.#blocks.allocate(sequence.id, rows.position, end));
+    draft.segments.push({
+      slot,
+      tokens: sequence.tokensOf(rows),
+      position: rows.position,
+      pages: this.#blocks.table(sequence.id, end),
+      sample: rows.sample,
+      sampling: sequence.sampling,
+      returnLogits: sequence.returnLogits && rows.sample !== 'none',
+    });
+    draft.entries.push({ sequence, rows });
+    draft.members.add(sequence);
+    draft.rows += rows.count;
+    if (rows.sample !== 'none') {
+      draft.sampledRows += rows.sample === 'last' ? 1 : rows.count;
+      sequence.samplesInFlight++;
+    }
+    sequence.computed = end;
+    sequence.stepsInFlight++;
+    this.#slots.beginStep(slot);
+  }
+
+  #preempt(sequence: Sequence): void {
+    if (sequence.state.kind !== 'running') throw new InternalError(`sequence ${sequence.id} does not run`);
+    this.#evict(sequence, sequence.state.slot);
+    sequence.recompute();
+    this.#enqueue(sequence);
+  }
+
+  #evict(sequence: Sequence, slot: number): void {
+    this.#blocks.free(sequence.id);
+    this.#slots.release(slot);
+    this.#running = this.#running.filter((other) => other !== sequence);
+  }
+
+  #enqueue(sequence: Sequence): void {
+    const after = this.#waiting.findIndex((other) => other.id > sequence.id);
+    this.#waiting.splice(after < 0 ? this.#waiting.length : after, 0, sequence);
+  }
+}

@@ -1,0 +1,96 @@
+import type { SamplingSettings, Segment, SegmentResult } from './runner';
+import { PENDING_TOKEN } from './runner';
+
+export type SequenceState =
+  | { readonly kind: 'waiting' }
+  | { readonly kind: 'running'; readonly slot: number }
+  | { readonly kind: 'finished' };
+
+/** Rows [position, position + count) of one sequence. */
+export interface RowRange {
+  readonly position: number;
+  readonly count: number;
+  readonly sample: Segment['sample'];
+}
+
+/**
+ * Tokens that are computed together, position by position. Subclasses say which rows come next and what their results are for.
+ *
+ * Each row that is sampled stands for the token after it. While that sample is in flight the sequence is already one position
+ * longer; the token there is PENDING_TOKEN, which the runner finds in the slot.
+ */
+export abstract class Sequence {
+  /** The prompt, then the output as far as it has been read back. */
+  readonly tokens: number[];
+  readonly promptLength: number;
+  state: SequenceState = { kind: 'waiting' };
+  /** [0, computed) is in the cache for every step that is submitted from now on: steps execute in order. */
+  computed = 0;
+  /** Steps and samples that were submitted and have not settled. */
+  stepsInFlight = 0;
+  samplesInFlight = 0;
+  /** Called once, when the sequence has ended for whatever reason. */
+  onEnd: (() => void) | undefined;
+
+  abstract readonly sampling: SamplingSettings;
+  abstract readonly returnLogits: boolean;
+
+  /** `id` is unique and grows with arrival. `parent`: a sequence whose tokens begin with this prompt, to share pages with. */
+  protected constructor(
+    readonly id: number,
+    promptTokens: readonly number[],
+    public parent?: Sequence,
+  ) {
+    this.tokens = [...promptTokens];
+    this.promptLength = promptTokens.length;
+  }
+
+  get finished(): boolean {
+    return this.state.kind === 'finished';
+  }
+
+  /** Rows that could be computed now if there were no limit: 1 when only the newest token is missing, known or pending. */
+  get backlog(): number {
+    return Math.max(1, this.tokens.length - this.computed);
+  }
+
+  /** Positions that the cache will hold at the very end. */
+  abstract get maxPositions(): number;
+
+  /** True while nobody wants more results; what is computed stays, but may be taken by others. */
+  abstract get paused(): boolean;
+
+  /** The rows to compute next, or undefined: done, paused, or nothing fits into this many rows and sampled rows. */
+  abstract nextRows(maxRows: number, maxSampledRows: number): RowRange | undefined;
+
+  /** Takes the results of rows from `nextRows`, in order. True when the sequence has ended. */
+  abstract accept(rows: RowRange, result: SegmentResult): boolean;
+
+  /** The first step with this sequence is about to be submitted. Called again when it was preempted. */
+  abstract start(): void;
+
+  /** Ends the sequence with an error. */
+  abstract fail(error: unknown): void;
+
+  tokensOf({ position, count }: RowRange): number[] {
+    return position < this.tokens.length ? this.tokens.slice(position, position + count) : [PENDING_TOKEN];
+  }
+
+  end(): void {
+    this.state = { kind: 'finished' };
+    this.onEnd?.();
+  }
+
+  /** The cache is gone: everything that is known will be computed again. */
+  recompute(): void {
+    this.state = { kind: 'waiting' };
+    this.computed = 0;
+  }
+
+  /** The runner is gone, and with it the steps in flight. */
+  replay(): void {
+    this.recompute();
+    this.stepsInFlight = 0;
+    this.samplesInFlight = 0;
+  }
+}

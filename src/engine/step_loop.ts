@@ -1,0 +1,104 @@
+import type { Runner, StepResult } from './runner';
+import type { ScheduledBatch, Scheduler } from './scheduler';
+
+/** What one step did. */
+export interface StepMetrics {
+  readonly rows: number;
+  readonly prefillRows: number;
+  readonly decodeRows: number;
+  /** From its submission, or the end of the step before if that is later, until its results were read back. */
+  readonly ms: number;
+  readonly pagesInUse: number;
+}
+
+interface Step {
+  readonly batch: ScheduledBatch;
+  readonly result: Promise<StepResult>;
+  readonly submittedAt: number;
+}
+
+export interface StepLoopOptions {
+  /** Steps that are submitted before the oldest has been read back. */
+  readonly maxStepsInFlight: number;
+  readonly onStep?: (metrics: StepMetrics) => void;
+  /** The runner rejected, or an invariant broke: the loop has ended. */
+  readonly onFailure: (error: unknown) => void;
+}
+
+/** Runs the steps of one scheduler on one runner, several in flight, while there is work. */
+export class StepLoop {
+  #working = false;
+  #stopped = false;
+  #lastSettledAt = 0;
+  readonly #inFlight: Step[] = [];
+
+  constructor(
+    private readonly runner: Runner,
+    readonly scheduler: Scheduler,
+    private readonly options: StepLoopOptions,
+  ) {}
+
+  /** There may be work again. */
+  wake(): void {
+    if (this.#working || this.#stopped) return;
+    this.#working = true;
+    // Requests that are made together start in one step.
+    queueMicrotask(() => void this.#work());
+  }
+
+  /** Submits nothing more, and ignores what is still in flight. */
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  async #work(): Promise<void> {
+    const { scheduler, options } = this;
+    try {
+      while (!this.#stopped) {
+        const batch = this.#inFlight.length < options.maxStepsInFlight ? scheduler.next() : undefined;
+        if (batch) {
+          this.#submit(batch);
+          continue;
+        }
+        const step = this.#inFlight.shift();
+        if (!step) break;
+        const result = await step.result;
+        if (this.#stopped) return;
+        scheduler.commit(step.batch, result);
+        this.#report(step);
+      }
+      if (!this.#stopped) scheduler.checkIdle();
+    } catch (error) {
+      if (this.#stopped) return;
+      this.stop();
+      options.onFailure(error);
+    } finally {
+      this.#working = false;
+    }
+  }
+
+  #submit(batch: ScheduledBatch): void {
+    const { runner } = this;
+    for (const { slot, init } of batch.slots) runner.openSlot(slot, init);
+    if (batch.copies.length > 0) runner.copyPages(batch.copies);
+    const submittedAt = performance.now();
+    const result = runner.run(batch);
+    // It is awaited in its turn; by then an earlier step may have failed and nobody asks any more.
+    result.catch(() => undefined);
+    this.#inFlight.push({ batch, result, submittedAt });
+  }
+
+  #report({ batch, submittedAt }: Step): void {
+    const now = performance.now();
+    const ms = now - Math.max(submittedAt, this.#lastSettledAt);
+    this.#lastSettledAt = now;
+    let prefillRows = 0;
+    let decodeRows = 0;
+    for (const { sequence, rows } of batch.entries) {
+      if (rows.count === 1 && rows.position >= sequence.promptLength) decodeRows++;
+      else prefillRows += rows.count;
+    }
+    const { pagesInUse } = this.scheduler;
+    this.options.onStep?.({ rows: prefillRows + decodeRows, prefillRows, decodeRows, ms, pagesInUse });
+  }
+}
