@@ -143,31 +143,21 @@ fn statistics(lane: u32, raw: bool, with_sum: bool) -> Statistics {
   return Statistics(all.x, all.y, total);
 }
 
-// The bound of top-k, then top-p of what is left, then min-p.
-fn candidates(lane: u32, segment: u32, raw: bool, found: Statistics) -> Bound {
-  let top_k = step_sampling(segment, TOP_K);
-  let top_p = setting_f32(segment, TOP_P);
-  let min_p = setting_f32(segment, MIN_P);
-  let by_mass = top_p < 1.0;
-  let scale = Scale(found.best, 1.0 / max(found.sum, 1.0));
-  var chosen = Selected(Bound(0u, 0u), Mass(1u << 31u, 0u));
-  if (top_k > 0u && top_k < VOCAB) {
-    chosen = radix_select(lane, Goal(false, top_k, Mass(0u, 0u), by_mass, raw), scale);
-  }
-  if (by_mass) {
-    let goal = mass_of(top_p * mass_value(chosen.mass));
-    // At least one unit: the best token is always kept.
-    let mass = Mass(goal.high, select(goal.low, 1u, goal.high == 0u && goal.low == 0u));
-    let nucleus = radix_select(lane, Goal(true, 0u, mass, true, raw), scale).bound;
-    if (nucleus.key > chosen.bound.key || (nucleus.key == chosen.bound.key && nucleus.rank > chosen.bound.rank)) {
-      chosen.bound = nucleus;
-    }
-  }
-  if (min_p > 0.0) {
-    let least = min(order_key(key_value(found.best) + log(min_p)), found.best);
-    if (least > chosen.bound.key) { chosen.bound = Bound(least, 0u); }
-  }
-  return chosen.bound;
+// What the workgroup searches for, in this order.
+const SEARCH_TOP_K = 0u;
+const SEARCH_TOP_P = 1u;
+const SEARCH_TOP_LOGPROBS = 2u;
+const SEARCHES = 3u;
+
+fn later_bound(a: Bound, b: Bound) -> Bound {
+  if (b.key > a.key || (b.key == a.key && b.rank > a.rank)) { return b; }
+  return a;
+}
+
+// The mass at which top-p is reached. At least one unit: the best token is always kept.
+fn nucleus_mass(top_p: f32, whole: Mass) -> Mass {
+  let mass = mass_of(top_p * mass_value(whole));
+  return Mass(mass.high, select(mass.low, 1u, mass.high == 0u && mass.low == 0u));
 }
 
 struct Pick {
@@ -196,30 +186,29 @@ fn pick(lane: u32, own: f32, through: f32, wanted: f32) -> Pick {
 }
 
 fn draw(lane: u32, raw: bool, best: u32, bound: Bound, scale: f32, uniform_draw: f32) -> u32 {
-  var own = 0.0;
-  for (var t = lane; t < VOCAB; t += LANES) {
-    let key = key_at(t, raw);
-    if (in_bound(key, t, bound)) { own += relative_weight(key, best, scale); }
-  }
-  let through = workgroup_scan_f32(lane, own);
-  let column = pick(lane, own, through, uniform_draw * workgroup_scan_total());
-
-  // The column's tokens, column.lane + LANES · i, in contiguous shares of i.
+  // First each lane has the column of tokens lane + LANES · i; then a contiguous share of the chosen column's i.
   let share = (VOCAB + LANES * LANES - 1u) / (LANES * LANES);
-  var within = 0.0;
-  for (var i = lane * share; i < (lane + 1u) * share; i++) {
-    let t = column.lane + LANES * i;
-    if (t >= VOCAB) { break; }
-    let key = key_at(t, raw);
-    if (in_bound(key, t, bound)) { within += relative_weight(key, best, scale); }
+  var first = lane;
+  var end = VOCAB;
+  var chosen = Pick(0u, 0.0);
+  for (var narrowing = 0u; narrowing < 2u; narrowing++) {
+    var own = 0.0;
+    for (var t = first; t < end; t += LANES) {
+      let key = key_at(t, raw);
+      if (in_bound(key, t, bound)) { own += relative_weight(key, best, scale); }
+    }
+    let through = workgroup_scan_f32(lane, own);
+    let total = workgroup_scan_total();
+    chosen = pick(lane, own, through, select(chosen.rest, uniform_draw * total, narrowing == 0u));
+    if (narrowing == 0u) {
+      first = chosen.lane + LANES * share * lane;
+      end = min(VOCAB, first + LANES * share);
+    }
   }
-  let chosen = pick(lane, within, workgroup_scan_f32(lane, within), column.rest);
 
   if (lane == chosen.lane) {
     var passed = 0.0;
-    for (var i = lane * share; i < (lane + 1u) * share; i++) {
-      let t = column.lane + LANES * i;
-      if (t >= VOCAB) { break; }
+    for (var t = first; t < end; t += LANES) {
       let key = key_at(t, raw);
       if (!in_bound(key, t, bound)) { continue; }
       let weight = relative_weight(key, best, scale);
@@ -238,12 +227,8 @@ fn logprob_bits(key: u32, found: Statistics) -> u32 {
   return bitcast<u32>(key_value(key) - key_value(found.best) - log(found.sum));
 }
 
-// The `wanted` likeliest tokens of the raw distribution, in descending order, lowest id first among equals.
-fn write_top(lane: u32, at: u32, wanted: u32, found: Statistics) {
-  var bound = Bound(0u, 0u);
-  if (wanted < VOCAB) {
-    bound = radix_select(lane, Goal(false, wanted, Mass(0u, 0u), false, true), Scale(found.best, 0.0)).bound;
-  }
+// The `wanted` tokens within the bound, in descending order of raw logits, lowest id first among equals.
+fn write_top(lane: u32, at: u32, wanted: u32, bound: Bound, found: Statistics) {
   if (lane == 0u) { atomicStore(&top_count, 0u); }
   workgroupBarrier();
   for (var t = lane; t < VOCAB; t += LANES) {
@@ -280,29 +265,62 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     && setting_f32(segment, PRESENCE_PENALTY) == 0.0 && step_sampling(segment, BIAS_COUNT) == 0u;
   if (!raw) { adjust(lane, segment, step_segment(segment).slot); }
 
-  let nucleus = temperature > 0.0 && setting_f32(segment, TOP_P) < 1.0;
-  let found = statistics(lane, raw, nucleus || (raw && wants_logprobs));
-  var token = found.best_token;
-  if (temperature > 0.0 && found.best > KEY_NEGATIVE_INFINITY) {
-    let bound = candidates(lane, segment, raw, found);
+  let samples_token = temperature > 0.0;
+  let top_k = step_sampling(segment, TOP_K);
+  let top_p = setting_f32(segment, TOP_P);
+  let by_mass = samples_token && top_p < 1.0;
+  let wanted = select(0u, min(top_logprobs, min(MAX_TOP_LOGPROBS, VOCAB)), wants_logprobs);
+
+  // `chosen_from` describes the distribution that is drawn from, `model` the raw one. A loop with one call of each, instead of calls
+  // in a row: compilers inline them all, and they are most of the code.
+  var chosen_from = Statistics(0u, 0u, 0.0);
+  var model = chosen_from;
+  var kept = Bound(0u, 0u);
+  var kept_mass = Mass(1u << 31u, 0u);
+  var top = Bound(0u, 0u);
+  for (var search = 0u; search < SEARCHES; search++) {
+    let for_model = search == SEARCH_TOP_LOGPROBS;
+    if (search == SEARCH_TOP_K || (for_model && wants_logprobs && !raw)) {
+      model = statistics(lane, raw || for_model, by_mass || for_model || (raw && wants_logprobs));
+      if (!for_model) { chosen_from = model; }
+    }
+    var goal = Goal(false, top_k, Mass(0u, 0u), by_mass, raw);
+    var needed = samples_token && top_k > 0u && top_k < VOCAB;
+    if (search == SEARCH_TOP_P) {
+      goal = Goal(true, 0u, nucleus_mass(top_p, kept_mass), true, raw);
+      needed = by_mass;
+    } else if (for_model) {
+      goal = Goal(false, wanted, Mass(0u, 0u), false, true);
+      needed = wanted > 0u && wanted < VOCAB;
+    }
+    if (!needed) { continue; }
+    let selected = radix_select(lane, goal, Scale(model.best, 1.0 / max(model.sum, 1.0)));
+    if (for_model) {
+      top = selected.bound;
+    } else {
+      kept = later_bound(kept, selected.bound);
+      kept_mass = selected.mass;
+    }
+  }
+
+  var token = chosen_from.best_token;
+  if (samples_token && chosen_from.best > KEY_NEGATIVE_INFINITY) {
+    let min_p = setting_f32(segment, MIN_P);
+    if (min_p > 0.0) {
+      let least = min(order_key(key_value(chosen_from.best) + log(min_p)), chosen_from.best);
+      if (least > kept.key) { kept = Bound(least, 0u); }
+    }
     let seed = vec2<u32>(step_sampling(segment, SEED_LOW), step_sampling(segment, SEED_HIGH));
     let uniform_draw = uniform_at(seed, step_row_position(step_sampled_row(sampled_row)), TOKEN_STREAM);
-    token = draw(lane, raw, found.best, bound, 1.0 / max(temperature, MIN_TEMPERATURE), uniform_draw);
+    token = draw(lane, raw, chosen_from.best, kept, 1.0 / max(temperature, MIN_TEMPERATURE), uniform_draw);
   }
 
   let at = sampled_row * SAMPLE_WORDS;
-  var logprob = NO_LOGPROB;
-  var wanted = 0u;
-  if (wants_logprobs) {
-    var model = found;
-    if (!raw) { model = statistics(lane, true, true); }
-    wanted = min(top_logprobs, min(MAX_TOP_LOGPROBS, VOCAB));
-    if (wanted > 0u) { write_top(lane, at, wanted, model); }
-    logprob = logprob_bits(raw_key(token), model);
-  }
+  if (wanted > 0u) { write_top(lane, at, wanted, top, model); }
   if (lane == 0u) {
     samples[at] = token;
-    samples[at + 1u] = logprob;
+    samples[at + 1u] = NO_LOGPROB;
+    if (wants_logprobs) { samples[at + 1u] = logprob_bits(raw_key(token), model); }
     samples[at + 2u] = wanted;
     samples[at + 3u] = 0u;
   }

@@ -184,26 +184,26 @@ export function sampleCases(seed: number): readonly OpCase<SampleCall>[] {
     [17, -2],
   ] as const;
   const inits: readonly SampleCaseInit[] = [
-    { label: 'temperature', vocab: 40, settings: [{ temperature: 1 }, { temperature: 0.3 }, { temperature: 5 }] },
-    { label: 'top-k', vocab: 40, type: 'f16', settings: [1, 5, 40, 1000].map((topK) => ({ temperature: 1, topK })) },
+    { label: 'temperature', vocab: 500, settings: [{ temperature: 1 }, { temperature: 0.3 }, { temperature: 5 }] },
+    { label: 'top-k', vocab: 500, type: 'f16', settings: [1, 5, 40, 1e9].map((topK) => ({ temperature: 1, topK })) },
     {
       label: 'top-k among ties',
-      vocab: 700,
+      vocab: 500,
       settings: [{ temperature: 1, topK: 300 }],
       logits: (t) => (t % 3 ? 1 : 2),
     },
-    { label: 'top-p', vocab: 300, settings: [0.1, 0.5, 0.9].map((topP) => ({ temperature: 1.5, topP })) },
-    { label: 'min-p', vocab: 300, settings: [0.02, 0.3].map((minP) => ({ temperature: 2, minP })) },
+    { label: 'top-p', vocab: 500, settings: [0.1, 0.5, 0.9].map((topP) => ({ temperature: 1.5, topP })) },
+    { label: 'min-p', vocab: 500, settings: [0.02, 0.3].map((minP) => ({ temperature: 2, minP })) },
     {
       label: 'top-k, top-p, min-p',
-      vocab: 1000,
+      vocab: 500,
       settings: [
         { temperature: 0.8, topK: 40, topP: 0.93, minP: 0.03 },
-        { temperature: 3, topK: 700, topP: 0.93 },
+        { temperature: 3, topK: 400, topP: 0.93 },
         { temperature: 1.5, topK: 40, minP: 0.1 },
       ],
     },
-    { label: 'greedy beside sampled rows', vocab: 300, settings: [{}, { temperature: 0.7 }, { topLogprobs: 0 }] },
+    { label: 'greedy beside sampled rows', vocab: 500, settings: [{}, { temperature: 0.7 }, { topLogprobs: 0 }] },
     { label: 'penalties', vocab: 500, settings: [penalties, { ...penalties, temperature: 0.6, topK: 20 }] },
     { label: 'bias', vocab: 500, settings: [{ logitBias: bias }, { logitBias: bias, temperature: 0.9, topP: 0.8 }] },
     {
@@ -216,7 +216,7 @@ export function sampleCases(seed: number): readonly OpCase<SampleCall>[] {
     },
     {
       label: 'all equal',
-      vocab: 601,
+      vocab: 500,
       settings: [{ temperature: 1, topP: 0.7 }, { temperature: 100 }],
       logits: () => 0.5,
     },

@@ -1,0 +1,116 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { GREEDY, type SamplingSettings } from '../../src/engine/runner';
+import { GpuDevice } from '../../src/gpu/device';
+import { PipelineCache } from '../../src/gpu/pipelines';
+import { SHADER_SOURCES } from '../../src/gpu/shader_sources';
+import { readBuffer } from '../../src/model/read_buffer';
+import { floatBits } from '../../src/ops/sample/record';
+import { philox, uniformAt } from '../../src/ops/sample/rng';
+import { rowAt, SamplerHarness } from './sample_harness';
+import { VARIANTS } from './variants';
+
+const SEED = Math.floor(Math.random() * 2 ** 31);
+const ROWS = 1000;
+const DRAWS = 20_000;
+const PROBABILITIES = [0.02, 0.2, 0.01, 0.09, 0.05, 0.3, 0.003, 0.11, 0.14, 0.017, 0.04, 0.02];
+
+/** The value that chi-squared exceeds once in a million (Wilson & Hilferty 1931). */
+function chiSquaredLimit(degrees: number): number {
+  const spread = 2 / (9 * degrees);
+  return degrees * (1 - spread + 4.75 * Math.sqrt(spread)) ** 3;
+}
+
+/** Probabilities by hand: drop, sharpen, normalise. Only settings whose borders lie between the values above. */
+function expectedProbabilities(keep: (p: number) => boolean, temperature: number): number[] {
+  const weights = PROBABILITIES.map((p) => (keep(p) ? p ** (1 / temperature) : 0));
+  const total = weights.reduce((a, b) => a + b);
+  return weights.map((weight) => weight / total);
+}
+
+const CASES: readonly {
+  readonly settings: Partial<SamplingSettings>;
+  readonly keep: (p: number) => boolean;
+}[] = [
+  { settings: { temperature: 1 }, keep: () => true },
+  { settings: { temperature: 0.6 }, keep: () => true },
+  { settings: { temperature: 3 }, keep: () => true },
+  { settings: { temperature: 1, topK: 4 }, keep: (p) => p >= 0.11 },
+  // 0.3 + 0.2 + 0.14 + 0.11 = 0.75, and 0.09 more is 0.84.
+  { settings: { temperature: 1.5, topP: 0.8 }, keep: (p) => p >= 0.09 },
+  { settings: { temperature: 2, minP: 0.1 }, keep: (p) => p >= 0.04 },
+  // Of the six best, 0.89 in all, the first four hold 0.84.
+  { settings: { temperature: 0.8, topK: 6, topP: 0.9, minP: 0.4 }, keep: (p) => p >= 0.14 },
+  { settings: { temperature: 1, topK: 6, topP: 0.9 }, keep: (p) => p >= 0.09 },
+];
+
+describe.each(VARIANTS)('draws, $name', (variant) => {
+  let gpu: GpuDevice;
+  beforeAll(async () => {
+    gpu = await GpuDevice.create(variant);
+  });
+  afterAll(() => {
+    gpu.dispose();
+  });
+
+  it.each(CASES)('follow the distribution of $settings', async ({ settings, keep }) => {
+    const vocab = PROBABILITIES.length;
+    const harness = await SamplerHarness.create(gpu, vocab, ROWS, 1);
+    const logits = Float32Array.from({ length: ROWS * vocab }, (_, i) => Math.log(PROBABILITIES[i % vocab]) + 3);
+    const drawn = new Uint32Array(vocab);
+    for (let step = 0; step < DRAWS / ROWS; step++) {
+      const sampling = { ...GREEDY, ...settings, seed: SEED + step };
+      const tokens = Array.from({ length: ROWS }, () => 0);
+      const segment = { ...rowAt(0, 3 + ROWS, sampling), position: 3, tokens, sample: 'all' } as const;
+      const { samples } = await harness.run({ logits, segments: [segment] });
+      for (const { token } of samples) drawn[token]++;
+    }
+    harness.dispose();
+    const expected = expectedProbabilities(keep, settings.temperature ?? 1);
+    let chiSquared = 0;
+    expected.forEach((p, token) => {
+      if (p === 0) expect(drawn[token], `token ${token} was to be dropped`).toBe(0);
+      else chiSquared += (drawn[token] - p * DRAWS) ** 2 / (p * DRAWS);
+    });
+    const degrees = expected.filter((p) => p > 0).length - 1;
+    expect(chiSquared, `seed ${SEED}, drawn ${drawn.join(' ')}`).toBeLessThan(chiSquaredLimit(degrees));
+  });
+
+  it('come from the same random words as on the CPU', async () => {
+    const count = 200;
+    const entry = `// #import "lib/rng.wgsl"
+      @group(0) @binding(0) var<storage, read> keys: array<vec4<u32>>;
+      @group(0) @binding(1) var<storage, read_write> words: array<vec4<u32>>;
+      @compute @workgroup_size(${count})
+      fn main(@builtin(local_invocation_index) i: u32) {
+        words[2u * i] = philox(vec4<u32>(keys[i].zw, i, 0u), keys[i].xy);
+        words[2u * i + 1u] = vec4<u32>(bitcast<u32>(uniform_at(vec2<u32>(keys[i].x, keys[i].y >> 11u), keys[i].z, 3u)));
+      }`;
+    const pipelines = new PipelineCache(gpu.device, new Map([...SHADER_SOURCES, ['test/rng.wgsl', entry]]));
+    const pipeline = await pipelines.get({ entry: 'test/rng.wgsl' }, ['read', 'write']);
+    const inputs = crypto.getRandomValues(new Uint32Array(4 * count));
+    inputs.set([0, 0, 0, 0, 0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff]);
+    const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC;
+    const [keys, words] = [
+      await gpu.createBuffer({ label: 'keys', size: inputs.byteLength, usage }),
+      await gpu.createBuffer({ label: 'words', size: 2 * inputs.byteLength, usage }),
+    ];
+    gpu.device.queue.writeBuffer(keys, 0, inputs);
+    await gpu.checked('random words', () => {
+      const encoder = gpu.device.createCommandEncoder();
+      const pass = encoder.beginComputePass();
+      pass.setPipeline(pipeline);
+      const entries = [keys, words].map((buffer, binding) => ({ binding, resource: { buffer } }));
+      pass.setBindGroup(0, gpu.device.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries }));
+      pass.dispatchWorkgroups(1);
+      pass.end();
+      gpu.device.queue.submit([encoder.finish()]);
+    });
+    const expected = Array.from({ length: count }, (_, i) => {
+      const [k0, k1, c0, c1] = inputs.subarray(4 * i, 4 * i + 4);
+      const uniform = floatBits(uniformAt(k0 + (k1 >>> 11) * 2 ** 32, c0, 3));
+      return [...philox([c0, c1, i, 0], [k0, k1]), uniform, uniform, uniform, uniform];
+    });
+    expect([...new Uint32Array(await readBuffer(gpu, words))]).toEqual(expected.flat());
+    for (const buffer of [keys, words]) gpu.destroyBuffer(buffer);
+  });
+});
