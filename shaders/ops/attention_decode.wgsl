@@ -54,29 +54,23 @@ fn query_value(row: u32, first_head: u32, heads: u32, head: u32, dim: u32) -> f3
   return SCALE * f32(q[(row * NUM_HEADS + first_head + head) * QUADS + dim / 4u][dim % 4u]);
 }
 
-fn page_max(head_quad: u32) -> vec4<f32> {
-  var best = page_lanes[head_quad * PAGE_SIZE];
-  for (var i = 1u; i < PAGE_SIZE; i++) { best = max(best, page_lanes[head_quad * PAGE_SIZE + i]); }
-  return best;
-}
-
-fn page_sum(head_quad: u32) -> vec4<f32> {
-  var sum = page_lanes[head_quad * PAGE_SIZE];
-  for (var i = 1u; i < PAGE_SIZE; i++) { sum += page_lanes[head_quad * PAGE_SIZE + i]; }
-  return sum;
-}
-
-// Adds the slices of one head's values up in order and writes them with the head's maximum and sum.
-fn write_partial(lane: u32, at: u32, values: vec4<f32>, best: f32, sum: f32) {
-  lane_sums[lane] = values;
+// Turns page_lanes into one maximum per head quad, at [head quad][0].
+fn reduce_max(lane: u32) {
   workgroupBarrier();
-  if (lane < QUADS) {
-    var total = lane_sums[lane];
-    for (var slice = 1u; slice < SLICES; slice++) { total += lane_sums[slice * QUADS + lane]; }
-    partials[at + lane] = total;
+  for (var half = PAGE_SIZE / 2u; half > 0u; half /= 2u) {
+    if (lane < HEAD_QUADS * PAGE_SIZE && lane % PAGE_SIZE < half) {
+      page_lanes[lane] = max(page_lanes[lane], page_lanes[lane + half]);
+    }
+    workgroupBarrier();
   }
-  if (lane == 0u) { partials[at + QUADS] = vec4<f32>(best, sum, 0.0, 0.0); }
+}
+
+fn reduce_sum(lane: u32) {
   workgroupBarrier();
+  for (var half = PAGE_SIZE / 2u; half > 0u; half /= 2u) {
+    if (lane < HEAD_QUADS * PAGE_SIZE && lane % PAGE_SIZE < half) { page_lanes[lane] += page_lanes[lane + half]; }
+    workgroupBarrier();
+  }
 }
 
 @compute @workgroup_size(LANES)
@@ -167,13 +161,13 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     }
 
     if (softmax_lane) { page_lanes[lane] = lane_best; }
-    workgroupBarrier();
-    let new_a = max(best_a, page_max(0u));
+    reduce_max(lane);
+    let new_a = max(best_a, page_lanes[0]);
     let shrink_a = exp(best_a - new_a);
     best_a = new_a;
     var shrink_b = vec4<f32>(1.0);
     if (HEAD_QUADS > 1u) {
-      let new_b = max(best_b, page_max(HEAD_QUADS - 1u));
+      let new_b = max(best_b, page_lanes[(HEAD_QUADS - 1u) * PAGE_SIZE]);
       shrink_b = exp(best_b - new_b);
       best_b = new_b;
     }
@@ -223,19 +217,34 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   }
 
   if (softmax_lane) { page_lanes[lane] = sum; }
-  workgroupBarrier();
-  let sum_a = page_sum(0u);
-  let stride = SPLITS * (QUADS + 1u);
-  let at = ((row * NUM_HEADS + first_head) * SPLITS + split) * (QUADS + 1u);
-  write_partial(lane, at, values_0, best_a.x, sum_a.x);
-  if (heads > 1u) { write_partial(lane, at + stride, values_1, best_a.y, sum_a.y); }
-  if (heads > 2u) { write_partial(lane, at + 2u * stride, values_2, best_a.z, sum_a.z); }
-  if (heads > 3u) { write_partial(lane, at + 3u * stride, values_3, best_a.w, sum_a.w); }
-  if (HEAD_QUADS > 1u) {
-    let sum_b = page_sum(HEAD_QUADS - 1u);
-    if (heads > 4u) { write_partial(lane, at + 4u * stride, values_4, best_b.x, sum_b.x); }
-    if (heads > 5u) { write_partial(lane, at + 5u * stride, values_5, best_b.y, sum_b.y); }
-    if (heads > 6u) { write_partial(lane, at + 6u * stride, values_6, best_b.z, sum_b.z); }
-    if (heads > 7u) { write_partial(lane, at + 7u * stride, values_7, best_b.w, sum_b.w); }
+  reduce_sum(lane);
+
+  // One head at a time: its slices are added up in order.
+  for (var head = 0u; head < heads; head++) {
+    var values = values_0;
+    switch head {
+      case 1u: { values = values_1; }
+      case 2u: { values = values_2; }
+      case 3u: { values = values_3; }
+      case 4u: { values = values_4; }
+      case 5u: { values = values_5; }
+      case 6u: { values = values_6; }
+      case 7u: { values = values_7; }
+      default: {}
+    }
+    lane_sums[lane] = values;
+    workgroupBarrier();
+    let at = ((row * NUM_HEADS + first_head + head) * SPLITS + split) * (QUADS + 1u);
+    if (lane < QUADS) {
+      var total = lane_sums[lane];
+      for (var i = lane + QUADS; i < SLICES * QUADS; i += QUADS) { total += lane_sums[i]; }
+      partials[at + lane] = total;
+    }
+    if (lane == 0u) {
+      let best = select(best_b, best_a, head < 4u)[head % 4u];
+      let total = page_lanes[head / 4u * PAGE_SIZE][head % 4u];
+      partials[at + QUADS] = vec4<f32>(best, total, 0.0, 0.0);
+    }
+    workgroupBarrier();
   }
 }

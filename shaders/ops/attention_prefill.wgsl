@@ -127,15 +127,16 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       }
       workgroupBarrier();
       if (scores_here) {
-        let q_at = 4u * score_group * PANEL_STRIDE;
+        var q_at = 4u * score_group * PANEL_STRIDE;
         let k_at = KEY_PANEL + key_lane * PANEL_STRIDE;
-        for (var i = 0u; i < PANEL_QUADS; i++) {
-          let key_a = panels[k_at + i];
-          let key_b = panels[k_at + KEY_LANES * PANEL_STRIDE + i];
-          let query_0 = panels[q_at + i];
-          let query_1 = panels[q_at + PANEL_STRIDE + i];
-          let query_2 = panels[q_at + 2u * PANEL_STRIDE + i];
-          let query_3 = panels[q_at + 3u * PANEL_STRIDE + i];
+        for (var i = k_at; i < k_at + PANEL_QUADS; i++) {
+          let key_a = panels[i];
+          let key_b = panels[i + KEY_LANES * PANEL_STRIDE];
+          let query_0 = panels[q_at];
+          let query_1 = panels[q_at + PANEL_STRIDE];
+          let query_2 = panels[q_at + 2u * PANEL_STRIDE];
+          let query_3 = panels[q_at + 3u * PANEL_STRIDE];
+          q_at++;
           score_a += vec4<f32>(dot(query_0, key_a), dot(query_1, key_a), dot(query_2, key_a), dot(query_3, key_a));
           score_b += vec4<f32>(dot(query_0, key_b), dot(query_1, key_b), dot(query_2, key_b), dot(query_3, key_b));
         }
@@ -151,7 +152,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     workgroupBarrier();
     var new_best = best;
     if (scores_here) {
-      for (var i = 0u; i < KEY_LANES; i++) { new_best = max(new_best, weights[i * VECTOR_GROUPS + score_group]); }
+      for (var i = score_group; i < KEY_LANES * VECTOR_GROUPS; i += VECTOR_GROUPS) { new_best = max(new_best, weights[i]); }
     }
     workgroupBarrier();
     if (scores_here) {
