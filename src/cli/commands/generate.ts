@@ -54,7 +54,7 @@ export async function generateCommand(argv: readonly string[]): Promise<void> {
       sampling,
       stopTokens: tokenizer.stopTokens,
     });
-    for await (const sample of generation) emit(decoder.push(sample.token));
+    for await (const { token } of generation) emit(decoder.push(token));
     emit(decoder.flush());
     const { finishReason, outputTokens, timings } = await generation.finished;
     const usage = {
