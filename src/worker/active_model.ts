@@ -1,21 +1,31 @@
-/** A loaded model with everything that answers need: tokenizer, chat template, serving core. */
 import { Engine } from '../engine/engine';
+import type { Runner } from '../engine/runner';
+import { DeviceLostError, DisposedError } from '../errors';
 import type { LoadedModel } from '../model/load_model';
 import { type ChatTemplate, chatTemplate } from '../tokenizer/chat_template';
 import { createTokenizer, type Tokenizer } from '../tokenizer/tokenizer';
 import type { Backend, ModelInfo } from './protocol';
 
+/** A device that is lost twice within this time is not coming back. */
+const RECOVERY_WINDOW_MS = 60_000;
+
+/** A loaded model with everything that answers need: tokenizer, chat template, serving core. */
 export class ActiveModel {
   readonly info: ModelInfo;
   readonly tokenizer: Tokenizer;
   readonly template: ChatTemplate;
   readonly engine: Engine;
-  readonly #loaded: LoadedModel;
+  readonly #reload: () => Promise<LoadedModel>;
+  #loaded: LoadedModel;
+  #recoveredAt = Number.NEGATIVE_INFINITY;
   #users = 0;
   #retired = false;
+  #disposed = false;
 
-  /** Takes over `loaded`, and frees it when its tokenizer or template cannot be used. */
-  constructor(loaded: LoadedModel, backend: Backend) {
+  /** Owns `loaded` from here on, also when its tokenizer or template cannot be used. `reload` loads the same again. */
+  constructor(loaded: LoadedModel, backend: Backend, reload: () => Promise<LoadedModel>) {
+    this.#loaded = loaded;
+    this.#reload = reload;
     try {
       this.tokenizer = createTokenizer(loaded.gguf);
       this.template = chatTemplate(loaded.gguf, this.tokenizer);
@@ -23,13 +33,8 @@ export class ActiveModel {
       loaded.dispose();
       throw error;
     }
-    this.#loaded = loaded;
-    this.engine = new Engine(loaded.runner);
+    this.engine = new Engine(loaded.runner, { recover: (error) => this.#recover(error) });
     this.info = describe(loaded, backend);
-  }
-
-  get contextLength(): number {
-    return this.info.contextLength;
   }
 
   get vocabSize(): number {
@@ -52,12 +57,31 @@ export class ActiveModel {
   }
 
   dispose(): void {
+    this.#disposed = true;
     this.engine.dispose();
     this.#loaded.dispose();
   }
 
   #disposeWhenIdle(): void {
-    if (this.#retired && this.#users === 0) this.dispose();
+    if (this.#retired && this.#users === 0 && !this.#disposed) this.dispose();
+  }
+
+  /** A lost device is replaced once: the weights are loaded again, and answers that were under way go on. */
+  async #recover(error: unknown): Promise<Runner> {
+    if (!(error instanceof DeviceLostError)) throw error;
+    const now = performance.now();
+    if (now - this.#recoveredAt < RECOVERY_WINDOW_MS) {
+      throw new DeviceLostError('the GPU was lost twice in a row; restart the browser', { cause: error });
+    }
+    this.#recoveredAt = now;
+    this.#loaded.dispose();
+    const again = await this.#reload();
+    if (this.#disposed) {
+      again.dispose();
+      throw new DisposedError('the engine was disposed');
+    }
+    this.#loaded = again;
+    return again.runner;
   }
 }
 

@@ -1,12 +1,13 @@
+import type { GenerationResult } from '../engine/generation';
 import type { Sample } from '../engine/runner';
 import { resolveSampling } from '../engine/sampling';
-import { ContextLengthError, throwIfAborted } from '../errors';
+import { AbortedError, throwIfAborted } from '../errors';
 import { renderChat } from '../tokenizer/chat_template';
 import { StreamingDecoder } from '../tokenizer/streaming_decoder';
 import type { Tokenizer } from '../tokenizer/tokenizer';
 import type { ActiveModel } from './active_model';
 import { type AnswerPiece, AnswerStream } from './answer_stream';
-import type { ChatEvent, ChatRequest, ScoredToken, TokenLogprob } from './protocol';
+import type { ChatEvent, ChatRequest, ChatUsage, ScoredToken, TokenLogprob } from './protocol';
 
 /** One answer as events; see `Host.chat`. Rejects with ContextLengthError, TemplateError, AbortedError or DeviceLostError. */
 export async function* answerChat(
@@ -15,47 +16,65 @@ export async function* answerChat(
   signal?: AbortSignal,
 ): AsyncGenerator<ChatEvent, undefined> {
   throwIfAborted(signal);
-  const { tokenizer, template, contextLength } = model;
+  const { tokenizer, template, engine } = model;
   const promptTokens = renderChat(tokenizer, template, request.messages);
-  if (promptTokens.length >= contextLength) throw new ContextLengthError(promptTokens.length, contextLength);
   const sampling = resolveSampling(request.sampling, { vocabSize: model.vocabSize });
 
   const answer = new AnswerStream<ScoredToken>(new StreamingDecoder(tokenizer), request.stop);
   const wantsScores = sampling.topLogprobs >= 0;
   // The engine asks after every token whether to go on; the pieces wait here until they are read.
   const pieces: AnswerPiece<ScoredToken>[] = [];
-  const generation = model.engine.generate({
+  const left = new AbortController();
+  const generation = engine.generate({
     promptTokens,
-    maxTokens: Math.min(request.maxTokens ?? contextLength, contextLength - promptTokens.length),
+    maxTokens: request.maxTokens ?? engine.contextLength,
     sampling,
     stopTokens: tokenizer.stopTokens,
-    signal,
+    signal: signal ? AbortSignal.any([signal, left.signal]) : left.signal,
     onToken: (sample) => {
       pieces.push(answer.push(sample.token, wantsScores ? scored(tokenizer, sample) : undefined));
       return answer.stopped ? 'stop' : 'continue';
     },
   });
-  yield { type: 'start', promptTokens: promptTokens.length };
-  for await (const _ of generation) {
-    const piece = pieces.shift();
-    if (piece && (piece.text || piece.scores.length > 0)) yield { type: 'delta', ...piece };
+  try {
+    yield { type: 'start', promptTokens: promptTokens.length };
+    for await (const _ of generation) {
+      const piece = pieces.shift();
+      if (piece && !isEmpty(piece)) yield { type: 'delta', ...piece };
+    }
+    const result = await generation.finished;
+    if (result.finishReason === 'abort') throw abortedAfter(result, signal);
+    const rest = answer.finish();
+    if (!isEmpty(rest)) yield { type: 'delta', ...rest };
+    yield { type: 'end', finishReason: result.finishReason, usage: usageOf(result) };
+  } finally {
+    // A reader that leaves before the first token ends the generation too.
+    left.abort();
   }
-  const result = await generation.finished;
-  throwIfAborted(signal);
-  const rest = answer.finish();
-  if (rest.text || rest.scores.length > 0) yield { type: 'delta', ...rest };
-  yield {
-    type: 'end',
-    finishReason: result.finishReason === 'length' && !answer.stopped ? 'length' : 'stop',
-    usage: {
-      promptTokens: promptTokens.length,
-      completionTokens: result.outputTokens.length,
-      timeToFirstTokenMs: result.timings.timeToFirstTokenMs,
-      prefillMs: result.timings.prefillMs,
-      decodeMs: result.timings.decodeMs,
-    },
-  };
   return undefined;
+}
+
+function isEmpty({ text, scores }: AnswerPiece<ScoredToken>): boolean {
+  return text === '' && scores.length === 0;
+}
+
+function usageOf({ promptTokens, outputTokens, timings }: GenerationResult): ChatUsage {
+  return {
+    promptTokens: promptTokens.length,
+    completionTokens: outputTokens.length,
+    timeToFirstTokenMs: timings.timeToFirstTokenMs,
+    prefillMs: timings.prefillMs,
+    decodeMs: timings.decodeMs,
+  };
+}
+
+/** Says how far the answer had come. */
+function abortedAfter({ promptTokens, outputTokens }: GenerationResult, signal: AbortSignal | undefined): AbortedError {
+  const completionTokens = outputTokens.length;
+  return new AbortedError(`aborted after ${completionTokens} tokens`, {
+    details: { promptTokens: promptTokens.length, completionTokens },
+    cause: signal?.reason,
+  });
 }
 
 function scored(tokenizer: Tokenizer, sample: Sample): ScoredToken {

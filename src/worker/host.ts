@@ -1,6 +1,6 @@
 import { DisposedError, InternalError, throwIfAborted, WebGpuUnavailableError } from '../errors';
-import type { ByteSource } from '../formats/gguf/gguf';
-import { type LoadedModel, loadModel } from '../model/load_model';
+import type { ByteSource } from '../formats/byte_source';
+import { loadModel } from '../model/load_model';
 import { ActiveModel } from './active_model';
 import { answerChat } from './answer_chat';
 import { openSource } from './open_source';
@@ -68,8 +68,7 @@ export class EngineHost implements Host {
     this.#checkOpen();
     throwIfAborted(hooks.signal);
     const bytes = 'kind' in source ? await openSource(source, hooks.signal) : source;
-    const { loaded, backend } = await this.#loadOn(bytes, settings, hooks);
-    const model = new ActiveModel(loaded, backend);
+    const model = await this.#loadOn(bytes, settings, hooks);
     if (this.#disposed || hooks.signal?.aborted) {
       model.dispose();
       throwIfAborted(hooks.signal);
@@ -80,16 +79,13 @@ export class EngineHost implements Host {
     return model.info;
   }
 
-  async #loadOn(
-    source: ByteSource,
-    settings: LoadSettings,
-    hooks: LoadHooks,
-  ): Promise<{ loaded: LoadedModel; backend: Backend }> {
+  async #loadOn(source: ByteSource, settings: LoadSettings, hooks: LoadHooks): Promise<ActiveModel> {
     const { backend, ...rest } = settings;
-    const load = async (backend: Backend) => ({
-      loaded: await loadModel(source, { ...rest, ...hooks, backend, gpu: this.#gpu }),
-      backend,
-    });
+    const load = async (backend: Backend) => {
+      const options = { ...rest, backend, gpu: this.#gpu };
+      const loaded = await loadModel(source, { ...options, ...hooks });
+      return new ActiveModel(loaded, backend, () => loadModel(source, options));
+    };
     if (backend !== 'auto') return await load(backend);
     try {
       return await load('webgpu');
@@ -97,7 +93,12 @@ export class EngineHost implements Host {
       if (!(error instanceof WebGpuUnavailableError)) throw error;
       const parameters = await countParameters(source, hooks.signal);
       if (parameters <= MAX_REFERENCE_PARAMETERS) return await load('reference');
-      throw error;
+      throw new WebGpuUnavailableError(
+        `${error.message}; with ${parameters} parameters this model cannot run without`,
+        {
+          cause: error,
+        },
+      );
     }
   }
 

@@ -1,4 +1,4 @@
-import type { ByteSource } from '../formats/gguf/gguf';
+import type { ByteSource } from '../formats/byte_source';
 import { blobSource, bufferSource, urlSource } from '../storage/byte_source';
 import type { ModelSource } from './protocol';
 

@@ -1,4 +1,5 @@
-import { type ByteSource, readGguf } from '../formats/gguf/gguf';
+import type { ByteSource } from '../formats/byte_source';
+import { readGguf } from '../formats/gguf/read_gguf';
 
 /** How many weights a model has, by its header alone. */
 export async function countParameters(source: ByteSource, signal?: AbortSignal): Promise<number> {

@@ -1,0 +1,78 @@
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { launchChromium, serveSite } from './browser';
+
+let site: Awaited<ReturnType<typeof serveSite>>;
+let browser: Browser;
+let page: Page;
+
+beforeAll(async () => {
+  site = await serveSite();
+});
+
+afterAll(() => site?.close());
+
+beforeEach(async () => {
+  browser = await launchChromium({ webgpu: true });
+  page = await browser.newPage();
+  // Keeps hold of the page's workers, so that a test can end one.
+  await page.addInitScript(() => {
+    const workers: Worker[] = [];
+    Object.assign(window, { workers });
+    window.Worker = class extends Worker {
+      constructor(url: string | URL, options?: WorkerOptions) {
+        super(url, options);
+        workers.push(this);
+      }
+    };
+  });
+  await page.goto(site.url);
+  await page.waitForSelector('#send:enabled', { timeout: 60_000 });
+  await page.click('#settings-button');
+  await page.fill('#setting-temperature', '0');
+  await page.keyboard.press('Escape');
+});
+
+afterEach(() => browser?.close());
+
+const answers = () => page.locator('.turn.answer');
+
+async function ask(text: string): Promise<void> {
+  await page.fill('#prompt', text);
+  await page.keyboard.press('Enter');
+}
+
+async function answerTo(text: string): Promise<string> {
+  await ask(text);
+  const answer = answers().last();
+  await answer.locator('.stats').waitFor({ timeout: 90_000 });
+  return (await answer.locator('.markdown').innerText()).trim();
+}
+
+const begun = () =>
+  page.waitForFunction(
+    () => (document.querySelector('.turn.answer:last-child .markdown')?.textContent?.length ?? 0) > 5,
+  );
+
+test('a worker that is terminated in the middle of an answer: an error, and the next question starts another', async () => {
+  await ask('Tell me a story about a fox.');
+  await begun();
+  await page.evaluate(() => (window as unknown as { workers: Worker[] }).workers[0].terminate());
+  const card = page.locator('.error-card');
+  await card.waitFor();
+  expect(await card.innerText()).toMatch(/the worker was terminated.*Try again/is);
+  expect(await answerTo('Who are you?')).toContain('tiny demo model');
+  expect(await page.evaluate(() => (window as unknown as { workers: Worker[] }).workers.length)).toBe(2);
+});
+
+test('a GPU process that crashes in the middle of an answer: the same answer goes on', async () => {
+  const question = 'Tell me a story about a fox.';
+  const uninterrupted = await answerTo(question);
+  await page.click('#new-chat');
+  await ask(question);
+  await begun();
+  const session = await browser.newBrowserCDPSession();
+  await session.send('Browser.crashGpuProcess');
+  await answers().last().locator('.stats').waitFor({ timeout: 90_000 });
+  expect((await answers().last().locator('.markdown').innerText()).trim()).toBe(uninterrupted);
+});
