@@ -1,25 +1,18 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { GREEDY } from '../../src/engine/runner';
-import { GpuDevice } from '../../src/gpu/device';
 import { normals, seededRandom } from '../../src/model/random';
 import { argmax } from '../../src/ops/argmax';
 import { rowAt, SamplerHarness } from './sample_harness';
-import { VARIANTS } from './variants';
+import { VARIANTS, withDevice } from './variants';
 
 const SEED = Math.floor(Math.random() * 2 ** 31);
 
 describe.each(VARIANTS)('argmax, $name', (variant) => {
-  let gpu: GpuDevice;
-  beforeAll(async () => {
-    gpu = await GpuDevice.create(variant);
-  });
-  afterAll(() => {
-    gpu.dispose();
-  });
+  const device = withDevice(variant);
 
   async function greedy(rows: readonly Float32Array[]): Promise<{ tokens: number[]; lastTokens: number[] }> {
     const vocab = rows[0].length;
-    const harness = await SamplerHarness.create(gpu, vocab, rows.length);
+    const harness = await SamplerHarness.create(await device(), vocab, rows.length);
     const logits = new Float32Array(rows.length * vocab);
     rows.forEach((row, i) => {
       logits.set(row, i * vocab);
@@ -78,7 +71,7 @@ describe.each(VARIANTS)('argmax, $name', (variant) => {
 
   it('samples after every row of a verified segment and keeps the last as the slot’s token', async () => {
     const vocab = 40;
-    const harness = await SamplerHarness.create(gpu, vocab, 4, 2);
+    const harness = await SamplerHarness.create(await device(), vocab, 4, 2);
     const best = [3, 39, 11, 20];
     const logits = new Float32Array(4 * vocab);
     best.forEach((token, row) => {

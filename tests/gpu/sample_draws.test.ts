@@ -1,12 +1,11 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { GREEDY, type SamplingSettings } from '../../src/engine/runner';
-import { GpuDevice } from '../../src/gpu/device';
 import { normals, seededRandom } from '../../src/model/random';
 import { IN_PROMPT } from '../../src/ops/sample/record';
 import { chooseToken, logSoftmax, topLogprobs } from '../../src/ops/sample/reference';
 import { STREAM, uniformAt } from '../../src/ops/sample/rng';
 import { rowAt, SamplerHarness } from './sample_harness';
-import { VARIANTS } from './variants';
+import { VARIANTS, withDevice } from './variants';
 
 /** Closer to a border than this, f32 may choose the neighbour. */
 const ROUNDING = 1e-5;
@@ -39,13 +38,7 @@ const SETTINGS: readonly Partial<SamplingSettings>[] = [
 ];
 
 describe.each(VARIANTS)('sampled tokens, $name', (variant) => {
-  let gpu: GpuDevice;
-  beforeAll(async () => {
-    gpu = await GpuDevice.create(variant);
-  });
-  afterAll(() => {
-    gpu.dispose();
-  });
+  const device = withDevice(variant);
 
   /** One row per settings; compares every row whose outcome does not hang on rounding and counts those. */
   async function compare(
@@ -67,7 +60,7 @@ describe.each(VARIANTS)('sampled tokens, $name', (variant) => {
       // Slots in another order than rows.
       return rowAt(rows - 1 - row, Math.floor(random() * 8000), sampling);
     });
-    const harness = await SamplerHarness.create(gpu, vocab, rows);
+    const harness = await SamplerHarness.create(await device(), vocab, rows);
     try {
       const result = await harness.run({ segments, logits, counts });
       let decided = 0;
@@ -132,7 +125,7 @@ describe.each(VARIANTS)('sampled tokens, $name', (variant) => {
   it('keep the lowest ids of ties at the k-th place', async () => {
     const vocab = VOCAB;
     const rows = 40;
-    const harness = await SamplerHarness.create(gpu, vocab, rows);
+    const harness = await SamplerHarness.create(await device(), vocab, rows);
     // 225 tokens tie for the best; k cuts them at id 4 · 119.
     const row = Float32Array.from({ length: vocab }, (_, t) => (t % 4 === 0 && t < 900 ? 3 : 2));
     const logits = new Float32Array(rows * vocab);
@@ -150,7 +143,7 @@ describe.each(VARIANTS)('sampled tokens, $name', (variant) => {
 
   it('honour biases: a ban, a push, and one on a banned logit', async () => {
     const vocab = VOCAB;
-    const harness = await SamplerHarness.create(gpu, vocab, 3);
+    const harness = await SamplerHarness.create(await device(), vocab, 3);
     const row = Float32Array.from({ length: vocab }, (_, t) => (t === 7 ? Number.NEGATIVE_INFINITY : t === 9 ? 30 : 0));
     const logits = Float32Array.from([...row, ...row, ...row]);
     const biases = [
@@ -185,7 +178,7 @@ describe.each(VARIANTS)('sampled tokens, $name', (variant) => {
     const rows = settings.length;
     const logits = normals(rows * vocab, random).map((x) => x * 4);
     logits[vocab + 900] = logits[vocab + 3] = logits[vocab + 1000] = 40;
-    const harness = await SamplerHarness.create(gpu, vocab, rows);
+    const harness = await SamplerHarness.create(await device(), vocab, rows);
     const { samples } = await harness.run({
       logits,
       segments: settings.map((partial, i) => rowAt(i, i, { ...GREEDY, ...partial })),
@@ -211,7 +204,7 @@ describe.each(VARIANTS)('sampled tokens, $name', (variant) => {
   });
 
   it('report every token of a vocabulary that is smaller than asked for', async () => {
-    const harness = await SamplerHarness.create(gpu, 12, 1);
+    const harness = await SamplerHarness.create(await device(), 12, 1);
     const { samples } = await harness.run({
       logits: Float32Array.from({ length: 12 }, (_, t) => (t * 5) % 12),
       segments: [rowAt(0, 0, { ...GREEDY, topLogprobs: 20 })],
@@ -225,8 +218,8 @@ describe.each(VARIANTS)('sampled tokens, $name', (variant) => {
     const vocab = VOCAB;
     const row = normals(vocab, seededRandom(SEED));
     const sampling = { ...GREEDY, temperature: 1, seed: SEED };
-    const alone = await SamplerHarness.create(gpu, vocab, 1);
-    const shared = await SamplerHarness.create(gpu, vocab, 4);
+    const alone = await SamplerHarness.create(await device(), vocab, 1);
+    const shared = await SamplerHarness.create(await device(), vocab, 4);
     const first = await alone.run({ logits: row, segments: [rowAt(0, 77, sampling)] });
     const others = await shared.run({
       logits: Float32Array.from([...row, ...row, ...row, ...row]),
