@@ -58,6 +58,7 @@ describe('EventBuffer', () => {
       await new Promise<void>((resolve) => {
         release = resolve;
       });
+      yield 1;
       return undefined;
     }
     const buffer = new EventBuffer(waits(), 4);
