@@ -15,7 +15,7 @@ export class Connection {
 
   /** Resolves when the worker answers. A worker that cannot start is a `WorkerLostError`. */
   static async open(start: () => Worker, onClosed: () => void): Promise<Connection> {
-    const connection = new Connection(start(), onClosed);
+    const connection = new Connection(startChecked(start), onClosed);
     await connection.#watch();
     return connection;
   }
@@ -81,5 +81,14 @@ export class Connection {
       this.#pending.add(reject);
       promise.then(resolve, reject).finally(() => this.#pending.delete(reject));
     });
+  }
+}
+
+/** Browsers throw when a page's policy forbids the worker's script. */
+function startChecked(start: () => Worker): Worker {
+  try {
+    return start();
+  } catch (error) {
+    throw new WorkerLostError('the worker could not be started', { cause: error });
   }
 }

@@ -60,11 +60,21 @@ export class RemoteHost implements Host {
 
   #connect(): Promise<Connection> {
     if (this.#disposed) return Promise.reject(new DisposedError('the engine was disposed'));
-    this.#connection ??= Connection.open(this.#start, () => {
+    this.#connection ??= this.#open();
+    return this.#connection;
+  }
+
+  async #open(): Promise<Connection> {
+    const forget = () => {
       this.#connection = undefined;
       this.#serving = undefined;
-    });
-    return this.#connection;
+    };
+    try {
+      return await Connection.open(this.#start, forget);
+    } catch (error) {
+      forget();
+      throw error;
+    }
   }
 
   async #restore(connection: Connection): Promise<void> {

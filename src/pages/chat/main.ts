@@ -52,6 +52,8 @@ byId('suggestions', HTMLElement).append(...suggestions.map((suggestion) => el('l
 onFileDropped((file) => void models.loadFile(file));
 
 update();
+// Not on a phone: there it would open the keyboard.
+if (matchMedia('(hover: hover) and (pointer: fine)').matches) composer.focus();
 void models.loadDemo();
 
 function ask(text: string): void {

@@ -131,6 +131,19 @@ describe('a host in a worker', () => {
     expect(hosts[1].loaded).toEqual(['demo']);
   });
 
+  test('a worker that cannot be started is an error, and is tried again', async () => {
+    let attempts = 0;
+    const host = new RemoteHost(() => {
+      if (attempts++ === 0) throw new DOMException('blocked by policy', 'SecurityError');
+      return new FakeWorker(new FakeHost()).asWorker();
+    });
+    await expect(host.load(model('demo'), AUTO)).rejects.toSatisfy(
+      (error) => error instanceof WorkerLostError && error.cause instanceof DOMException,
+    );
+    expect(await host.load(model('demo'), AUTO)).toMatchObject({ model: 'demo' });
+    await host.dispose();
+  });
+
   test('dispose ends the worker and what is pending', async () => {
     const host = remote();
     await host.load(model('demo'), AUTO);
