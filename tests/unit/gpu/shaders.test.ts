@@ -1,0 +1,44 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { WgslReflect } from 'wgsl_reflect/wgsl_reflect.module.js';
+import { linkShader } from '../../../src/gpu/linker';
+import { SHADER_SOURCES } from '../../../src/gpu/shader_sources';
+
+const files = readdirSync('shaders', { recursive: true, encoding: 'utf8' })
+  .map((path) => path.replaceAll('\\', '/'))
+  .filter((path) => path.endsWith('.wgsl'))
+  .sort();
+
+test('the package knows every shader file', () => {
+  expect([...SHADER_SOURCES.keys()].sort()).toEqual(files);
+});
+
+describe.each(files)('%s', (file) => {
+  const text = readFileSync(join('shaders', file), 'utf8');
+
+  test('is plain WGSL that parses as it stands', () => {
+    expect(() => new WgslReflect(text)).not.toThrow();
+  });
+
+  test('says at its head what it is', () => {
+    expect(text).toMatch(/^\/\/ \S/);
+  });
+
+  test('uses nothing that other implementations lack', () => {
+    // naga has neither; both would go unnoticed on Dawn.
+    expect(text).not.toMatch(/ptr<\s*(workgroup|storage)/);
+    if (/\bsubgroup[A-Z]\w*\s*\(/.test(text)) expect(text).toMatch(/^enable subgroups;/m);
+  });
+
+  if (file.startsWith('ops/')) {
+    test('has one entry point `main` and bindings 0, 1, … of group 0 once linked', () => {
+      const reflected = new WgslReflect(linkShader({ entry: file }).code);
+      expect(reflected.entry.compute.map(({ name }) => name)).toEqual(['main']);
+      const groups = reflected.getBindGroups();
+      expect(groups.length).toBeLessThanOrEqual(1);
+      for (const [binding, variable] of (groups[0] ?? []).entries())
+        expect(variable, `binding ${binding}`).toBeDefined();
+    });
+  }
+});
