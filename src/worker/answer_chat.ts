@@ -9,9 +9,12 @@ import type { ActiveModel } from './active_model';
 import { type AnswerPiece, AnswerStream } from './answer_stream';
 import type { ChatEvent, ChatRequest, ChatUsage, ScoredToken, TokenLogprob } from './protocol';
 
+/** What an answer needs of a model. */
+type AnsweringModel = Pick<ActiveModel, 'tokenizer' | 'template' | 'engine' | 'vocabSize'>;
+
 /** One answer as events; see `Host.chat`. Rejects with ContextLengthError, TemplateError, AbortedError or DeviceLostError. */
 export async function* answerChat(
-  model: ActiveModel,
+  model: AnsweringModel,
   request: ChatRequest,
   signal?: AbortSignal,
 ): AsyncGenerator<ChatEvent, undefined> {

@@ -1,0 +1,146 @@
+import { readFileSync } from 'node:fs';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { Engine } from '../../../src/engine/engine';
+import { GREEDY } from '../../../src/engine/runner';
+import { AbortedError, ContextLengthError, InvalidOptionError } from '../../../src/errors';
+import type { Gguf } from '../../../src/formats/gguf/gguf';
+import { readGguf } from '../../../src/formats/gguf/read_gguf';
+import { chatTemplate } from '../../../src/tokenizer/chat_template';
+import { createTokenizer, type Tokenizer } from '../../../src/tokenizer/tokenizer';
+import { answerChat } from '../../../src/worker/answer_chat';
+import type { ChatEvent, ChatRequest, ScoredToken } from '../../../src/worker/protocol';
+import { ScriptedRunner } from '../../support/scripted_runner';
+
+const CONTEXT = 128;
+
+let gguf: Gguf;
+let tokenizer: Tokenizer;
+
+beforeAll(async () => {
+  const file = readFileSync('public/models/demo.q8_0.gguf');
+  const read = async (offset: number, length: number) => new Uint8Array(file.subarray(offset, offset + length));
+  gguf = await readGguf({
+    name: 'demo',
+    size: file.length,
+    read,
+    async *stream(offset, length) {
+      yield await read(offset, length);
+    },
+  });
+  tokenizer = createTokenizer(gguf);
+});
+
+/** The demo model's tokenizer and template over a runner that says `text` and then ends its turn. */
+function modelThatSays(text: string) {
+  const script = tokenizer.encode(text, { bos: false });
+  const vocabSize = tokenizer.vocabSize;
+  const runner = new ScriptedRunner(script, tokenizer.eos as number, { vocabSize, contextLength: CONTEXT });
+  const engine = new Engine(runner);
+  return { tokenizer, template: chatTemplate(gguf, tokenizer), engine, vocabSize, runner, script };
+}
+
+const ask = (content: string, more: Partial<ChatRequest> = {}): ChatRequest => ({
+  messages: [{ role: 'user', content }],
+  stop: [],
+  sampling: GREEDY,
+  ...more,
+});
+
+async function collect(events: AsyncIterable<ChatEvent>) {
+  let text = '';
+  const scores: ScoredToken[] = [];
+  let end: Extract<ChatEvent, { type: 'end' }> | undefined;
+  for await (const event of events) {
+    if (event.type === 'delta') {
+      text += event.text;
+      scores.push(...event.scores);
+    } else if (event.type === 'end') end = event;
+  }
+  return { text, scores, finishReason: end?.finishReason, usage: end?.usage };
+}
+
+const TEXT = 'Once upon a time, there was a café 🦊 in a "little" town.\n\nUser: and then?';
+
+describe('an answer', () => {
+  test('is the decoded text, up to the end of the turn', async () => {
+    const model = modelThatSays(TEXT);
+    const { text, finishReason, usage } = await collect(answerChat(model, ask('Who are you?')));
+    expect(text).toBe(TEXT);
+    expect(finishReason).toBe('stop');
+    expect(usage).toMatchObject({ promptTokens: 15, completionTokens: model.script.length });
+    expect(usage?.timeToFirstTokenMs).toBeGreaterThan(0);
+    model.engine.checkIntegrity();
+  });
+
+  test.each(['\n\nUser:', 'caf', '🦊', 'Once', 'é 🦊 in a "', 'then?', '"little"'])('ends before %j', async (stop) => {
+    const model = modelThatSays(TEXT);
+    const { text, finishReason } = await collect(answerChat(model, ask('Hi', { stop: ['never said', stop] })));
+    expect(text).toBe(TEXT.slice(0, TEXT.indexOf(stop)));
+    expect(finishReason).toBe('stop');
+  });
+
+  test('is cut by maxTokens and by the end of the context', async () => {
+    const short = await collect(answerChat(modelThatSays(TEXT), ask('Hi', { maxTokens: 5 })));
+    expect(short).toMatchObject({ finishReason: 'length', usage: { completionTokens: 5 } });
+    expect(TEXT.startsWith(short.text)).toBe(true);
+    const long = await collect(answerChat(modelThatSays(TEXT.repeat(20)), ask('Hi')));
+    expect(long.finishReason).toBe('length');
+    expect((long.usage?.promptTokens ?? 0) + (long.usage?.completionTokens ?? 0)).toBe(CONTEXT);
+  });
+
+  test('has a score for every token when asked, none otherwise', async () => {
+    const model = modelThatSays(TEXT);
+    const { text, scores } = await collect(answerChat(model, ask('Hi', { sampling: { ...GREEDY, topLogprobs: 2 } })));
+    expect(scores).toHaveLength(model.script.length);
+    expect(scores[0]).toMatchObject({ logprob: -0.25, top: [{ logprob: -0.25 }, { logprob: -2 }] });
+    const bytes = new Uint8Array(scores.flatMap((score) => score.bytes));
+    expect(new TextDecoder().decode(bytes).trim()).toBe(text);
+    expect((await collect(answerChat(modelThatSays('Hi'), ask('Hi')))).scores).toEqual([]);
+  });
+
+  test('a prompt that does not fit names both numbers', async () => {
+    const refused = collect(answerChat(modelThatSays(TEXT), ask('word '.repeat(200))));
+    await expect(refused).rejects.toSatisfy(
+      (error) => error instanceof ContextLengthError && error.promptTokens > 200 && error.contextLength === CONTEXT,
+    );
+  });
+
+  test('a bias on a token that does not exist is refused', async () => {
+    const sampling = { ...GREEDY, logitBias: [[tokenizer.vocabSize, 1]] as const };
+    const refused = collect(answerChat(modelThatSays(TEXT), ask('Hi', { sampling })));
+    await expect(refused).rejects.toBeInstanceOf(InvalidOptionError);
+  });
+
+  test('abort in the middle says how far it came', async () => {
+    const controller = new AbortController();
+    const events = answerChat(modelThatSays(TEXT), ask('Hi'), controller.signal);
+    let deltas = 0;
+    const reading = (async () => {
+      for await (const event of events) if (event.type === 'delta' && ++deltas === 3) controller.abort('enough');
+    })();
+    await expect(reading).rejects.toSatisfy(
+      (error) =>
+        error instanceof AbortedError && Number(error.details['completionTokens']) >= 3 && error.cause === 'enough',
+    );
+    await expect(collect(answerChat(modelThatSays(TEXT), ask('Hi'), AbortSignal.abort()))).rejects.toBeInstanceOf(
+      AbortedError,
+    );
+  });
+
+  test('a reader that leaves at the start ends the generation', async () => {
+    const model = modelThatSays(TEXT.repeat(4));
+    for await (const event of answerChat(model, ask('Hi'))) if (event.type === 'start') break;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    const { steps } = model.runner;
+    expect(steps).toBeLessThan(10);
+    model.engine.checkIntegrity();
+    expect((await collect(answerChat(model, ask('Hi', { maxTokens: 3 })))).usage?.completionTokens).toBe(3);
+  });
+
+  test('two at once are queued, and each gets its own', async () => {
+    const model = modelThatSays(TEXT);
+    const [a, b] = await Promise.all([ask('Hi'), ask('Hello')].map((request) => collect(answerChat(model, request))));
+    expect([a.text, b.text]).toEqual([TEXT, TEXT]);
+    expect(b.usage?.timeToFirstTokenMs).toBeGreaterThan(a.usage?.timeToFirstTokenMs ?? 0);
+  });
+});
