@@ -56,6 +56,10 @@ export class Engine {
     return this.#loop.scheduler.contextLength;
   }
 
+  get pagesInUse(): number {
+    return this.#loop.scheduler.pagesInUse;
+  }
+
   /**
    * Starts a request. Throws InvalidOptionError, ContextLengthError when the prompt leaves no room for a token, DisposedError, or the
    * error of a runner that failed. An abort is no error here: the result says so.
@@ -96,7 +100,7 @@ export class Engine {
     this.#loop.stop();
     this.#loop = this.#startLoop(runner);
     this.#state = { kind: 'ready' };
-    for (const sequence of [...this.#live]) {
+    for (const sequence of this.#live) {
       sequence.replay();
       try {
         this.#loop.scheduler.add(sequence);
@@ -180,7 +184,7 @@ export class Engine {
   }
 
   #failAll(error: unknown): void {
-    for (const sequence of [...this.#live]) {
+    for (const sequence of this.#live) {
       sequence.fail(error);
       this.#end(sequence);
     }

@@ -89,7 +89,7 @@ export class Scheduler {
     };
     this.#admit(draft);
     let decodesLeft = this.#running.filter((sequence) => sequence.backlog === 1).length;
-    for (const sequence of [...this.#running]) {
+    for (const sequence of this.#running) {
       const left = this.#rowBudget - draft.rows;
       if (left === 0) break;
       const decodes = sequence.backlog === 1;
@@ -161,7 +161,7 @@ export class Scheduler {
 
   /** Starts waiting sequences in order of arrival, until one does not fit. */
   #admit(draft: Draft): void {
-    for (const sequence of [...this.#waiting]) {
+    for (const sequence of this.#waiting.slice()) {
       if (sequence.paused) continue;
       // A preempted one comes back when the samples that it still had in flight have become tokens.
       if (sequence.stepsInFlight > 0) return;

@@ -1,0 +1,162 @@
+import {
+  type Batch,
+  PENDING_TOKEN,
+  type Runner,
+  type RunnerLimits,
+  type Sample,
+  type SegmentResult,
+  type SlotInit,
+  type StepResult,
+} from '../../../src/engine/runner';
+import { DeviceLostError } from '../../../src/errors';
+
+/** A seeded generator of numbers in [0, 1) (mulberry32). */
+export function seededRandom(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = Math.imul(state ^ (state >>> 15), state | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+const STALE = -1;
+
+/** The toy model: the next token is a hash of all tokens so far, each with its position, and of the seed. */
+export function nextToken(tokens: readonly number[], seed: number, vocabSize: number): number {
+  let hash = 0x811c9dc5 ^ seed;
+  tokens.forEach((token, position) => {
+    hash = Math.imul(hash ^ (token + position * 7919), 0x01000193);
+    hash ^= hash >>> 13;
+  });
+  return (hash >>> 0) % vocabSize;
+}
+
+/**
+ * A toy language model with a true paged cache: every row writes its token and position into its page, and a sampled row reads all
+ * positions back through the block table. A wrong page, a missing copy, a stale row or position throws or changes the output.
+ */
+export class FakeRunner implements Runner {
+  steps = 0;
+  rows = 0;
+  maxRowsSeen = 0;
+  pendingRows = 0;
+  readonly #cache: { token: number; position: number }[];
+  readonly #lastToken: number[];
+  readonly #opened = new Map<number, SlotInit>();
+  readonly #stepsOfSlot: number[];
+  #settled: Promise<unknown> = Promise.resolve();
+
+  /** `latency` gives the turns of the event loop until a step's results arrive. The runner is lost after `loseAfter` steps. */
+  constructor(
+    readonly limits: RunnerLimits,
+    private readonly latency: () => number,
+    private readonly loseAfter = Number.POSITIVE_INFINITY,
+  ) {
+    this.#cache = Array.from({ length: limits.numPages * limits.pageSize }, () => ({ token: STALE, position: STALE }));
+    this.#lastToken = Array.from({ length: limits.maxSlots }, () => STALE);
+    this.#stepsOfSlot = Array.from({ length: limits.maxSlots }, () => 0);
+  }
+
+  openSlot(slot: number, init: SlotInit): void {
+    if (!(slot >= 0 && slot < this.limits.maxSlots)) throw new Error(`no slot ${slot}`);
+    if (this.#stepsOfSlot[slot] > 0)
+      throw new Error(`slot ${slot} was opened while ${this.#stepsOfSlot[slot]} of its steps fly`);
+    this.#opened.set(slot, init);
+    this.#lastToken[slot] = STALE;
+  }
+
+  copyPages(pairs: readonly (readonly [from: number, to: number])[]): void {
+    const { pageSize } = this.limits;
+    for (const [from, to] of pairs) {
+      for (let i = 0; i < pageSize; i++) this.#cache[to * pageSize + i] = { ...this.#cache[from * pageSize + i] };
+    }
+  }
+
+  run(batch: Batch): Promise<StepResult> {
+    this.steps++;
+    if (this.steps > this.loseAfter) return this.#later(() => Promise.reject(new DeviceLostError('the toy was lost')));
+    const result = { segments: this.#execute(batch) };
+    for (const { slot } of batch.segments) this.#stepsOfSlot[slot]++;
+    return this.#later(() => {
+      for (const { slot } of batch.segments) this.#stepsOfSlot[slot]--;
+      return result;
+    });
+  }
+
+  dispose(): void {}
+
+  #execute(batch: Batch): SegmentResult[] {
+    const { limits } = this;
+    const rows = batch.segments.reduce((sum, { tokens }) => sum + tokens.length, 0);
+    const sampled = batch.segments.reduce(
+      (sum, { sample, tokens }) => sum + (sample === 'all' ? tokens.length : sample === 'last' ? 1 : 0),
+      0,
+    );
+    if (rows === 0 || rows > limits.maxRows) throw new Error(`a step of ${rows} rows`);
+    if (sampled > limits.maxSampledRows) throw new Error(`a step of ${sampled} sampled rows`);
+    if (new Set(batch.segments.map(({ slot }) => slot)).size !== batch.segments.length) throw new Error('a slot twice');
+    this.rows += rows;
+    this.maxRowsSeen = Math.max(this.maxRowsSeen, rows);
+    // All rows write before any of them reads, as on a GPU; pages that two segments write would show.
+    for (const segment of batch.segments) {
+      if (!this.#opened.has(segment.slot)) throw new Error(`slot ${segment.slot} was not opened`);
+      segment.tokens.forEach((known, i) => {
+        if (known === PENDING_TOKEN) this.pendingRows++;
+        const token = known === PENDING_TOKEN ? this.#lastToken[segment.slot] : known;
+        if (!(token >= 0 && token < limits.vocabSize)) throw new Error(`no token ${token}`);
+        if (segment.position + i >= limits.contextLength) throw new Error('past the context');
+        this.#cache[this.#address(segment.pages, segment.position + i)] = { token, position: segment.position + i };
+      });
+    }
+    return batch.segments.map((segment) => {
+      const samples: Sample[] = [];
+      const logits: Float32Array[] = [];
+      segment.tokens.forEach((_, i) => {
+        const last = i === segment.tokens.length - 1;
+        if (segment.sample === 'none' || (segment.sample === 'last' && !last)) return;
+        const context = this.#read(segment.pages, segment.position + i + 1);
+        const token = nextToken(context, segment.sampling.seed, limits.vocabSize);
+        samples.push({ token, logprob: Number.NaN, top: [] });
+        if (segment.returnLogits) logits.push(oneHot(token, limits.vocabSize));
+        this.#lastToken[segment.slot] = token;
+      });
+      return segment.returnLogits ? { samples, logits } : { samples };
+    });
+  }
+
+  #read(pages: readonly number[], length: number): number[] {
+    return Array.from({ length }, (_, position) => {
+      const entry = this.#cache[this.#address(pages, position)];
+      if (entry.position !== position) throw new Error(`position ${position} holds what belongs to ${entry.position}`);
+      return entry.token;
+    });
+  }
+
+  #address(pages: readonly number[], position: number): number {
+    const { pageSize, numPages } = this.limits;
+    const page = pages[Math.floor(position / pageSize)];
+    if (!(page >= 0 && page < numPages)) throw new Error(`no page for position ${position}`);
+    return page * pageSize + (position % pageSize);
+  }
+
+  /** Results arrive in order, each some turns of the event loop after the one before. */
+  #later<T>(result: () => T | Promise<T>): Promise<T> {
+    const turns = this.latency();
+    const settled = this.#settled
+      .catch(() => undefined)
+      .then(async () => {
+        for (let i = 0; i < turns; i++) await new Promise((resolve) => setImmediate(resolve));
+        return result();
+      });
+    this.#settled = settled;
+    return settled;
+  }
+}
+
+export function oneHot(token: number, vocabSize: number): Float32Array {
+  const logits = new Float32Array(vocabSize);
+  logits[token] = 1;
+  return logits;
+}

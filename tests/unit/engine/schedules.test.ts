@@ -1,0 +1,178 @@
+import { describe, expect, it } from 'vitest';
+import { Engine } from '../../../src/engine/engine';
+import type { Generation, GenerationResult } from '../../../src/engine/generation';
+import { GREEDY, type RunnerLimits } from '../../../src/engine/runner';
+import { FakeRunner, nextToken, seededRandom } from './fake_runner';
+
+const SCHEDULES = 240;
+
+interface Expectation {
+  readonly outputTokens: number[];
+  readonly finishReason: 'stop' | 'length';
+}
+
+/** What the toy model says to a prompt when nobody else is there. */
+function alone(
+  prompt: readonly number[],
+  maxOutput: number,
+  seed: number,
+  vocabSize: number,
+  stopTokens: ReadonlySet<number>,
+): Expectation {
+  const tokens = [...prompt];
+  const output = () => tokens.slice(prompt.length);
+  while (tokens.length - prompt.length < maxOutput) {
+    const token = nextToken(tokens, seed, vocabSize);
+    if (stopTokens.has(token)) return { outputTokens: output(), finishReason: 'stop' };
+    tokens.push(token);
+  }
+  return { outputTokens: output(), finishReason: 'length' };
+}
+
+function turns(count: number): Promise<void> {
+  return new Promise((resolve) => {
+    const wait = (left: number): void => void (left <= 0 ? resolve() : setImmediate(() => wait(left - 1)));
+    wait(count);
+  });
+}
+
+/** One random mix of requests on one random small machine. Returns what was seen, for the test to be sure that it tested something. */
+async function runSchedule(scheduleSeed: number): Promise<{ preempted: boolean; pending: number; lost: boolean }> {
+  const random = seededRandom(scheduleSeed);
+  const int = (low: number, high: number): number => low + Math.floor(random() * (high - low + 1));
+  const pageSize = int(1, 6);
+  const contextLength = int(12, 60);
+  const limits: RunnerLimits = {
+    vocabSize: int(5, 40),
+    contextLength,
+    maxRows: int(1, 20),
+    maxSampledRows: int(1, 6),
+    maxSlots: int(1, 5),
+    pageSize,
+    numPages: Math.ceil(contextLength / pageSize) + int(0, 6),
+  };
+  const latency = (): number => int(0, 3);
+  const runners: FakeRunner[] = [];
+  const create = (loseAfter?: number): FakeRunner => {
+    const runner = new FakeRunner(limits, latency, loseAfter);
+    runners.push(runner);
+    return runner;
+  };
+  const losing = random() < 0.3;
+  const losses = losing ? int(1, 3) : 0;
+  let steps = 0;
+  let pagesInUse = 0;
+  const engine: Engine = new Engine(create(losing ? int(0, 25) : undefined), {
+    rowBudget: random() < 0.5 ? int(1, limits.maxRows) : undefined,
+    maxStepsInFlight: int(1, 3),
+    maxUnread: random() < 0.5 ? int(1, 4) : undefined,
+    onStep: (metrics) => {
+      steps++;
+      pagesInUse = metrics.pagesInUse;
+      engine.checkIntegrity();
+    },
+    recover: async () => {
+      await turns(int(0, 4));
+      return create(runners.length <= losses ? int(0, 25) : undefined);
+    },
+  });
+
+  let expectedRows = 0;
+  const jobs: Promise<void>[] = [];
+  const launch = (prompt: readonly number[], parent?: Generation, depth = 0): void => {
+    const maxTokens = int(1, 25);
+    const sampling = { ...GREEDY, seed: int(0, 1000) };
+    const stopTokens = new Set(random() < 0.5 ? [int(0, limits.vocabSize - 1)] : []);
+    const abort = new AbortController();
+    const abortAfter = random() < 0.15 ? int(0, 10) : Number.POSITIVE_INFINITY;
+    const breakAfter = random() < 0.1 ? int(1, 8) : Number.POSITIVE_INFINITY;
+    const forkAfter = depth < 2 && random() < 0.3 ? int(1, 6) : Number.POSITIVE_INFINITY;
+    const stopAfter = random() < 0.1 ? int(1, 8) : Number.POSITIVE_INFINITY;
+    const slow = random() < 0.3;
+    const told: number[] = [];
+    const request = {
+      maxTokens,
+      sampling,
+      stopTokens,
+      signal: abort.signal,
+      onToken: (sample: { token: number }) => {
+        told.push(sample.token);
+        return told.length >= stopAfter ? ('stop' as const) : ('continue' as const);
+      },
+    };
+    const generation = parent ? engine.fork(parent, request) : engine.generate({ ...request, promptTokens: prompt });
+    if (Number.isFinite(abortAfter)) void turns(abortAfter).then(() => abort.abort());
+    jobs.push(
+      (async () => {
+        const read: number[] = [];
+        for await (const sample of generation) {
+          read.push(sample.token);
+          if (slow) await turns(int(0, 6));
+          if (read.length === forkAfter) {
+            const soFar = [...prompt, ...told];
+            if (soFar.length < contextLength) launch(soFar, generation, depth + 1);
+          }
+          if (read.length >= breakAfter) break;
+        }
+        const result: GenerationResult = await generation.finished;
+        const whole = alone(
+          prompt,
+          Math.min(maxTokens, contextLength - prompt.length),
+          sampling.seed,
+          limits.vocabSize,
+          stopTokens,
+        );
+        expectedRows += prompt.length + result.outputTokens.length;
+        expect(result.promptTokens).toEqual(prompt);
+        expect(result.outputTokens).toEqual(told);
+        expect(told.slice(0, read.length)).toEqual(read);
+        if (result.finishReason === 'abort') {
+          expect(told).toEqual(whole.outputTokens.slice(0, told.length));
+        } else {
+          const stopped = stopAfter <= whole.outputTokens.length;
+          expect(told).toEqual(stopped ? whole.outputTokens.slice(0, stopAfter) : whole.outputTokens);
+          expect(result.finishReason).toBe(stopped ? 'stop' : whole.finishReason);
+          if (!Number.isFinite(breakAfter)) expect(read).toEqual(told);
+        }
+      })(),
+    );
+  };
+  const requests = int(1, 8);
+  for (let i = 0; i < requests; i++) {
+    launch(Array.from({ length: int(1, contextLength - 1) }, () => int(0, limits.vocabSize - 1)));
+    if (random() < 0.4) await turns(int(0, 10));
+  }
+  // Forks add jobs while others are awaited.
+  for (let i = 0; i < jobs.length; i++) await jobs[i];
+  await turns(20);
+  engine.checkIntegrity();
+  expect(engine.pagesInUse).toBe(0);
+  expect(steps === 0 || pagesInUse >= 0).toBe(true);
+  const rows = runners.reduce((sum, runner) => sum + runner.rows, 0);
+  return {
+    preempted: runners.length === 1 && rows > expectedRows,
+    pending: runners.reduce((sum, runner) => sum + runner.pendingRows, 0),
+    lost: runners.length > 1,
+  };
+}
+
+describe('random schedules', () => {
+  it(`give every request the output it has alone, and all pages back (${SCHEDULES} seeds)`, async () => {
+    let pending = 0;
+    let preempted = 0;
+    let lost = 0;
+    for (let seed = 1; seed <= SCHEDULES; seed++) {
+      try {
+        const seen = await runSchedule(seed);
+        pending += seen.pending;
+        preempted += seen.preempted ? 1 : 0;
+        lost += seen.lost ? 1 : 0;
+      } catch (error) {
+        throw new Error(`schedule ${seed}`, { cause: error });
+      }
+    }
+    expect(pending).toBeGreaterThan(100);
+    expect(preempted).toBeGreaterThan(10);
+    expect(lost).toBeGreaterThan(10);
+  }, 60_000);
+});
