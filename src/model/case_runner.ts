@@ -103,7 +103,9 @@ export async function runCase(gpu: GpuDevice, opCase: OpCase, seed: number): Pro
       const bytesPerRow = rowBytes(weight.format, weight.cols);
       const raw = randomBlocks(weight.format, weight.rows * weight.cols, random);
       await tensors.addWeight(weight);
-      await uploader.write(weight, tensors.weightParts(weight), 0, raw);
+      const words = new Uint8Array(Math.ceil(raw.length / 4) * 4);
+      words.set(raw);
+      await uploader.write(weight, tensors.weightParts(weight), 0, weight.rows, words);
       weightRows.set(weight.name, (row) =>
         decodeRow(weight.format, raw.subarray(row * bytesPerRow, (row + 1) * bytesPerRow), weight.cols),
       );

@@ -1,0 +1,123 @@
+import { InternalError } from '../errors';
+import { rowBytes } from '../formats/dequantize';
+import type { GpuDevice } from '../gpu/device';
+import type { BindingAccess } from '../gpu/pipelines';
+import type { Weight } from '../ops/op';
+import { REPACK_PARAM_WORDS, type RepackBinding, repackKernel } from '../ops/weights/layout';
+import type { GpuWeightPart } from './gpu_tensors';
+
+/** Raw bytes on the GPU at once. */
+const RAW_BYTES = 8 << 20;
+/** Chunks submitted before the first of them must have been taken in: WebGPU copies what is written, so this bounds host memory. */
+const CHUNKS_IN_FLIGHT = 2;
+
+const ACCESS: Readonly<Record<RepackBinding, BindingAccess>> = {
+  params: 'uniform',
+  raw: 'read',
+  quants: 'write',
+  scales: 'write',
+};
+
+/** Copies raw rows to the GPU and repacks them there into a weight's planes (ops/weights/layout.ts). */
+export class WeightUploader {
+  private readonly inFlight: Promise<undefined>[] = [];
+  private readonly paramWords = new Uint32Array(REPACK_PARAM_WORDS);
+
+  private constructor(
+    private readonly gpu: GpuDevice,
+    private readonly raw: GPUBuffer,
+    private readonly params: GPUBuffer,
+  ) {}
+
+  static async create(gpu: GpuDevice): Promise<WeightUploader> {
+    const raw = await gpu.createBuffer({
+      label: 'raw weights',
+      size: RAW_BYTES,
+      usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST,
+    });
+    const params = await gpu.createBuffer({
+      label: 'repack parameters',
+      size: REPACK_PARAM_WORDS * 4,
+      usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
+    });
+    return new WeightUploader(gpu, raw, params);
+  }
+
+  /**
+   * Writes rows [firstRow, firstRow + rows) of a weight. `bytes` holds them as in the file, padded to a whole word. Returns when the
+   * GPU has taken in all but the last few chunks.
+   */
+  async write(
+    weight: Weight,
+    parts: readonly GpuWeightPart[],
+    firstRow: number,
+    rows: number,
+    bytes: Uint8Array<ArrayBuffer>,
+  ): Promise<void> {
+    const perRow = rowBytes(weight.format, weight.cols);
+    const rowsAtOnce = Math.floor(RAW_BYTES / perRow);
+    if (rowsAtOnce === 0)
+      throw new InternalError(`a row of "${weight.name}" has ${perRow} bytes, at most ${RAW_BYTES}`);
+    for (let row = 0; row < rows; ) {
+      const count = rowsUpToAWord(Math.min(rowsAtOnce, rows - row), row + rowsAtOnce < rows, perRow);
+      await this.writeChunk(weight, parts, firstRow + row, count, bytes, row * perRow);
+      row += count;
+    }
+  }
+
+  /** Resolves when everything that was written is in place. */
+  async finish(): Promise<void> {
+    await Promise.all(this.inFlight);
+    this.gpu.throwIfFaulted();
+  }
+
+  dispose(): void {
+    this.gpu.destroyBuffer(this.raw);
+    this.gpu.destroyBuffer(this.params);
+  }
+
+  private async writeChunk(
+    weight: Weight,
+    parts: readonly GpuWeightPart[],
+    firstRow: number,
+    rows: number,
+    bytes: Uint8Array<ArrayBuffer>,
+    offset: number,
+  ): Promise<void> {
+    const { device } = this.gpu;
+    const size = Math.ceil((rows * rowBytes(weight.format, weight.cols)) / 4) * 4;
+    device.queue.writeBuffer(this.raw, 0, bytes, offset, Math.min(size, bytes.length - offset));
+    const kernel = repackKernel(weight.format, weight.cols);
+    const pipeline = await this.gpu.pipelines.get(
+      kernel.source,
+      kernel.bindings.map((binding) => ACCESS[binding]),
+    );
+    for (const part of parts) {
+      const start = Math.max(firstRow, part.firstRow);
+      const count = Math.min(firstRow + rows, part.firstRow + part.rows) - start;
+      if (count <= 0) continue;
+      this.paramWords.set([count, start - part.firstRow, start - firstRow, 0]);
+      device.queue.writeBuffer(this.params, 0, this.paramWords);
+      const buffers = { params: this.params, raw: this.raw, quants: part.quants, scales: part.scales };
+      const bindGroup = device.createBindGroup({
+        layout: pipeline.getBindGroupLayout(0),
+        entries: kernel.bindings.map((name, binding) => ({ binding, resource: { buffer: buffers[name] } })),
+      });
+      const encoder = device.createCommandEncoder();
+      const pass = encoder.beginComputePass();
+      pass.setPipeline(pipeline);
+      pass.setBindGroup(0, bindGroup);
+      pass.dispatchWorkgroups(...kernel.workgroups(count));
+      pass.end();
+      device.queue.submit([encoder.finish()]);
+    }
+    this.inFlight.push(device.queue.onSubmittedWorkDone());
+    if (this.inFlight.length > CHUNKS_IN_FLIGHT) await this.inFlight.shift();
+  }
+}
+
+/** A chunk that is followed by another must end on a word, because the next one's bytes are written from there. */
+function rowsUpToAWord(rows: number, followed: boolean, perRow: number): number {
+  if (!followed || (rows * perRow) % 4 === 0) return rows;
+  return Math.max(1, rows - (rows % 2));
+}
