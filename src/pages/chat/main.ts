@@ -18,7 +18,7 @@ const SUGGESTIONS = [
 
 guardScriptAddresses();
 
-const notices = byId('notices', HTMLElement);
+const noGpu = byId('no-gpu', HTMLElement);
 const announcer = byId('announcer', HTMLElement);
 const welcome = byId('welcome', HTMLElement);
 const demoNote = byId('demo-note', HTMLElement);
@@ -79,18 +79,7 @@ function update(): void {
     running: chat.running,
     note: info ? `${isTiny} Everything stays on this device.` : 'The model is not loaded yet.',
   });
-  notices.replaceChildren(...(info?.backend === 'reference' ? [noGpuNotice()] : []));
-}
-
-function noGpuNotice(): HTMLElement {
-  return el(
-    'p',
-    { class: 'notice' },
-    el('strong', {}, 'No WebGPU here. '),
-    'The demo runs on the reference executor, in plain JavaScript: the answers are the same, only slow, and larger models cannot run. ',
-    'WebGPU is in Chrome and Edge 113, Safari 26 and Firefox 141 or newer; check that hardware acceleration is switched on in the ',
-    'browser’s settings, and that the page is opened over https.',
-  );
+  noGpu.hidden = info?.backend !== 'reference';
 }
 
 function closeByBackdrop(dialog: HTMLDialogElement): void {
