@@ -1,0 +1,21 @@
+// Rows of a GGUF tensor as they lie in the file, in `raw: array<u32>`; the entry file declares it and `params: RepackParams`.
+// A row's blocks may begin at any even byte.
+
+struct RepackParams {
+  // Rows to repack.
+  row_count: u32,
+  // Where they go: row of the target planes.
+  first_row: u32,
+  // Where they come from: row of `raw`.
+  first_raw_row: u32,
+  reserved: u32,
+}
+
+// The word at an even byte offset. Reads the next word only when it holds half of the result.
+fn raw_u32(at: u32) -> u32 {
+  let low = raw[at / 4u];
+  if ((at & 2u) == 0u) { return low; }
+  return (low >> 16u) | (raw[at / 4u + 1u] << 16u);
+}
+
+fn raw_u16(at: u32) -> u32 { return (raw[at / 4u] >> ((at & 2u) * 8u)) & 0xffffu; }

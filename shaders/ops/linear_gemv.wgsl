@@ -1,0 +1,364 @@
+// y = W·n(x) for a few rows, memory bound: every packed word of W is read once for up to ROWS rows (docs/kernels/linear.md).
+// x: [rows, COLS] in quads. W: planes of PART_ROWS rows. out: [rows, OUT_COLS], columns from OUT_COLUMN on.
+//
+// LANES neighbouring invocations share OUTS output rows: lane l reads vec4 l of every SWEEP of 256 columns. A row's result depends
+// on SWEEP and the weight format alone, never on ROWS, OUTS, WORKGROUP or on the other rows: one row and sixteen agree to the bit.
+// That is why products are written as chains of fma, which leave a compiler nothing to contract one way here and another there.
+
+// #import "lib/step.wgsl"
+// #import "quant/f32.wgsl"
+// #import "lib/reduce_workgroup.wgsl"
+
+alias Act = f32;
+alias Out = f32;
+
+const ROWS: u32 = 1u;
+const OUTS: u32 = 2u;
+const WORKGROUP: u32 = 64u;
+const NORM: bool = false;
+const BIAS: bool = false;
+const ACCUMULATE: bool = false;
+const SWIGLU: bool = false;
+// Rows of out are sampled rows; GATHER: those of x are the step's, so they are looked up.
+const SAMPLED: bool = false;
+const GATHER: bool = false;
+
+const SWEEP_QUADS: u32 = 64u;
+const LANES: u32 = SWEEP_QUADS / QUANT_QUADS;
+const REDUCE_LANES: u32 = LANES;
+const GROUPS: u32 = WORKGROUP / LANES;
+const OUT_SLOTS: u32 = select(OUTS, OUTS / 2u, SWIGLU);
+// x passes through 8 KiB of workgroup memory: up to 8 rows at a time, and as many sweeps as there is room for.
+const TILE_QUADS: u32 = 512u;
+const TILE_ROWS: u32 = min(ROWS, 8u);
+const TILE_SWEEPS: u32 = TILE_QUADS / (TILE_ROWS * SWEEP_QUADS);
+const TILE_STRIDE: u32 = TILE_SWEEPS * SWEEP_QUADS;
+const SQUARE_PARTS: u32 = 8u;
+
+override COLS: u32 = 4u;
+override BLOCKS: u32 = 1u;
+override PART_ROWS: u32 = 1u;
+// First row of this part in the whole weight.
+override FIRST_ROW: u32 = 0u;
+override OUT_COLS: u32 = 1u;
+override OUT_COLUMN: u32 = 0u;
+override EPS: f32 = 0.0;
+
+@group(0) @binding(0) var<storage, read> step_data: array<u32>;
+@group(0) @binding(1) var<storage, read> x: array<vec4<Act>>;
+@group(0) @binding(2) var<storage, read> quants: array<vec4<u32>>;
+@group(0) @binding(3) var<storage, read> scales: array<u32>;
+@group(0) @binding(4) var<storage, read> norm_weight: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read> bias: array<f32>;
+@group(0) @binding(6) var<storage, read_write> out: array<Out>;
+
+// [tile row][sweep][quad of a lane][lane]: neighbouring lanes read neighbouring vectors. Partial sums at the end.
+var<workgroup> tile: array<vec4<f32>, TILE_QUADS>;
+// Σx² of each row by place in the sweep: [place][row].
+var<workgroup> squares: array<f32, SWEEP_QUADS * ROWS>;
+
+// Up to four output rows of a lane.
+struct Packed { v0: vec4<u32>, v1: vec4<u32>, v2: vec4<u32>, v3: vec4<u32> }
+struct Scales { v0: vec2<f32>, v1: vec2<f32>, v2: vec2<f32>, v3: vec2<f32> }
+// Sums of eight rows of x: rows 0–3 and 4–7.
+struct Sums { low: vec4<f32>, high: vec4<f32> }
+struct SlotSums { v0: Sums, v1: Sums, v2: Sums, v3: Sums }
+// Unscaled sums over one vec4 of weights, and the sums of x that an offset multiplies.
+struct Products { slots: SlotSums, x: Sums }
+
+fn dot_add(w: vec4<f32>, v: vec4<f32>, sum: f32) -> f32 {
+  return fma(w.w, v.w, fma(w.z, v.z, fma(w.y, v.y, fma(w.x, v.x, sum))));
+}
+
+// Four rows of x (the columns of `v`) times four weights.
+fn rows_add(w: vec4<f32>, v: mat4x4<f32>, sums: vec4<f32>) -> vec4<f32> {
+  var result = sums;
+  result.x = dot_add(w, v[0], sums.x);
+  if (TILE_ROWS > 1u) { result.y = dot_add(w, v[1], sums.y); }
+  if (TILE_ROWS > 2u) {
+    result.z = dot_add(w, v[2], sums.z);
+    result.w = dot_add(w, v[3], sums.w);
+  }
+  return result;
+}
+
+fn tile_rows(at: u32) -> mat4x4<f32> {
+  var v: mat4x4<f32>;
+  v[0] = tile[at];
+  if (TILE_ROWS > 1u) { v[1] = tile[at + TILE_STRIDE]; }
+  if (TILE_ROWS > 2u) {
+    v[2] = tile[at + 2u * TILE_STRIDE];
+    v[3] = tile[at + 3u * TILE_STRIDE];
+  }
+  return v;
+}
+
+fn quad_add(sums: Products, packed: Packed, quad: u32, lane_at: u32) -> Products {
+  var p = sums;
+  let at = lane_at + quad * LANES;
+  let w0 = quant_quad(packed.v0, quad);
+  var w1: vec4<f32>;
+  var w2: vec4<f32>;
+  var w3: vec4<f32>;
+  if (OUTS > 1u) { w1 = quant_quad(packed.v1, quad); }
+  if (OUTS > 2u) {
+    w2 = quant_quad(packed.v2, quad);
+    w3 = quant_quad(packed.v3, quad);
+  }
+  let low = tile_rows(at);
+  p.slots.v0.low = rows_add(w0, low, p.slots.v0.low);
+  if (OUTS > 1u) { p.slots.v1.low = rows_add(w1, low, p.slots.v1.low); }
+  if (OUTS > 2u) {
+    p.slots.v2.low = rows_add(w2, low, p.slots.v2.low);
+    p.slots.v3.low = rows_add(w3, low, p.slots.v3.low);
+  }
+  if (QUANT_OFFSET) { p.x.low = rows_add(vec4<f32>(1.0), low, p.x.low); }
+  if (TILE_ROWS > 4u) {
+    let high = tile_rows(at + 4u * TILE_STRIDE);
+    p.slots.v0.high = rows_add(w0, high, p.slots.v0.high);
+    if (OUTS > 1u) { p.slots.v1.high = rows_add(w1, high, p.slots.v1.high); }
+    if (OUTS > 2u) {
+      p.slots.v2.high = rows_add(w2, high, p.slots.v2.high);
+      p.slots.v3.high = rows_add(w3, high, p.slots.v3.high);
+    }
+    if (QUANT_OFFSET) { p.x.high = rows_add(vec4<f32>(1.0), high, p.x.high); }
+  }
+  return p;
+}
+
+fn scale_add(scale: vec2<f32>, products: Sums, x_sums: Sums, sums: Sums) -> Sums {
+  var result = sums;
+  result.low = fma(vec4<f32>(scale.x), products.low, sums.low);
+  if (QUANT_OFFSET) { result.low = fma(vec4<f32>(scale.y), x_sums.low, result.low); }
+  if (TILE_ROWS > 4u) {
+    result.high = fma(vec4<f32>(scale.x), products.high, sums.high);
+    if (QUANT_OFFSET) { result.high = fma(vec4<f32>(scale.y), x_sums.high, result.high); }
+  }
+  return result;
+}
+
+// The unrolled product of one vec4 of weights of each slot with its rows of x: no array is indexed by a loop variable.
+fn vec_add(sums: SlotSums, packed: Packed, scale: Scales, lane_at: u32) -> SlotSums {
+  var p: Products;
+  p = quad_add(p, packed, 0u, lane_at);
+  if (QUANT_QUADS > 1u) { p = quad_add(p, packed, 1u, lane_at); }
+  if (QUANT_QUADS > 2u) {
+    p = quad_add(p, packed, 2u, lane_at);
+    p = quad_add(p, packed, 3u, lane_at);
+  }
+  if (QUANT_QUADS > 4u) {
+    p = quad_add(p, packed, 4u, lane_at);
+    p = quad_add(p, packed, 5u, lane_at);
+    p = quad_add(p, packed, 6u, lane_at);
+    p = quad_add(p, packed, 7u, lane_at);
+  }
+  var result = sums;
+  result.v0 = scale_add(scale.v0, p.slots.v0, p.x, sums.v0);
+  if (OUTS > 1u) { result.v1 = scale_add(scale.v1, p.slots.v1, p.x, sums.v1); }
+  if (OUTS > 2u) {
+    result.v2 = scale_add(scale.v2, p.slots.v2, p.x, sums.v2);
+    result.v3 = scale_add(scale.v3, p.slots.v3, p.x, sums.v3);
+  }
+  return result;
+}
+
+fn out_index(group_base: u32, slot: u32) -> u32 { return group_base + slot % OUT_SLOTS; }
+
+// The weight row of a slot, clamped: surplus slots compute what nobody stores. SwiGLU's upper slots hold the up projection.
+fn weight_row(group_base: u32, slot: u32) -> u32 {
+  let half = select(0u, PART_ROWS / 2u, slot >= OUT_SLOTS);
+  return min(out_index(group_base, slot) + half, PART_ROWS - 1u);
+}
+
+fn weight_rows(group_base: u32) -> vec4<u32> {
+  return vec4<u32>(
+    weight_row(group_base, 0u),
+    weight_row(group_base, 1u % OUTS),
+    weight_row(group_base, 2u % OUTS),
+    weight_row(group_base, 3u % OUTS),
+  );
+}
+
+// Beyond the last column x is zero, so that any weight of the row will do: the last one, which is in bounds.
+fn load_packed(rows: vec4<u32>, vec: u32) -> Packed {
+  let vecs = BLOCKS * (8u / QUANT_QUADS);
+  let at = min(vec, vecs - 1u);
+  var packed: Packed;
+  packed.v0 = quants[rows.x * vecs + at];
+  if (OUTS > 1u) { packed.v1 = quants[rows.y * vecs + at]; }
+  if (OUTS > 2u) {
+    packed.v2 = quants[rows.z * vecs + at];
+    packed.v3 = quants[rows.w * vecs + at];
+  }
+  return packed;
+}
+
+fn load_scales(rows: vec4<u32>, vec: u32) -> Scales {
+  let block = min(vec / (8u / QUANT_QUADS), BLOCKS - 1u);
+  var scale: Scales;
+  scale.v0 = quant_scale(rows.x, block);
+  if (OUTS > 1u) { scale.v1 = quant_scale(rows.y, block); }
+  if (OUTS > 2u) {
+    scale.v2 = quant_scale(rows.z, block);
+    scale.v3 = quant_scale(rows.w, block);
+  }
+  return scale;
+}
+
+fn source_row(row: u32) -> u32 {
+  if (GATHER) { return step_sampled_row(row); }
+  return row;
+}
+
+// Rows [first_row + tile_row, … + TILE_ROWS) of x into the tile, weighted by the norm; zero beyond the step's rows and x's columns.
+// An invocation always gets the same (row, place), so it alone adds to that square sum.
+fn load_tile(thread: u32, first_sweep: u32, first_row: u32, tile_row: u32, rows: u32) {
+  for (var item = thread; item < TILE_ROWS * SWEEP_QUADS; item += WORKGROUP) {
+    let r = item / SWEEP_QUADS;
+    let place = item % SWEEP_QUADS;
+    let quad = (place % LANES) * QUANT_QUADS + place / LANES;
+    let row = first_row + tile_row + r;
+    let end = select(0u, COLS / 4u, row < rows);
+    var start = 0u;
+    if (row < rows) { start = source_row(row) * (COLS / 4u); }
+    var sum = 0.0;
+    for (var s = 0u; s < TILE_SWEEPS; s++) {
+      let at = (first_sweep + s) * SWEEP_QUADS + quad;
+      var v = vec4<f32>();
+      if (at < end) {
+        v = vec4<f32>(x[start + at]);
+        if (NORM) {
+          sum = dot_add(v, v, sum);
+          v *= norm_weight[at];
+        }
+      }
+      tile[r * TILE_STRIDE + s * SWEEP_QUADS + place] = v;
+    }
+    if (NORM) { squares[place * ROWS + tile_row + r] += sum; }
+  }
+}
+
+fn tile_add(sums: SlotSums, weights: vec4<u32>, first_sweep: u32, sweeps: u32, lane: u32) -> SlotSums {
+  var result = sums;
+  let first_vec = first_sweep * LANES + lane;
+  // Two sweeps at a time where there are two, so that more loads are in flight.
+  const STEP = min(TILE_SWEEPS, 2u);
+  for (var s = 0u; s < sweeps; s += STEP) {
+    let vec = first_vec + s * LANES;
+    let packed = load_packed(weights, vec);
+    let scale = load_scales(weights, vec);
+    if (STEP == 2u) {
+      let next_packed = load_packed(weights, vec + LANES);
+      let next_scale = load_scales(weights, vec + LANES);
+      result = vec_add(result, packed, scale, s * SWEEP_QUADS + lane);
+      result = vec_add(result, next_packed, next_scale, (s + 1u) * SWEEP_QUADS + lane);
+    } else {
+      result = vec_add(result, packed, scale, s * SWEEP_QUADS + lane);
+    }
+  }
+  return result;
+}
+
+// Adds up SQUARE_PARTS interleaved parts of each row's square sums, each in the place of its first term.
+fn fold_squares(thread: u32) {
+  for (var item = thread; item < SQUARE_PARTS * ROWS; item += WORKGROUP) {
+    var sum = squares[item];
+    for (var at = item + SQUARE_PARTS * ROWS; at < SWEEP_QUADS * ROWS; at += SQUARE_PARTS * ROWS) { sum += squares[at]; }
+    squares[item] = sum;
+  }
+}
+
+fn norm_scale(row: u32) -> f32 {
+  if (!NORM || row >= ROWS) { return 1.0; }
+  var sum = 0.0;
+  for (var part = 0u; part < SQUARE_PARTS; part++) { sum += squares[part * ROWS + row]; }
+  return inverseSqrt(sum / f32(COLS) + EPS);
+}
+
+fn slot_total(slot: u32, group: u32, width: u32) -> vec4<f32> {
+  var sum = vec4<f32>();
+  for (var lane = 0u; lane < LANES; lane += width) { sum += tile[slot * WORKGROUP + group * LANES + lane]; }
+  return sum;
+}
+
+fn silu(v: f32) -> f32 { return v / (1.0 + exp(-max(v, -80.0))); }
+
+fn store(row: u32, rows: u32, column: u32, total: f32, up: f32, scale: f32) {
+  if (row >= rows) { return; }
+  var value = total * scale;
+  if (BIAS) { value += bias[FIRST_ROW + column]; }
+  if (SWIGLU) { value = silu(value) * (up * scale); }
+  let at = row * OUT_COLS + OUT_COLUMN + column;
+  if (ACCUMULATE) { value += f32(out[at]); }
+  out[at] = Out(value);
+}
+
+// Adds up the lanes of four rows and stores them; begins and ends with the tile free.
+fn finish(thread: u32, sums0: vec4<f32>, sums1: vec4<f32>, sums2: vec4<f32>, sums3: vec4<f32>, first_out: u32, first_row: u32, tile_row: u32, rows: u32) {
+  let width = reduce_width();
+  tile[thread] = reduce_lanes(sums0, width);
+  if (OUTS > 1u) { tile[WORKGROUP + thread] = reduce_lanes(sums1, width); }
+  if (OUTS > 2u) {
+    tile[2u * WORKGROUP + thread] = reduce_lanes(sums2, width);
+    tile[3u * WORKGROUP + thread] = reduce_lanes(sums3, width);
+  }
+  workgroupBarrier();
+  let outs = select(PART_ROWS, PART_ROWS / 2u, SWIGLU);
+  for (var item = thread; item < GROUPS * OUT_SLOTS; item += WORKGROUP) {
+    let group = item / OUT_SLOTS;
+    let slot = item % OUT_SLOTS;
+    let column = first_out + item;
+    if (column < outs) {
+      let total = slot_total(slot, group, width);
+      var up = vec4<f32>();
+      if (SWIGLU) { up = slot_total(slot + OUT_SLOTS, group, width); }
+      let row = first_row + tile_row;
+      store(row, rows, column, total.x, up.x, norm_scale(tile_row));
+      if (ROWS > 1u) { store(row + 1u, rows, column, total.y, up.y, norm_scale(tile_row + 1u)); }
+      if (ROWS > 2u) {
+        store(row + 2u, rows, column, total.z, up.z, norm_scale(tile_row + 2u));
+        store(row + 3u, rows, column, total.w, up.w, norm_scale(tile_row + 3u));
+      }
+    }
+  }
+  workgroupBarrier();
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) count: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+  let rows = select(step_rows(), step_sampled_rows(), SAMPLED);
+  let first_row = id.z * ROWS;
+  let first_out = (id.y * count.x + id.x) * (GROUPS * OUT_SLOTS);
+  if (first_row >= rows || first_out >= PART_ROWS) { return; }
+  let lane = thread % LANES;
+  let weights = weight_rows(first_out + (thread / LANES) * OUT_SLOTS);
+  let sweeps = (COLS / 4u + SWEEP_QUADS - 1u) / SWEEP_QUADS;
+  // Rows 8–15 have a tile of their own, which steps of up to eight rows do without.
+  let upper = ROWS > 8u && rows > first_row + 8u;
+
+  var lower_sums: SlotSums;
+  var upper_sums: SlotSums;
+  for (var first = 0u; first < sweeps; first += TILE_SWEEPS) {
+    let tile_sweeps = min(sweeps - first, TILE_SWEEPS);
+    load_tile(thread, first, first_row, 0u, rows);
+    workgroupBarrier();
+    lower_sums = tile_add(lower_sums, weights, first, tile_sweeps, lane);
+    workgroupBarrier();
+    if (upper) {
+      load_tile(thread, first, first_row, 8u, rows);
+      workgroupBarrier();
+      upper_sums = tile_add(upper_sums, weights, first, tile_sweeps, lane);
+      workgroupBarrier();
+    }
+  }
+
+  if (NORM) { fold_squares(thread); }
+  let l = lower_sums;
+  finish(thread, l.v0.low, l.v1.low, l.v2.low, l.v3.low, first_out, first_row, 0u, rows);
+  if (ROWS > 4u) { finish(thread, l.v0.high, l.v1.high, l.v2.high, l.v3.high, first_out, first_row, 4u, rows); }
+  if (upper) {
+    let u = upper_sums;
+    finish(thread, u.v0.low, u.v1.low, u.v2.low, u.v3.low, first_out, first_row, 8u, rows);
+    finish(thread, u.v0.high, u.v1.high, u.v2.high, u.v3.high, first_out, first_row, 12u, rows);
+  }
+}

@@ -1,0 +1,107 @@
+import { InternalError } from '../../errors';
+import type { LinearCall } from '../calls';
+import type { Binding, Dispatch, KernelTarget, WeightPart } from '../op';
+import type { StepShape } from '../step_layout';
+import { blocksPerRow, quantSwap } from '../weights/layout';
+import { linearTraffic, rowsOf } from './traffic';
+import { defaultGemvTuning, GEMV_ROW_TILES, type GemvRowTile, type GemvTuning } from './tuning';
+
+/** Rows of the largest tile: from here on a call is the GEMM's, or runs in several tiles. */
+export const MAX_GEMV_ROWS = GEMV_ROW_TILES[GEMV_ROW_TILES.length - 1];
+
+const COLUMNS_PER_SWEEP = 256;
+const LANE_COLUMNS = { f32: 4, f16: 8, bf16: 8, q8_0: 16, q4_0: 32, q4_1: 32 } as const;
+
+/** Row tiles with the counts of rows that each serves in a bucket: (above, upTo]. */
+function tilesOf(minRows: number, maxRows: number): { tile: GemvRowTile; above: number; upTo: number }[] {
+  return GEMV_ROW_TILES.map((tile, i) => ({
+    tile,
+    above: i === 0 ? 0 : GEMV_ROW_TILES[i - 1],
+    upTo: tile === MAX_GEMV_ROWS ? Number.POSITIVE_INFINITY : tile,
+  })).filter(({ above, upTo }) => above < maxRows && upTo >= minRows);
+}
+
+/**
+ * The memory-bound kernels of a call: one dispatch per weight part and row tile, of which a step runs those of its row count.
+ * More than MAX_GEMV_ROWS rows run in several tiles (grid z), reading the weight once for each.
+ */
+export function gemvDispatches(call: LinearCall, target: KernelTarget, tuning?: GemvTuning): readonly Dispatch[] {
+  const parts = target.weightParts(call.weight);
+  if (call.epilogue === 'swiglu' && parts.length > 1) {
+    throw new InternalError(
+      `linear: "${call.weight.name}" is split into ${parts.length} parts and cannot be fused with SwiGLU`,
+    );
+  }
+  return tilesOf(target.bucket.minRows, target.bucket.maxRows).flatMap(({ tile, above, upTo }) =>
+    parts.map((part, index) => {
+      const chosen = tuning ?? defaultGemvTuning(call.weight, tile, target.capabilities);
+      const rowsToRun = (step: StepShape): number => {
+        const rows = rowsOf(call, step);
+        return rows > above && rows <= upTo ? rows : 0;
+      };
+      return partDispatch(call, target, part, index, tile, chosen, rowsToRun);
+    }),
+  );
+}
+
+function partDispatch(
+  call: LinearCall,
+  target: KernelTarget,
+  part: WeightPart,
+  index: number,
+  tile: GemvRowTile,
+  { workgroupSize, outputsPerLane }: GemvTuning,
+  rowsToRun: (step: StepShape) => number,
+): Dispatch {
+  const { x, weight, out, norm, bias, accumulate, epilogue } = call;
+  const swiglu = epilogue === 'swiglu';
+  const lanes = COLUMNS_PER_SWEEP / LANE_COLUMNS[weight.format];
+  const outputs = swiglu ? part.rows / 2 : part.rows;
+  const groups = Math.ceil(outputs / ((workgroupSize / lanes) * (swiglu ? outputsPerLane / 2 : outputsPerLane)));
+  const groupsX = Math.min(groups, target.capabilities.limits.maxComputeWorkgroupsPerDimension);
+  const { subgroups } = target.capabilities;
+  const scales: Binding = { kind: 'weight', tensor: weight, part: index, plane: 'scales' };
+  return {
+    label: `gemv ${weight.format} ${weight.cols}→${outputs} ${tile} rows${norm ? ' norm' : ''}${swiglu ? ' swiglu' : ''}`,
+    source: {
+      entry: 'ops/linear_gemv.wgsl',
+      swaps: {
+        ...quantSwap(weight.format),
+        ...(subgroups ? { 'lib/reduce_workgroup.wgsl': 'lib/reduce_subgroup.wgsl' } : {}),
+      },
+      aliases: { Act: x.type, Out: out.type },
+      constants: {
+        ROWS: tile,
+        OUTS: outputsPerLane,
+        WORKGROUP: workgroupSize,
+        NORM: norm !== undefined,
+        BIAS: bias !== undefined,
+        ACCUMULATE: accumulate,
+        SWIGLU: swiglu,
+        SAMPLED: out.rows === 'sampled',
+        GATHER: out.rows === 'sampled' && x.rows === 'step',
+      },
+      overrides: {
+        COLS: weight.cols,
+        BLOCKS: blocksPerRow(weight.cols),
+        PART_ROWS: part.rows,
+        FIRST_ROW: part.firstRow,
+        OUT_COLS: out.cols,
+        OUT_COLUMN: call.outColumn + part.firstRow,
+        EPS: norm?.eps ?? 0,
+      },
+    },
+    bindings: [
+      { kind: 'step' },
+      { kind: 'activation', tensor: x, access: 'read' },
+      { kind: 'weight', tensor: weight, part: index, plane: 'quants' },
+      scales,
+      // A binding that the variant does not read still has to be something.
+      norm ? { kind: 'vector', tensor: norm.weight } : scales,
+      bias ? { kind: 'vector', tensor: bias } : scales,
+      { kind: 'activation', tensor: out, access: 'write' },
+    ],
+    workgroups: (step) => [groupsX, Math.ceil(groups / groupsX), Math.ceil(rowsToRun(step) / tile)],
+    traffic: (step) => linearTraffic(call, part, rowsToRun(step), Math.ceil(rowsToRun(step) / tile)),
+  };
+}

@@ -1,0 +1,76 @@
+import { InternalError } from '../../errors';
+import type { LinearCall } from '../calls';
+import type { KernelTarget, Op, ReferenceEnv } from '../op';
+import { expectInteger, expectShape } from '../shape_check';
+import { gemmDispatches } from './gemm';
+import { gemvDispatches, MAX_GEMV_ROWS } from './gemv';
+
+/** x as the kernel reads it: the rows of out, looked up and normalised (f64). */
+function inputRows(call: LinearCall, env: ReferenceEnv): Float64Array[] {
+  const { x, out, norm } = call;
+  const values = env.activation(x);
+  const { batch } = env;
+  const sources =
+    out.rows === 'step'
+      ? batch.rows.map((_, row) => row)
+      : batch.sampled.map(({ row }, index) => (x.rows === 'step' ? row : index));
+  const weight = norm && env.vector(norm.weight);
+  return sources.map((source) => {
+    const row = Float64Array.from(values.subarray(source * x.cols, (source + 1) * x.cols));
+    if (!norm || !weight) return row;
+    const meanSquare = row.reduce((sum, value) => sum + value * value, 0) / x.cols;
+    const scale = 1 / Math.sqrt(meanSquare + norm.eps);
+    return row.map((value, i) => value * scale * weight[i]);
+  });
+}
+
+export const linearOp: Op<LinearCall> = {
+  name: 'linear',
+
+  check(call) {
+    const { x, weight, out, outColumn, norm, bias, epilogue } = call;
+    const op = `linear "${weight.name}"`;
+    expectShape(op, `columns of "${x.name}"`, x.cols, weight.cols);
+    expectShape(op, `columns of "${x.name}" modulo 4`, x.cols % 4, 0);
+    if (norm) expectShape(op, `length of "${norm.weight.name}"`, norm.weight.length, x.cols);
+    if (bias) expectShape(op, `length of "${bias.name}"`, bias.length, weight.rows);
+    const swiglu = epilogue === 'swiglu';
+    if (swiglu) {
+      expectShape(op, 'rows modulo 2', weight.rows % 2, 0);
+      if (bias || call.accumulate) throw new InternalError(`${op}: SwiGLU goes with neither bias nor accumulate`);
+    }
+    expectInteger(op, 'outColumn', outColumn, 0, out.cols - (swiglu ? weight.rows / 2 : weight.rows));
+    if (x.rows === 'sampled') expectShape(op, `rows of "${out.name}"`, out.rows, 'sampled');
+    if (x.name === out.name) throw new InternalError(`${op}: "${x.name}" is both input and output`);
+  },
+
+  reference(call, env) {
+    const { weight, out, outColumn, accumulate } = call;
+    const rows = inputRows(call, env);
+    const target = env.activation(out);
+    const bias = call.bias && env.vector(call.bias);
+    const half = weight.rows / 2;
+    const gates = rows.map(() => new Float64Array(call.epilogue === 'swiglu' ? half : 0));
+    for (let n = 0; n < weight.rows; n++) {
+      const w = env.weightRow(weight, n);
+      for (const [r, row] of rows.entries()) {
+        let y = bias?.[n] ?? 0;
+        for (let k = 0; k < w.length; k++) y += w[k] * row[k];
+        const at = r * out.cols + outColumn;
+        if (call.epilogue === 'none') target[at + n] = y + (accumulate ? target[at + n] : 0);
+        else if (n < half) gates[r][n] = y / (1 + Math.exp(-y));
+        else target[at + n - half] = gates[r][n - half] * y;
+      }
+    }
+  },
+
+  dispatches(call, target) {
+    return isSmall(call, target) ? gemvDispatches(call, target) : gemmDispatches(call, target);
+  },
+};
+
+/** Small steps are memory bound. Sampled rows are few in any step, and their norm stays fused (the output head). */
+function isSmall(call: LinearCall, target: KernelTarget): boolean {
+  if (call.out.rows === 'step') return target.bucket.maxRows <= MAX_GEMV_ROWS;
+  return call.norm !== undefined || Math.min(target.bucket.maxRows, target.maxSampledRows) <= MAX_GEMV_ROWS;
+}
