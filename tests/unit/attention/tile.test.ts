@@ -1,0 +1,56 @@
+import { describe, expect, it } from 'vitest';
+import { attentionTileRows, decodeTile, prefillTile, splitPositions } from '../../../src/ops/attention/tile';
+
+const KIB = 1024;
+const PAGE = 32;
+const GROUPS = [1, 2, 3, 4, 7, 8, 12, 16, 71];
+const HEAD_DIMS = Array.from({ length: 64 }, (_, i) => 4 * (i + 1));
+const SHAPES = GROUPS.flatMap((group) => HEAD_DIMS.map((headDim) => ({ group, headDim })));
+
+describe('attention tiles', () => {
+  it('of prefill stay within the default workgroup limits and serve every head', () => {
+    for (const { group, headDim } of SHAPES) {
+      const tile = prefillTile(2 * group, 2, headDim);
+      const label = `group ${group}, head dimension ${headDim}`;
+      const vectors = 4 * tile.vectorGroups;
+      const vec4s = tile.panelSize + (PAGE + 1) * tile.vectorGroups;
+      expect(vec4s * 16, label).toBeLessThanOrEqual(16 * KIB);
+      expect(tile.invocations, label).toBeLessThanOrEqual(256);
+      expect(tile.heads * tile.headChunks, label).toBeGreaterThanOrEqual(group);
+      expect(tile.heads * (tile.headChunks - 1), label).toBeLessThan(group);
+      expect(tile.rows, label).toBeGreaterThanOrEqual(1);
+      expect(tile.rows * tile.heads, label).toBeLessThanOrEqual(vectors);
+      expect((vectors + PAGE) * (tile.panelQuads + 1), label).toBeLessThanOrEqual(tile.panelSize);
+      expect(tile.panelKeys * (headDim / 4), label).toBeLessThanOrEqual(tile.panelSize);
+      expect(Number.isInteger(PAGE / tile.panelKeys), label).toBe(true);
+      // One invocation per (four vectors, two keys) of scores and (four vectors, four dimensions) of values.
+      expect(tile.invocations, label).toBeGreaterThanOrEqual(tile.vectorGroups * (PAGE / 2));
+      expect(tile.invocations, label).toBeGreaterThanOrEqual(tile.vectorGroups * (headDim / 4));
+      expect(attentionTileRows(2 * group, 2, headDim)).toBe(tile.rows);
+    }
+  });
+
+  it('of decode stay within the default workgroup memory and serve every head', () => {
+    for (const { group, headDim } of SHAPES) {
+      const tile = decodeTile(group, 1, headDim);
+      const label = `group ${group}, head dimension ${headDim}`;
+      expect((headDim + 128 + tile.keys + PAGE) * tile.headQuads * 16, label).toBeLessThanOrEqual(16 * KIB);
+      expect(tile.keys % PAGE, label).toBe(0);
+      expect(tile.heads, label).toBeLessThanOrEqual(4 * tile.headQuads);
+      expect(tile.heads * tile.headChunks, label).toBeGreaterThanOrEqual(group);
+    }
+  });
+
+  it('read K and V once for a group of up to eight heads', () => {
+    for (const group of [1, 2, 3, 4, 7, 8]) expect(decodeTile(group, 1, 128).headChunks).toBe(1);
+  });
+
+  it('cut a context into at most 128 splits of whole pages', () => {
+    for (const contextLength of [1, 255, 256, 257, 32768, 32769, 131072, 1 << 20]) {
+      const positions = splitPositions(contextLength);
+      expect(positions % PAGE).toBe(0);
+      expect(Math.ceil(contextLength / positions)).toBeLessThanOrEqual(128);
+    }
+    expect(splitPositions(8192)).toBe(256);
+  });
+});
