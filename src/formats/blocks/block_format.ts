@@ -1,0 +1,27 @@
+/** How rows of one storage type are cut into blocks, and what a block's bytes stand for. */
+export interface BlockFormat {
+  /** Values in a block. */
+  readonly blockSize: number;
+  readonly blockBytes: number;
+  /**
+   * Decodes `blocks` blocks that begin at `bytes[0]` into `out`, which begins with the first value. Arithmetic is f32 with one
+   * rounding per operation, in the order of ggml's own decoders, so that results are the same bit for bit.
+   */
+  decode(bytes: Uint8Array, blocks: number, out: Float32Array): void;
+}
+
+/** A format that values can be turned into, with ggml's reference rounding (quantize_row_*_ref). */
+export interface EncodableFormat extends BlockFormat {
+  encode(values: Float32Array, blocks: number, out: Uint8Array): void;
+  /** Fills blocks with codes that are uniform over all that the format has, under scales that keep values near 1. */
+  random(bytes: Uint8Array, blocks: number, random: () => number): void;
+}
+
+export function readU16(bytes: Uint8Array, at: number): number {
+  return bytes[at] | (bytes[at + 1] << 8);
+}
+
+export function writeU16(bytes: Uint8Array, at: number, value: number): void {
+  bytes[at] = value & 0xff;
+  bytes[at + 1] = value >>> 8;
+}

@@ -1,0 +1,36 @@
+import { InternalError } from '../errors';
+import { BLOCK_FORMATS } from './blocks';
+import type { WeightFormat } from './weight_format';
+
+function blocksOf(format: WeightFormat, values: number): number {
+  const { blockSize } = BLOCK_FORMATS[format];
+  if (!Number.isSafeInteger(values) || values < 0 || values % blockSize !== 0) {
+    throw new InternalError(`${values} values cannot be cut into ${format} blocks of ${blockSize}`);
+  }
+  return values / blockSize;
+}
+
+/** Bytes that a row of `cols` values takes. */
+export function rowBytes(format: WeightFormat, cols: number): number {
+  return blocksOf(format, cols) * BLOCK_FORMATS[format].blockBytes;
+}
+
+/**
+ * The `cols` values of a row, exact to the bit with ggml's decoders. `bytes` may be longer than the row; `out` [cols], which is
+ * filled and returned, is made where it is not given.
+ */
+export function decodeRow(
+  format: WeightFormat,
+  bytes: Uint8Array,
+  cols: number,
+  out: Float32Array<ArrayBuffer> = new Float32Array(cols),
+): Float32Array<ArrayBuffer> {
+  const needed = rowBytes(format, cols);
+  if (bytes.length < needed || out.length < cols) {
+    throw new InternalError(
+      `a ${format} row of ${cols} values takes ${needed} bytes, got ${bytes.length} bytes and room for ${out.length} values`,
+    );
+  }
+  BLOCK_FORMATS[format].decode(bytes, blocksOf(format, cols), out);
+  return out;
+}
