@@ -214,7 +214,8 @@ export class GpuDevice {
 }
 
 const NO_ADAPTER =
-  'no WebGPU adapter: turn on hardware acceleration in the settings of the browser and update the GPU driver; in Chrome, chrome://gpu says what is blocked';
+  'there is no WebGPU adapter: update the GPU driver; in a browser turn on hardware acceleration (chrome://gpu says what is blocked); ' +
+  'in Node on a machine without a GPU install a software Vulkan driver (mesa-vulkan-drivers)';
 
 function defaultGpu(): GPU {
   const gpu = (globalThis.navigator as { readonly gpu?: GPU } | undefined)?.gpu;

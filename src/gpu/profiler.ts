@@ -72,13 +72,14 @@ async function profileChunk(gpu: GpuDevice, items: readonly ProfileItem[]): Prom
       encoder.copyBufferToBuffer(resolve, 0, staging, 0, size);
       device.queue.submit([encoder.finish()]);
     });
-    await staging.mapAsync(GPUMapMode.READ);
+    await staging.mapAsync(GPUMapMode.READ).catch(async (cause: unknown) => {
+      throw await gpu.explain('profile', cause);
+    });
     const times = new BigUint64Array(staging.getMappedRange());
     return items.map(({ label }, index) => ({ label, ns: elapsed(times[index * 2], times[index * 2 + 1]) }));
   } finally {
     queries.destroy();
-    gpu.destroyBuffer(resolve);
-    gpu.destroyBuffer(staging);
+    for (const buffer of [resolve, staging]) gpu.destroyBuffer(buffer);
   }
 }
 

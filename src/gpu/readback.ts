@@ -56,14 +56,16 @@ export class ReadbackRing {
   }
 
   private async read(buffer: GPUBuffer, size: number): Promise<Uint32Array> {
+    let words: Uint32Array;
     try {
       await buffer.mapAsync(GPUMapMode.READ, 0, size);
+      words = new Uint32Array(buffer.getMappedRange(0, size).slice(0));
+      // Inside the try, because wgpu lets a mapping succeed on a lost device and throws here.
+      buffer.unmap();
     } catch (cause) {
       if (this.disposed) throw new DisposedError('the readback ring was disposed of', { cause });
       throw await this.gpu.explain('readback', cause);
     }
-    const words = new Uint32Array(buffer.getMappedRange(0, size).slice(0));
-    buffer.unmap();
     this.free.push(buffer);
     // A submit that failed validation leaves zeros or old results behind, with no other sign than this.
     this.gpu.throwIfFaulted();
