@@ -1,0 +1,141 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { BLOCK_FORMATS } from '../../../src/formats/blocks';
+import { decodeRow, rowBytes } from '../../../src/formats/dequantize';
+import { encodeRow } from '../../../src/formats/quantize';
+import { randomBlocks } from '../../../src/formats/random_blocks';
+import { WEIGHT_FORMATS, type WeightFormat } from '../../../src/formats/weight_format';
+import { seeded } from '../../support/seeded';
+
+const FIXTURES = '../shared/fixtures/dequant';
+
+/** Largest error of a value, as a share of the block's largest magnitude. */
+const LARGEST_ERROR: Record<WeightFormat, number> = {
+  f32: 0,
+  f16: 2 ** -11,
+  bf16: 2 ** -8,
+  q8_0: 0.5 / 127 + 2 ** -11,
+  q4_0: 1 / 8 + 2 ** -11,
+  // The range from minimum to maximum is at most twice the largest magnitude.
+  q4_1: 1 / 15 + 2 ** -10,
+};
+
+function randomValues(count: number, seed: number): Float32Array<ArrayBuffer> {
+  const random = seeded(seed);
+  return Float32Array.from({ length: count }, () => (random() - 0.5) * 10 ** (4 * random() - 2));
+}
+
+function bitsOf(values: Float32Array): Uint32Array {
+  return new Uint32Array(values.buffer, values.byteOffset, values.length);
+}
+
+describe.each(WEIGHT_FORMATS)('%s', (format) => {
+  const { blockSize, blockBytes } = BLOCK_FORMATS[format];
+
+  it('comes back within half a step after encoding', () => {
+    const values = randomValues(32 * 37, 11);
+    const decoded = decodeRow(format, encodeRow(format, values), values.length);
+    for (let first = 0; first < values.length; first += blockSize) {
+      const block = values.subarray(first, first + blockSize);
+      const largest = Math.max(...block.map(Math.abs));
+      for (let i = 0; i < blockSize; i++) {
+        expect(Math.abs(decoded[first + i] - block[i])).toBeLessThanOrEqual(largest * LARGEST_ERROR[format]);
+      }
+    }
+  });
+
+  it('encodes zeros and constants', () => {
+    for (const constant of [0, 1, -1, 0.25]) {
+      const values = new Float32Array(64).fill(constant);
+      for (const value of decodeRow(format, encodeRow(format, values), 64)) {
+        expect(Math.abs(value - constant)).toBeLessThanOrEqual(Math.abs(constant) * 2 ** -11);
+      }
+    }
+  });
+
+  it('makes random blocks that are finite, varied and seeded', () => {
+    const raw = randomBlocks(format, 32 * 64, seeded(5));
+    expect(raw).toEqual(randomBlocks(format, 32 * 64, seeded(5)));
+    const decoded = decodeRow(format, raw, 32 * 64);
+    expect(decoded.every((value) => Math.abs(value) < 8)).toBe(true);
+    expect(new Set(decoded).size).toBeGreaterThan(32);
+  });
+
+  it('decodes at any byte offset, into a given array', () => {
+    const raw = randomBlocks(format, 96, seeded(6));
+    const shifted = new Uint8Array(raw.length + 1);
+    shifted.set(raw, 1);
+    const out = new Float32Array(100).fill(7);
+    expect(decodeRow(format, shifted.subarray(1), 96, out)).toBe(out);
+    expect([...out.subarray(0, 96)]).toEqual([...decodeRow(format, raw, 96)]);
+    expect([...out.subarray(96)]).toEqual([7, 7, 7, 7]);
+  });
+
+  it('says when a row or its bytes do not fit', () => {
+    expect(rowBytes(format, 64)).toBe((64 / blockSize) * blockBytes);
+    expect(() => decodeRow(format, new Uint8Array(2 * blockBytes - 1), 2 * blockSize)).toThrow(/takes/);
+    expect(() => rowBytes(format, blockSize + 0.5)).toThrow(/cannot be cut/);
+  });
+});
+
+it('rounds to half precision as the hardware does, ties to even', () => {
+  const cases: [number, number][] = [
+    [65504, 0x7bff],
+    [65519.99, 0x7bff],
+    [65520, 0x7c00],
+    [2 ** -24, 1],
+    [2 ** -25, 0],
+    [1.5 * 2 ** -24, 2],
+    [2.5 * 2 ** -24, 2],
+    [2 ** -14 - 2 ** -26, 0x400],
+    [1 + 2 ** -11, 0x3c00],
+    [1 + 3 * 2 ** -11, 0x3c02],
+    [-2, 0xc000],
+    [Number.NEGATIVE_INFINITY, 0xfc00],
+  ];
+  for (const [value, half] of cases) {
+    const raw = encodeRow('f16', Float32Array.of(value));
+    expect(raw[0] | (raw[1] << 8), String(value)).toBe(half);
+  }
+  // Every half is its own nearest half; NaN stays NaN.
+  const all = new Uint8Array(new Uint16Array(65536).map((_, i) => i).buffer);
+  const values = decodeRow('f16', all, 65536);
+  const again = new Uint16Array(encodeRow('f16', values).buffer);
+  const isNan = (half: number): boolean => (half & 0x7c00) === 0x7c00 && (half & 0x3ff) !== 0;
+  const wrong = [...again.keys()].filter(
+    (half) => Number.isNaN(values[half]) !== isNan(half) || (!isNan(half) && again[half] !== half),
+  );
+  expect(wrong).toEqual([]);
+});
+
+it('rounds to bfloat16, ties to even', () => {
+  const bits = (value: number): number => {
+    const raw = encodeRow('bf16', Float32Array.of(value));
+    return raw[0] | (raw[1] << 8);
+  };
+  expect(bits(1)).toBe(0x3f80);
+  expect(bits(1 + 2 ** -8)).toBe(0x3f80);
+  expect(bits(1 + 3 * 2 ** -8)).toBe(0x3f82);
+  expect(bits(-1 - 2 ** -8 - 2 ** -20)).toBe(0xbf81);
+  expect(bits(Number.NaN) & 0x7fff).toBeGreaterThan(0x7f80);
+});
+
+if (existsSync(FIXTURES)) {
+  const files: [string, WeightFormat][] = [
+    ['F32', 'f32'],
+    ['F16', 'f16'],
+    ['Q8_0', 'q8_0'],
+    ['Q4_0', 'q4_0'],
+  ];
+  describe.each(files.flatMap(([name, format]) => [[name, format] as const, [`${name}.random`, format] as const]))(
+    'fixture %s',
+    (name, format) => {
+      it("equals ggml's decoder bit for bit", () => {
+        const expected = new Float32Array(new Uint8Array(readFileSync(`${FIXTURES}/${name}.f32`)).buffer);
+        const decoded = decodeRow(format, readFileSync(`${FIXTURES}/${name}.bin`), expected.length);
+        expect(expected.length).toBe(2048);
+        expect(bitsOf(decoded)).toEqual(bitsOf(expected));
+      });
+    },
+  );
+}
