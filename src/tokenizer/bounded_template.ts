@@ -42,7 +42,7 @@ export class BoundedTemplate {
       const environment = new Environment();
       for (const [name, value] of Object.entries({ ...GLOBALS, ...variables })) environment.set(name, value);
       const interpreter = new BoundedInterpreter(environment, LIMITS.text + 4 * inputSize);
-      return String(interpreter.run(this.#program).value);
+      return interpreter.run(this.#program).toString();
     });
   }
 }

@@ -35,7 +35,7 @@ export class BpeModel implements WordModel {
       longest = Math.max(longest, merge.length - 1);
     });
     this.#longestMerge = longest;
-    const missing = BYTE_TO_CHARACTER.findIndex((text, byte) => occursInUtf8(byte) && !vocabulary.ids.has(text));
+    const missing = BYTE_TO_CHARACTER.findIndex((text, byte) => isPrintableAscii(byte) && !vocabulary.ids.has(text));
     if (missing >= 0 && vocabulary.unknown === undefined) {
       throw invalid(
         'tokenizer.ggml.tokens',
@@ -86,14 +86,14 @@ export class BpeModel implements WordModel {
     for (let i = 0; i + 1 < symbols.length; i++) {
       const symbol = word.slice(symbols[i], symbols[i + 1]);
       if (emit(symbol)) continue;
-      // A merge whose result is no token: its bytes are.
+      // A merge whose result is no token: its bytes are. A vocabulary may lack rare bytes (Falcon's lacks control characters); they are
+      // left out, as in llama.cpp.
       for (const character of symbol) if (!emit(character) && unknown !== undefined) tokens.push(unknown);
     }
     return tokens;
   }
 }
 
-/** Every byte value but C0, C1 and F5 to FF. */
-function occursInUtf8(byte: number): boolean {
-  return byte !== 0xc0 && byte !== 0xc1 && byte < 0xf5;
+function isPrintableAscii(byte: number): boolean {
+  return byte >= 0x20 && byte < 0x7f;
 }

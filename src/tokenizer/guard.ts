@@ -18,20 +18,29 @@ export function unusedCharacter(template: string, messages: string, controlTexts
  * so that a template may change it; white space at the ends stays at the ends, so that a template may trim.
  */
 export function guardControlTexts<T>(value: T, controlTexts: readonly string[], separator: string): T {
-  const byFirst = new Map<string, string[]>();
-  for (const text of controlTexts) {
-    const folded = text.toLowerCase();
-    if (folded.length < 2) continue;
-    const same = byFirst.get(folded.charAt(0));
-    if (same) same.push(folded);
-    else byFirst.set(folded.charAt(0), [folded]);
+  const spellings = new Set(controlTexts.map((text) => text.toLowerCase()).filter((text) => text.length > 1));
+  const lengths = new Map<string, Set<number>>();
+  let longest = 0;
+  for (const { [0]: first, length } of spellings) {
+    const same = lengths.get(first);
+    if (same) same.add(length);
+    else lengths.set(first, new Set([length]));
+    longest = Math.max(longest, length);
   }
+  const spells = (text: string, at: number): boolean => {
+    const found = lengths.get(text.charAt(at).toLowerCase());
+    if (!found) return false;
+    for (const length of found) if (spellings.has(text.slice(at, at + length).toLowerCase())) return true;
+    if (text.length - at >= longest) return false;
+    const rest = text.slice(at).toLowerCase();
+    for (const spelling of spellings) if (spelling.startsWith(rest)) return true;
+    return false;
+  };
   const guardText = (text: string): string => {
     let result = '';
     for (let at = 0; at < text.length; at++) {
       result += text.charAt(at);
-      const candidates = byFirst.get(text.charAt(at).toLowerCase());
-      if (candidates?.some((candidate) => spells(text, at, candidate))) result += separator;
+      if (spells(text, at)) result += separator;
     }
     return result;
   };
@@ -42,10 +51,4 @@ export function guardControlTexts<T>(value: T, controlTexts: readonly string[], 
     return Object.fromEntries(Object.entries(item).map(([key, inner]) => [guardText(key), guardAny(inner)]));
   };
   return guardAny(value) as T;
-}
-
-/** Whether `text` from `at` on is the control token's text, or ends within it. */
-function spells(text: string, at: number, candidate: string): boolean {
-  const length = Math.min(candidate.length, text.length - at);
-  return text.slice(at, at + length).toLowerCase() === candidate.slice(0, length);
 }

@@ -16,6 +16,9 @@ export async function openGguf(url: URL): Promise<GgufMetadata> {
     name: url.pathname,
     size: bytes.length,
     read: (offset, length) => Promise.resolve(new Uint8Array(bytes.subarray(offset, offset + length))),
+    stream: async function* (offset, length) {
+      yield Promise.resolve(new Uint8Array(bytes.subarray(offset, offset + length)));
+    },
   });
 }
 

@@ -7,17 +7,17 @@ type Overrides = Readonly<Record<string, string | number | boolean | readonly st
 export const CONTROL = ['<unk>', '<s>', '</s>', '<|im_start|>', '<|im_end|>'];
 const BYTES = Array.from({ length: 256 }, (_, byte) => `<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`);
 
-/** A SentencePiece vocabulary: the control tokens above, all bytes, then `pieces`, the first with the best score. */
-export function spmGguf(
-  pieces: readonly string[],
-  scores?: readonly number[],
-  overrides: Overrides = {},
-): GgufMetadata {
+/** A SentencePiece vocabulary: the control tokens above, all bytes, the space, then `given`, the first with the best score. */
+export function spmGguf(given: readonly string[], scores?: readonly number[], overrides: Overrides = {}): GgufMetadata {
+  const pieces = ['▁', ...given];
   const before = CONTROL.length + BYTES.length;
   return metadata({
     'tokenizer.ggml.model': 'llama',
     'tokenizer.ggml.tokens': [...CONTROL, ...BYTES, ...pieces],
-    'tokenizer.ggml.scores': [...Array<number>(before).fill(0), ...(scores ?? pieces.map((_, i) => -i))],
+    'tokenizer.ggml.scores': [
+      ...Array<number>(before).fill(0),
+      ...(scores ? [-1e4, ...scores] : pieces.map((_, i) => -i)),
+    ],
     'tokenizer.ggml.token_type': [2, 3, 3, 3, 3, ...BYTES.map(() => 6), ...pieces.map(() => 1)],
     'tokenizer.ggml.bos_token_id': 1,
     'tokenizer.ggml.eos_token_id': 2,
