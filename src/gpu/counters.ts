@@ -1,5 +1,5 @@
 /** How often the WebGPU API was called. */
-export interface CallCounts {
+interface CallCounts {
   readonly dispatches: number;
   /** Compute passes begun. */
   readonly passes: number;

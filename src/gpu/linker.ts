@@ -4,7 +4,7 @@ import { SHADER_SOURCES } from './shader_sources';
 import { blankComments, type Declaration, moduleDeclarations, moduleDirectives } from './wgsl_scan';
 
 /** Where a line of linked code was written. Lines count from 1. */
-export interface SourceLine {
+interface SourceLine {
   readonly file: string;
   readonly line: number;
 }
