@@ -31,7 +31,7 @@ export interface PrefillTile {
 }
 
 /** Divides the `group` query heads of a KV head evenly over as few workgroups as serve at most `most` each. */
-export function splitHeads(group: number, most: number): { readonly heads: number; readonly headChunks: number } {
+function splitHeads(group: number, most: number): { readonly heads: number; readonly headChunks: number } {
   const heads = Math.ceil(group / Math.ceil(group / most));
   return { heads, headChunks: Math.ceil(group / heads) };
 }

@@ -111,8 +111,8 @@ describe('rope_kv', () => {
         expect(k[a]).toBeCloseTo(qkv[16 + a] * Math.cos(angle[pair]) - qkv[16 + b] * Math.sin(angle[pair]), 5);
         expect(k[b]).toBeCloseTo(qkv[16 + a] * Math.sin(angle[pair]) + qkv[16 + b] * Math.cos(angle[pair]), 5);
       }
-      expect([...k.slice(6)]).toEqual([...qkv.slice(22, 24)]);
-      expect([...env.kv(cache, 'v').slice(at, at + 8)]).toEqual([...qkv.slice(24)]);
+      expect(k.slice(6)).toEqual(qkv.slice(22, 24));
+      expect(env.kv(cache, 'v').slice(at, at + 8)).toEqual(qkv.slice(24));
     }
   });
 
