@@ -1,4 +1,11 @@
-import { AbortedError, ContextLengthError, DisposedError, InvalidOptionError, throwIfAborted } from '../errors';
+import {
+  AbortedError,
+  ContextLengthError,
+  DeviceLostError,
+  DisposedError,
+  InvalidOptionError,
+  throwIfAborted,
+} from '../errors';
 import { type ForkRequest, type GenerateRequest, GeneratingSequence, type Generation } from './generation';
 import type { Runner } from './runner';
 import { Scheduler } from './scheduler';
@@ -15,10 +22,10 @@ export interface EngineOptions {
   readonly maxUnread?: number;
   readonly onStep?: (metrics: StepMetrics) => void;
   /**
-   * Called when the runner failed, with its error: returns a new runner, on which everything that is under way goes on, or rejects
-   * with the error that it ends with. Without it everything ends with the runner's error.
+   * Called when the runner lost its device: returns a new runner, on which everything that is under way goes on, or rejects with the
+   * error that it ends with. Without it, and after any other failure, everything ends with the runner's error.
    */
-  readonly recover?: (error: unknown) => Promise<Runner>;
+  readonly recover?: (error: DeviceLostError) => Promise<Runner>;
 }
 
 type EngineState =
@@ -202,7 +209,7 @@ export class Engine {
   async #onFailure(error: unknown): Promise<void> {
     const failed = this.#loop;
     try {
-      if (!this.#options.recover) throw error;
+      if (!this.#options.recover || !(error instanceof DeviceLostError)) throw error;
       this.#state = { kind: 'recovering' };
       const runner = await this.#options.recover(error);
       // Meanwhile the engine may have been disposed, or given a runner by hand.

@@ -155,7 +155,7 @@ export class FakeRunner implements Runner {
   }
 }
 
-export function oneHot(token: number, vocabSize: number): Float32Array {
+function oneHot(token: number, vocabSize: number): Float32Array {
   const logits = new Float32Array(vocabSize);
   logits[token] = 1;
   return logits;
