@@ -141,6 +141,42 @@ describe.each(VARIANTS)('sampled tokens, $name', (variant) => {
     expect(new Set(tokens).size).toBeGreaterThan(10);
   });
 
+  it.each([
+    {
+      what: 'repetition, positive',
+      settings: { repetitionPenalty: 2 },
+      seen: IN_PROMPT,
+      logits: [3, 1.6, 1],
+      token: 1,
+    },
+    { what: 'repetition, negative', settings: { repetitionPenalty: 2 }, seen: 1, logits: [-1, -1.9, -3], token: 1 },
+    { what: 'frequency', settings: { frequencyPenalty: 0.5 }, seen: 3, logits: [2, 0.6, 0.4], token: 1 },
+    {
+      what: 'frequency, not of the prompt',
+      settings: { frequencyPenalty: 2 },
+      seen: IN_PROMPT,
+      logits: [2, 1, 0],
+      token: 0,
+    },
+    { what: 'presence, once', settings: { presencePenalty: 1 }, seen: 5, logits: [2, 0.9, 1.1], token: 2 },
+    {
+      what: 'repetition, then presence',
+      settings: { repetitionPenalty: 4, presencePenalty: 1 },
+      seen: 1,
+      logits: [8, 0.9, 0.5],
+      token: 0,
+    },
+  ])('obey the penalty: $what', async ({ settings, seen, logits, token }) => {
+    const harness = await SamplerHarness.create(await device(), 12, 1);
+    const row = new Float32Array(12).fill(-50);
+    row.set(logits);
+    const counts = new Uint32Array(12);
+    counts[0] = seen;
+    const { samples } = await harness.run({ logits: row, counts, segments: [rowAt(0, 3, { ...GREEDY, ...settings })] });
+    harness.dispose();
+    expect(samples[0].token).toBe(token);
+  });
+
   it('honour biases: a ban, a push, and one on a banned logit', async () => {
     const vocab = VOCAB;
     const harness = await SamplerHarness.create(await device(), vocab, 3);
