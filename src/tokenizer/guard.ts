@@ -38,9 +38,11 @@ export function guardControlTexts<T>(value: T, controlTexts: readonly string[], 
   };
   const guardText = (text: string): string => {
     let result = '';
-    for (let at = 0; at < text.length; at++) {
-      result += text.charAt(at);
+    let at = 0;
+    for (const character of text) {
+      result += character;
       if (spells(text, at)) result += separator;
+      at += character.length;
     }
     return result;
   };
