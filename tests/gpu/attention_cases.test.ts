@@ -10,10 +10,7 @@ import { VARIANTS, withDevice } from './variants';
 const SEED = Math.floor(Math.random() * 2 ** 31);
 const CASES = [...rmsNormCases(SEED), ...swigluCases(SEED), ...ropeKvCases(SEED), ...attentionCases(SEED)];
 
-// These kernels ask for no subgroups: their variants are f16 and the limits.
-const OWN_VARIANTS = VARIANTS.filter(({ name }) => name !== 'without subgroups' && name !== 'without shader-f16');
-
-describe.each(OWN_VARIANTS)('norm, SwiGLU, rotary and attention cases, $name', (variant) => {
+describe.each(VARIANTS)('norm, SwiGLU, rotary and attention cases, $name', (variant) => {
   const device = withDevice(variant);
 
   it('have labels of their own', () => {
