@@ -18,7 +18,7 @@ const FIELD_NAMES = {
 /** The options that `parseSampling` knows. */
 export const SAMPLING_FIELDS: readonly string[] = [...Object.values(FIELD_NAMES), 'logprobs'];
 
-export interface SamplingContext {
+interface SamplingContext {
   /** What absent options mean; GREEDY when not given. */
   readonly defaults?: SamplingSettings;
   /** When given, tokens of `logit_bias` must be below it. */

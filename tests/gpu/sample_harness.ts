@@ -18,7 +18,7 @@ interface Prepared {
   readonly bindGroup: GPUBindGroup;
 }
 
-export interface SamplerInput {
+interface SamplerInput {
   readonly segments: readonly Segment[];
   /** [sampledRows × vocab] */
   readonly logits: Float32Array;
@@ -26,7 +26,7 @@ export interface SamplerInput {
   readonly counts?: Uint32Array;
 }
 
-export interface SamplerOutput {
+interface SamplerOutput {
   readonly samples: readonly Sample[];
   readonly lastTokens: Uint32Array;
   readonly counts: Uint32Array;

@@ -3,7 +3,7 @@ import type { ArgmaxCall, SampleCall } from '../calls';
 import { SAMPLE_WORDS } from './record';
 
 /** Probability mass is summed in fixed point, 12 bits of which hold carries (shaders/lib/radix_select.wgsl). */
-export const MAX_VOCAB = 2 ** 20;
+const MAX_VOCAB = 2 ** 20;
 
 /** What argmax and sample ask of the tensors that they share. */
 export function checkSampledLogits(call: ArgmaxCall | SampleCall): void {

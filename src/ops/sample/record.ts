@@ -18,7 +18,7 @@ export const SAMPLE_WORDS = SAMPLE.top + 2 * MAX_TOP_LOGPROBS;
 /** The logprob word of a sample whose log-probability was not asked for. */
 export const NO_LOGPROB = 0x7fc00000;
 /** The word of a log-probability or bias of -Infinity. */
-export const NEGATIVE_INFINITY_BITS = 0xff800000;
+const NEGATIVE_INFINITY_BITS = 0xff800000;
 /** Set in a count word when the token is in the prompt; the other bits count occurrences in the output. */
 export const IN_PROMPT = 0x80000000;
 

@@ -5,7 +5,7 @@ import { IN_PROMPT } from './record';
 const LANES = 256;
 const LARGEST_F32 = 3.4028234663852886e38;
 /** Temperatures above 0 act as at least this one. */
-export const MIN_TEMPERATURE = 1e-6;
+const MIN_TEMPERATURE = 1e-6;
 
 /** What a slot knows when a token is chosen. */
 export interface SlotState {
@@ -14,7 +14,7 @@ export interface SlotState {
   readonly bias: readonly (readonly [token: number, bias: number])[];
 }
 
-export interface Choice {
+interface Choice {
   readonly token: number;
   /**
    * How far the choice is from another one: the least distance of the draw from its interval's ends, of top-p's target from the

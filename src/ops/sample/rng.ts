@@ -9,8 +9,8 @@ const WEYL_0 = 0x9e3779b9;
 const WEYL_1 = 0xbb67ae85;
 const ROUNDS = 10;
 
-export type Words2 = readonly [number, number];
-export type Words4 = readonly [number, number, number, number];
+type Words2 = readonly [number, number];
+type Words4 = readonly [number, number, number, number];
 
 /** High 32 bits of the 64-bit product of two u32. */
 function multiplyHigh(a: number, b: number): number {
