@@ -7,7 +7,7 @@ import { StreamingDecoder } from './streaming_decoder';
 import { readVocabulary, TokenType, type Vocabulary } from './vocabulary';
 import type { WordModel } from './word_model';
 
-export interface EncodeOptions {
+interface EncodeOptions {
   /** Whether the text of a control token becomes that token. False for anything that a user wrote. Default false. */
   readonly special?: boolean;
   /** Whether BOS goes first; 'auto' (the default) follows the file, for EOS at the end too. */

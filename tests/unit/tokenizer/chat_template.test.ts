@@ -104,7 +104,7 @@ describe('chat templates', () => {
   for (const [name, text] of Object.entries(bombs)) {
     it(`ends ${name} with a TemplateError`, () => {
       expect(() => render(text)).toThrow(TemplateError);
-    }, 3_000);
+    }, 10_000);
   }
 
   it('renders a long conversation', () => {

@@ -4,7 +4,7 @@ import { metadata } from './metadata';
 
 type Overrides = Readonly<Record<string, string | number | boolean | readonly string[] | readonly number[]>>;
 
-export const CONTROL = ['<unk>', '<s>', '</s>', '<|im_start|>', '<|im_end|>'];
+const CONTROL = ['<unk>', '<s>', '</s>', '<|im_start|>', '<|im_end|>'];
 const BYTES = Array.from({ length: 256 }, (_, byte) => `<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`);
 
 /** A SentencePiece vocabulary: the control tokens above, all bytes, the space, then `given`, the first with the best score. */
@@ -26,9 +26,13 @@ export function spmGguf(given: readonly string[], scores?: readonly number[], ov
   });
 }
 
-/** A byte-level vocabulary: all bytes, one token per merge ("left right"), then control tokens. */
-export function bpeGguf(merges: readonly string[], overrides: Overrides = {}): GgufMetadata {
-  const tokens = [...BYTE_TO_CHARACTER, ...merges.map((merge) => merge.replace(' ', ''))];
+/** A byte-level vocabulary: all bytes, one token per merge ("left right"), tokens that no merge makes, then control tokens. */
+export function bpeGguf(
+  merges: readonly string[],
+  overrides: Overrides = {},
+  unmerged: readonly string[] = [],
+): GgufMetadata {
+  const tokens = [...BYTE_TO_CHARACTER, ...merges.map((merge) => merge.replace(' ', '')), ...unmerged];
   return metadata({
     'tokenizer.ggml.model': 'gpt2',
     'tokenizer.ggml.pre': 'gpt-2',
