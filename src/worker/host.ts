@@ -1,9 +1,9 @@
 import { DisposedError, InternalError, throwIfAborted, WebGpuUnavailableError } from '../errors';
-import type { ByteSource } from '../formats/byte_source';
 import { loadModel } from '../model/load_model';
+import type { ByteSource } from '../storage/byte_source';
 import { ActiveModel } from './active_model';
 import { answerChat } from './answer_chat';
-import { openSource } from './open_source';
+import { withSource } from './open_source';
 import { countParameters } from './parameters';
 import type {
   Backend,
@@ -67,8 +67,7 @@ export class EngineHost implements Host {
   async #load(source: ModelSource | ByteSource, settings: LoadSettings, hooks: LoadHooks): Promise<ModelInfo> {
     this.#checkOpen();
     throwIfAborted(hooks.signal);
-    const bytes = 'kind' in source ? await openSource(source, hooks.signal) : source;
-    const model = await this.#loadOn(bytes, settings, hooks);
+    const model = await this.#loadOn(source, settings, hooks);
     if (this.#disposed || hooks.signal?.aborted) {
       model.dispose();
       throwIfAborted(hooks.signal);
@@ -79,19 +78,19 @@ export class EngineHost implements Host {
     return model.info;
   }
 
-  async #loadOn(source: ByteSource, settings: LoadSettings, hooks: LoadHooks): Promise<ActiveModel> {
+  async #loadOn(source: ModelSource | ByteSource, settings: LoadSettings, hooks: LoadHooks): Promise<ActiveModel> {
     const { backend, ...rest } = settings;
     const load = async (backend: Backend) => {
-      const options = { ...rest, backend, gpu: this.#gpu };
-      const loaded = await loadModel(source, { ...options, ...hooks });
-      return new ActiveModel(loaded, backend, () => loadModel(source, options));
+      const open = (hooks: LoadHooks) =>
+        withSource(source, hooks.signal, (bytes) => loadModel(bytes, { ...rest, ...hooks, backend, gpu: this.#gpu }));
+      return new ActiveModel(await open(hooks), backend, () => open({}));
     };
     if (backend !== 'auto') return await load(backend);
     try {
       return await load('webgpu');
     } catch (error) {
       if (!(error instanceof WebGpuUnavailableError)) throw error;
-      const parameters = await countParameters(source, hooks.signal);
+      const parameters = await withSource(source, hooks.signal, (bytes) => countParameters(bytes, hooks.signal));
       if (parameters <= MAX_REFERENCE_PARAMETERS) return await load('reference');
       throw new WebGpuUnavailableError(
         `${error.message}; with ${parameters} parameters this model cannot run without`,

@@ -1,10 +1,22 @@
-import type { ByteSource } from '../formats/byte_source';
-import { blobSource, bufferSource, urlSource } from '../storage/byte_source';
+import { type ByteSource, blobSource, bufferSource } from '../storage/byte_source';
+import { urlSource } from '../storage/url_source';
 import type { ModelSource } from './protocol';
 
-/** The bytes behind a source. Asks a server for the size of its file. */
-export async function openSource(source: ModelSource, signal?: AbortSignal): Promise<ByteSource> {
-  if (source.kind === 'blob') return blobSource(source.blob);
-  if (source.kind === 'bytes') return bufferSource(source.bytes);
-  return await urlSource(source.url, { signal });
+/** Opens a source for as long as `use` takes; a connection that is left over is closed then. */
+export async function withSource<T>(
+  source: ModelSource | ByteSource,
+  signal: AbortSignal | undefined,
+  use: (bytes: ByteSource) => Promise<T>,
+): Promise<T> {
+  if (!('kind' in source)) return await use(source);
+  if (source.kind === 'blob') return await use(blobSource(source.blob));
+  if (source.kind === 'bytes') return await use(bufferSource(source.bytes));
+  const done = new AbortController();
+  try {
+    return await use(
+      await urlSource(source.url, { signal: signal ? AbortSignal.any([signal, done.signal]) : done.signal }),
+    );
+  } finally {
+    done.abort();
+  }
 }

@@ -1,0 +1,81 @@
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { build, preview } from 'vite';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { launchChromium } from './browser';
+
+let folder: string;
+let library: string;
+
+/** What somebody writes who uses the package in a page of their own. */
+const CONSUMER = `
+import { createEngine, InvalidOptionError } from '../library/index.js';
+window.result = (async () => {
+  const engine = await createEngine({ model: './demo.q8_0.gguf' });
+  const messages = [{ role: 'user', content: 'Who are you?' }];
+  let text = '';
+  let usage;
+  for await (const chunk of await engine.chat.completions.create({ messages, temperature: 0, max_tokens: 20, stream: true })) {
+    text += chunk.choices[0].delta.content ?? '';
+    usage = chunk.usage ?? usage;
+  }
+  const refused = await engine.chat.completions.create({ messages, logit_bias: { 999999: 1 } }).catch((error) => error);
+  const whole = await engine.chat.completions.create({ messages, temperature: 0, stop: [' demo'] });
+  await engine.dispose();
+  return { text, usage, typed: refused instanceof InvalidOptionError, field: refused.field, cut: whole.choices[0].message.content };
+})();
+`;
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'tessera-library-'));
+  library = join(folder, 'library');
+  await build({ mode: 'library', logLevel: 'error', build: { outDir: library } });
+  const app = join(folder, 'app');
+  mkdirSync(join(app, 'public'), { recursive: true });
+  writeFileSync(
+    join(app, 'index.html'),
+    '<!doctype html><title>consumer</title><script type="module" src="./main.js"></script>',
+  );
+  writeFileSync(join(app, 'main.js'), CONSUMER);
+  cpSync('public/models/demo.q8_0.gguf', join(app, 'public', 'demo.q8_0.gguf'));
+  await build({ root: app, base: './', configFile: false, logLevel: 'error', worker: { format: 'es' } });
+});
+
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+test('a page of somebody else, built with the package, finds its worker and gets an answer', async () => {
+  const server = await preview({
+    root: join(folder, 'app'),
+    configFile: false,
+    logLevel: 'error',
+    preview: { port: 0, host: '127.0.0.1' },
+  });
+  const browser = await launchChromium({ webgpu: true });
+  try {
+    const page = await browser.newPage();
+    await page.goto(server.resolvedUrls?.local[0] ?? '');
+    const result = await page.evaluate(
+      () => (window as unknown as { result: Promise<Record<string, unknown>> }).result,
+    );
+    expect(result).toMatchObject({ typed: true, field: 'logit_bias', usage: { prompt_tokens: 15 } });
+    expect(result['text']).toContain('tiny demo model');
+    expect(result['cut']).toBe((result['text'] as string).split(' demo')[0]);
+  } finally {
+    await browser.close();
+    await server.close();
+  }
+});
+
+test('the package with its worker stays small', () => {
+  const sizes = ['index.js', 'worker.js'].map((name) => gzipSync(readFileSync(join(library, name))).length);
+  const shared = readdirSync(library).filter((name) => name.startsWith('errors-'));
+  const total = [...shared.map((name) => gzipSync(readFileSync(join(library, name))).length), ...sizes].reduce(
+    (a, b) => a + b,
+  );
+  expect(total).toBeLessThan(80_000);
+  expect(readdirSync(library).some((name) => readFileSync(join(library, name), 'utf8').includes('transformers'))).toBe(
+    false,
+  );
+});
