@@ -1,0 +1,46 @@
+import { type FileHandle, open, stat } from 'node:fs/promises';
+import { SourceError, throwIfAborted } from '../errors';
+import { type ByteSource, checkRange, streamByReads } from '../storage/byte_source';
+
+/** A file on disk, opened for each read, so that there is nothing to close. SourceError when it is missing or gets shorter. */
+export async function fileSource(path: string): Promise<ByteSource> {
+  const fail = (cause: unknown): SourceError =>
+    new SourceError(`${path} cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`, {
+      details: { path },
+      cause,
+    });
+  const status = await stat(path).catch((cause: unknown) => {
+    throw fail(cause);
+  });
+  if (!status.isFile()) throw new SourceError(`${path} is not a file`, { details: { path } });
+
+  const source: ByteSource = {
+    name: path,
+    size: status.size,
+    async read(offset, length, signal) {
+      throwIfAborted(signal);
+      checkRange(source, offset, length);
+      let file: FileHandle | undefined;
+      try {
+        file = await open(path);
+        const out = new Uint8Array(length);
+        for (let at = 0; at < length; ) {
+          const { bytesRead } = await file.read(out, at, length - at, offset + at);
+          if (bytesRead === 0) throw new Error(`it ends at byte ${offset + at}, before it did`);
+          at += bytesRead;
+        }
+        throwIfAborted(signal);
+        return out;
+      } catch (cause) {
+        throwIfAborted(signal);
+        throw fail(cause);
+      } finally {
+        await file?.close();
+      }
+    },
+    stream(offset, length, signal) {
+      return streamByReads(source, offset, length, signal);
+    },
+  };
+  return source;
+}

@@ -1,0 +1,89 @@
+import { SourceError, throwIfAborted } from '../errors';
+
+/** Bytes with random access: memory, a file, a URL. Nothing holds more of it than a reader asks for. */
+export interface ByteSource {
+  /** What a message calls it: a file name or a URL. */
+  readonly name: string;
+  /** Bytes in all. */
+  readonly size: number;
+  /** Exactly the bytes [offset, offset + length). Rejects with SourceError or AbortedError. */
+  read(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>>;
+  /** The bytes [offset, offset + length) in order, in chunks of at most 4 MiB, each valid until the next is asked for. */
+  stream(offset: number, length: number, signal?: AbortSignal): AsyncIterable<Uint8Array<ArrayBuffer>>;
+}
+
+/** The largest chunk that a stream hands over. */
+export const MAX_CHUNK_BYTES = 4 << 20;
+
+/** Throws SourceError when [offset, offset + length) does not lie in the source. */
+export function checkRange({ name, size }: Pick<ByteSource, 'name' | 'size'>, offset: number, length: number): void {
+  const sane = Number.isSafeInteger(offset) && Number.isSafeInteger(length) && offset >= 0 && length >= 0;
+  if (!sane || offset + length > size) {
+    throw new SourceError(`${name}: ${length} bytes at byte ${offset} lie outside of its ${size} bytes`, {
+      details: { source: name, offset, length, size },
+    });
+  }
+}
+
+/** A stream made of reads, for sources where a read costs little. */
+export async function* streamByReads(
+  source: Pick<ByteSource, 'name' | 'size' | 'read'>,
+  offset: number,
+  length: number,
+  signal?: AbortSignal,
+): AsyncGenerator<Uint8Array<ArrayBuffer>, void, undefined> {
+  checkRange(source, offset, length);
+  const end = offset + length;
+  for (let at = offset; at < end; at += MAX_CHUNK_BYTES) {
+    yield await source.read(at, Math.min(MAX_CHUNK_BYTES, end - at), signal);
+  }
+}
+
+function plainView(bytes: ArrayBuffer | Uint8Array): Uint8Array<ArrayBuffer> {
+  if (bytes instanceof ArrayBuffer) return new Uint8Array(bytes);
+  const { buffer, byteOffset, length } = bytes;
+  return buffer instanceof ArrayBuffer ? new Uint8Array(buffer, byteOffset, length) : Uint8Array.from(bytes);
+}
+
+/** Bytes in memory. Reads are views, not copies (shared memory is copied once, since others may write to it). */
+export function bufferSource(bytes: ArrayBuffer | Uint8Array, name = 'buffer'): ByteSource {
+  const all = plainView(bytes);
+  return {
+    name,
+    size: all.length,
+    async read(offset, length, signal) {
+      throwIfAborted(signal);
+      checkRange(this, offset, length);
+      return all.subarray(offset, offset + length);
+    },
+    stream(offset, length, signal) {
+      return streamByReads(this, offset, length, signal);
+    },
+  };
+}
+
+/** A picked or dropped file, or any Blob. SourceError when it can no longer be read (moved, changed, permission withdrawn). */
+export function blobSource(blob: Blob, name = 'name' in blob ? String(blob.name) : 'blob'): ByteSource {
+  return {
+    name,
+    size: blob.size,
+    async read(offset, length, signal) {
+      throwIfAborted(signal);
+      checkRange(this, offset, length);
+      let buffer: ArrayBuffer;
+      try {
+        buffer = await blob.slice(offset, offset + length).arrayBuffer();
+      } catch (cause) {
+        throw new SourceError(`${name} cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`, {
+          details: { source: name, offset, length },
+          cause,
+        });
+      }
+      throwIfAborted(signal);
+      return new Uint8Array(buffer);
+    },
+    stream(offset, length, signal) {
+      return streamByReads(this, offset, length, signal);
+    },
+  };
+}
