@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { defineConfig, type Plugin, type UserConfig } from 'vite';
 
 /**
@@ -11,11 +12,35 @@ export default defineConfig(({ mode }) => {
   return pages;
 });
 
+/**
+ * Shaders without comments and indentation, a fifth of the worker's size. Lines stay where they are, so that a driver's message still
+ * names the right one; `// #import` lines are the linker's and stay too.
+ */
+const compactShaders: Plugin = {
+  name: 'compact-shaders',
+  apply: 'build',
+  enforce: 'pre',
+  load(id) {
+    const path = /^(.*\.wgsl)\?raw$/.exec(id)?.[1];
+    if (path === undefined) return undefined;
+    const lines = readFileSync(path, 'utf8')
+      .replace(/\/\*[^]*?\*\//g, (comment) => comment.replace(/[^\n]/g, ''))
+      .split('\n');
+    const compact = lines.map((line) => line.replace(/\/\/(?! #import ).*$/, '').trim());
+    return `export default ${JSON.stringify(compact.join('\n'))};`;
+  },
+};
+
 const shared: UserConfig = {
   // Relative addresses: the pages work in any folder of a server, the package wherever a bundler puts it.
   base: './',
-  worker: { format: 'es', rolldownOptions: { output: { entryFileNames: 'worker-[hash].js' } } },
+  plugins: [compactShaders],
+  worker: workerBuild('worker-[hash].js'),
 };
+
+function workerBuild(entryFileNames: string): UserConfig['worker'] {
+  return { format: 'es', plugins: () => [compactShaders], rolldownOptions: { output: { entryFileNames } } };
+}
 
 const pages: UserConfig = {
   ...shared,
@@ -46,8 +71,8 @@ const plainWorkerAddress: Plugin = {
 const library: UserConfig = {
   ...shared,
   publicDir: false,
-  plugins: [plainWorkerAddress],
-  worker: { format: 'es', rolldownOptions: { output: { entryFileNames: 'worker.js' } } },
+  plugins: [compactShaders, plainWorkerAddress],
+  worker: workerBuild('worker.js'),
   build: {
     outDir: 'dist',
     emptyOutDir: false,
@@ -58,6 +83,7 @@ const library: UserConfig = {
 };
 
 const cli: UserConfig = {
+  plugins: [compactShaders],
   publicDir: false,
   ssr: { noExternal: true, external: ['webgpu'] },
   build: {
