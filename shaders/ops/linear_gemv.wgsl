@@ -137,20 +137,25 @@ fn scale_add(scale: vec2<f32>, products: Sums, x_sums: Sums, sums: Sums) -> Sums
   return result;
 }
 
-// The unrolled product of one vec4 of weights of each slot with its rows of x: no array is indexed by a loop variable.
+// The product of one vec4 of weights of each slot with its rows of x. Unrolled for one row; with more, unpacking is shared by the rows
+// and straight code would be too long for some compilers.
 fn vec_add(sums: SlotSums, packed: Packed, scale: Scales, lane_at: u32) -> SlotSums {
   var p: Products;
-  p = quad_add(p, packed, 0u, lane_at);
-  if (QUANT_QUADS > 1u) { p = quad_add(p, packed, 1u, lane_at); }
-  if (QUANT_QUADS > 2u) {
-    p = quad_add(p, packed, 2u, lane_at);
-    p = quad_add(p, packed, 3u, lane_at);
-  }
-  if (QUANT_QUADS > 4u) {
-    p = quad_add(p, packed, 4u, lane_at);
-    p = quad_add(p, packed, 5u, lane_at);
-    p = quad_add(p, packed, 6u, lane_at);
-    p = quad_add(p, packed, 7u, lane_at);
+  if (ROWS > 1u) {
+    for (var quad = 0u; quad < QUANT_QUADS; quad++) { p = quad_add(p, packed, quad, lane_at); }
+  } else {
+    p = quad_add(p, packed, 0u, lane_at);
+    if (QUANT_QUADS > 1u) { p = quad_add(p, packed, 1u, lane_at); }
+    if (QUANT_QUADS > 2u) {
+      p = quad_add(p, packed, 2u, lane_at);
+      p = quad_add(p, packed, 3u, lane_at);
+    }
+    if (QUANT_QUADS > 4u) {
+      p = quad_add(p, packed, 4u, lane_at);
+      p = quad_add(p, packed, 5u, lane_at);
+      p = quad_add(p, packed, 6u, lane_at);
+      p = quad_add(p, packed, 7u, lane_at);
+    }
   }
   var result = sums;
   result.v0 = scale_add(scale.v0, p.slots.v0, p.x, sums.v0);
