@@ -1,5 +1,6 @@
-// Cosine and sine of a rotary angle without computing either: the table's two levels (src/ops/rope_table.ts) are multiplied as complex
-// numbers, e^{i(a+b)} = e^{ia}·e^{ib}. The entry file declares `rope_table: array<vec2<f32>>` of (cos, sin).
+// Cosine and sine of a rotary angle without computing either: the table's two levels (src/ops/rope_table.ts) are
+// multiplied as complex numbers, e^{i(a+b)} = e^{ia}·e^{ib}. The entry file declares `rope_table: array<vec2<f32>>` of
+// (cos, sin).
 
 const ROPE_LOW_POSITIONS = 256u;
 

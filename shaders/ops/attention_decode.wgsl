@@ -1,11 +1,12 @@
-// Attention of few query rows, first half of two: each row's context is cut into splits at fixed positions and every split is reduced to
-// (max, sum, Σ p·v) per query head, with an online softmax in f32 (Milakov & Gimelshein 2018; split-KV as in Flash-Decoding, Dao et al.
-// 2023). What a workgroup computes depends on its own row alone: a row's result does not change with the rest of the step.
+// Attention of few query rows, first half of two: each row's context is cut into splits at fixed positions and every
+// split is reduced to (max, sum, Σ p·v) per query head, with an online softmax in f32 (Milakov & Gimelshein 2018;
+// split-KV as in Flash-Decoding, Dao et al. 2023). What a workgroup computes depends on its own row alone: a row's
+// result does not change with the rest of the step.
 //
-// q: [rows, NUM_HEADS, HEAD_DIM]; k, v: [page][KV head][PAGE_SIZE][HEAD_DIM].
-// partials: [rows, NUM_HEADS, SPLITS] of QUADS vec4s Σ p·v and one vec4 (max, sum, -, -).
-// Workgroup (split, KV head and chunk of its query heads, row). Scores: four lanes share a key, a page of keys at a time.
-// Values: QUADS lanes share a key, SLICES keys at a time. A vec4 over heads is called a head quad.
+// q: [rows, NUM_HEADS, HEAD_DIM]; k, v: [page][KV head][PAGE_SIZE][HEAD_DIM]. partials: [rows, NUM_HEADS, SPLITS] of
+// QUADS vec4s Σ p·v and one vec4 (max, sum, -, -). Workgroup (split, KV head and chunk of its query heads, row).
+// Scores: four lanes share a key, a page of keys at a time. Values: QUADS lanes share a key, SLICES keys at a time. A
+// vec4 over heads is called a head quad.
 
 // #import "lib/step.wgsl"
 // #import "lib/online_softmax.wgsl"
@@ -52,6 +53,11 @@ var<workgroup> page_lanes: array<vec4<f32>, HEAD_QUADS * PAGE_SIZE>;
 fn query_value(row: u32, first_head: u32, heads: u32, head: u32, dim: u32) -> f32 {
   if (head >= heads) { return 0.0; }
   return SCALE * f32(q[(row * NUM_HEADS + first_head + head) * QUADS + dim / 4u][dim % 4u]);
+}
+
+// What four values of a key, at dimensions `at` … `at + 3` of a head quad's queries, add to the quad's scores.
+fn scores_of(values: vec4<f32>, at: u32) -> vec4<f32> {
+  return values.x * queries[at] + values.y * queries[at + 1u] + values.z * queries[at + 2u] + values.w * queries[at + 3u];
 }
 
 // Turns page_lanes into one maximum per head quad, at [head quad][0].
@@ -139,11 +145,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         for (var quad = dot_quad; quad < QUADS; quad += LANES_PER_KEY) {
           let values = kv_unpack(k[key + quad]);
           let dim = 4u * quad;
-          dot_a += values.x * queries[dim] + values.y * queries[dim + 1u] + values.z * queries[dim + 2u] + values.w * queries[dim + 3u];
-          if (HEAD_QUADS > 1u) {
-            let b = (HEAD_QUADS - 1u) * HEAD_DIM + dim;
-            dot_b += values.x * queries[b] + values.y * queries[b + 1u] + values.z * queries[b + 2u] + values.w * queries[b + 3u];
-          }
+          dot_a += scores_of(values, dim);
+          if (HEAD_QUADS > 1u) { dot_b += scores_of(values, (HEAD_QUADS - 1u) * HEAD_DIM + dim); }
         }
       }
       lane_sums[lane] = dot_a;

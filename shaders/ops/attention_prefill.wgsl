@@ -1,10 +1,10 @@
-// Attention of many query rows over KV pages: FlashAttention-2 (Dao 2023) in the portable subset.
-// A workgroup serves one attention tile (consecutive rows of one segment) and HEADS query heads of one KV head. Rows and heads together
+// Attention of many query rows over KV pages: FlashAttention-2 (Dao 2023) in the portable subset. A workgroup serves
+// one attention tile (consecutive rows of one segment) and HEADS query heads of one KV head. Rows and heads together
 // are its query vectors, vector = row · HEADS + head: every page of K and V is read once for all of them.
 //
-// q, out: [rows, NUM_HEADS, HEAD_DIM]; k, v: [page][KV head][PAGE_SIZE][HEAD_DIM]. Workgroup (tile, KV head and chunk of its heads).
-// Scores: a lane computes 4 vectors × 2 keys from panels of Q and K. Values: a lane owns 4 vectors × 4 dimensions of the output.
-// A vec4 over vectors belongs to a vector group.
+// q, out: [rows, NUM_HEADS, HEAD_DIM]; k, v: [page][KV head][PAGE_SIZE][HEAD_DIM]. Workgroup (tile, KV head and chunk
+// of its heads). Scores: a lane computes 4 vectors × 2 keys from panels of Q and K. Values: a lane owns 4 vectors × 4
+// dimensions of the output. A vec4 over vectors belongs to a vector group.
 
 // #import "lib/step.wgsl"
 // #import "lib/online_softmax.wgsl"
@@ -61,7 +61,9 @@ fn tile_at(index: u32) -> Tile {
   let segment = step_segment(segment_index);
   let first_row = step_tile_first_row(index);
   var end = segment.first_row + segment.row_count;
-  if (index + 1u < step_tiles() && step_tile_segment(index + 1u) == segment_index) { end = step_tile_first_row(index + 1u); }
+  if (index + 1u < step_tiles() && step_tile_segment(index + 1u) == segment_index) {
+    end = step_tile_first_row(index + 1u);
+  }
   return Tile(first_row, end - first_row, segment.first_position + first_row - segment.first_row, segment.pages_offset);
 }
 
@@ -152,7 +154,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     workgroupBarrier();
     var new_best = best;
     if (scores_here) {
-      for (var i = score_group; i < KEY_LANES * VECTOR_GROUPS; i += VECTOR_GROUPS) { new_best = max(new_best, weights[i]); }
+      for (var i = score_group; i < KEY_LANES * VECTOR_GROUPS; i += VECTOR_GROUPS) {
+        new_best = max(new_best, weights[i]);
+      }
     }
     workgroupBarrier();
     if (scores_here) {

@@ -1,6 +1,6 @@
-// Rotary embedding of Q and K (Su et al. 2021) and the cache write of K and V.
-// qkv: [rows, (NUM_HEADS + 2·NUM_KV_HEADS)·HEAD_DIM], q: [rows, NUM_HEADS·HEAD_DIM], k and v: [page][KV head][PAGE_SIZE][HEAD_DIM].
-// rope_table: see src/ops/rope_table.ts. A lane makes four neighbouring values of one head. Workgroup (64 quads of a row, row).
+// Rotary embedding of Q and K (Su et al. 2021) and the cache write of K and V. qkv: [rows, (NUM_HEADS +
+// 2·NUM_KV_HEADS)·HEAD_DIM], q: [rows, NUM_HEADS·HEAD_DIM], k and v: [page][KV head][PAGE_SIZE][HEAD_DIM]. rope_table:
+// see src/ops/rope_table.ts. A lane makes four neighbouring values of one head. Workgroup (64 quads of a row, row).
 
 // #import "lib/step.wgsl"
 // #import "lib/rope.wgsl"

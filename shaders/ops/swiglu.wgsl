@@ -1,4 +1,5 @@
-// out[r, j] = silu(x[r, j]) · x[r, COLS + j] (Shazeer 2020). x: [rows, 2·COLS], out: [rows, COLS]. Workgroup (256 columns, row).
+// out[r, j] = silu(x[r, j]) · x[r, COLS + j] (Shazeer 2020). x: [rows, 2·COLS], out: [rows, COLS]. Workgroup (256
+// columns, row).
 
 alias ActIn = f32;
 alias ActOut = f32;
