@@ -170,9 +170,9 @@ export class HeaderReader {
   }
 
   private decode(bytes: number): string {
-    const offset = this.offset;
-    const text = decodeUtf8(this.take(bytes));
-    if (text === undefined) throw this.fail('a string is not valid UTF-8', offset);
+    const text = decodeUtf8(this.window, this.at, this.at + bytes);
+    if (text === undefined) throw this.fail('a string is not valid UTF-8');
+    this.at += bytes;
     return text;
   }
 }

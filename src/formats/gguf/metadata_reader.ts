@@ -117,6 +117,7 @@ async function readArray(reader: HeaderReader, nesting: number, budget: Budget):
   if (nesting > MAX_NESTING) throw reader.fail(`arrays are nested deeper than ${MAX_NESTING}`);
   const itemType = await readType(reader);
   const count = await reader.count(`items of type ${itemType}`, Number.MAX_SAFE_INTEGER, ITEM_BYTES[itemType]);
+  reader.expectInHeader(count * ITEM_BYTES[itemType]);
   switch (itemType) {
     case 'array':
       return { itemType, items: await readArrays(reader, count, nesting, budget) };
@@ -173,7 +174,6 @@ async function readBigNumbers(
 
 /** Raw little-endian bytes, which is also the order in memory of every machine that has WebGPU. */
 async function readBytes(reader: HeaderReader, length: number): Promise<ArrayBuffer> {
-  reader.expectInHeader(length);
   const out = new Uint8Array(length);
   for (let at = 0; at < length; ) {
     const piece = Math.min(PIECE_BYTES, length - at);

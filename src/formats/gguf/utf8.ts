@@ -5,27 +5,28 @@ const units = new Uint16Array(LONG);
 const platform = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /**
- * Strict UTF-8 (RFC 3629: no overlong forms, no surrogates, nothing past U+10FFFF); undefined when the bytes are not.
+ * The text of bytes [start, end): strict UTF-8 (RFC 3629: no overlong forms, no surrogates, nothing past U+10FFFF); undefined when the bytes are not.
  * Vocabularies hold some 100 000 strings of a few bytes each, for which a TextDecoder call costs more than the decoding.
  */
-export function decodeUtf8(bytes: Uint8Array): string | undefined {
-  if (bytes.length >= LONG) {
+export function decodeUtf8(bytes: Uint8Array, start: number, end: number): string | undefined {
+  if (end - start >= LONG) {
     try {
-      return platform.decode(bytes);
+      return platform.decode(bytes.subarray(start, end));
     } catch {
       return undefined;
     }
   }
+  if (start === end) return '';
   let length = 0;
-  let at = 0;
-  while (at < bytes.length) {
+  let at = start;
+  while (at < end) {
     const lead = bytes[at++];
     if (lead < 0x80) {
       units[length++] = lead;
       continue;
     }
     const extra = lead < 0xe0 ? 1 : lead < 0xf0 ? 2 : 3;
-    if (lead < 0xc2 || lead > 0xf4 || at + extra > bytes.length) return undefined;
+    if (lead < 0xc2 || lead > 0xf4 || at + extra > end) return undefined;
     let code = lead & (0x3f >> extra);
     for (let i = 0; i < extra; i++) {
       const next = bytes[at++];
