@@ -137,12 +137,12 @@ fn scale_add(scale: vec2<f32>, products: Sums, x_sums: Sums, sums: Sums) -> Sums
   return result;
 }
 
-// The product of one vec4 of weights of each slot with its rows of x. Unrolled for one row; with more, unpacking is shared by the rows
-// and straight code would be too long for some compilers.
-fn vec_add(sums: SlotSums, packed: Packed, scale: Scales, lane_at: u32) -> SlotSums {
+// The product of one vec4 of weights of each slot with its rows of x. Unrolled for one row. With more, unpacking is shared by the rows
+// and the loop stays one: straight code takes some compilers tens of seconds.
+fn vec_add(sums: SlotSums, packed: Packed, scale: Scales, lane_at: u32, quads: u32) -> SlotSums {
   var p: Products;
   if (ROWS > 1u) {
-    for (var quad = 0u; quad < QUANT_QUADS; quad++) { p = quad_add(p, packed, quad, lane_at); }
+    for (var quad = 0u; quad < quads; quad++) { p = quad_add(p, packed, quad, lane_at); }
   } else {
     p = quad_add(p, packed, 0u, lane_at);
     if (QUANT_QUADS > 1u) { p = quad_add(p, packed, 1u, lane_at); }
@@ -243,11 +243,11 @@ fn load_tile(thread: u32, first_sweep: u32, first_row: u32, tile_row: u32, rows:
   }
 }
 
-fn tile_add(sums: SlotSums, weights: vec4<u32>, first_sweep: u32, sweeps: u32, lane: u32) -> SlotSums {
+fn tile_add(sums: SlotSums, weights: vec4<u32>, first_sweep: u32, sweeps: u32, lane: u32, quads: u32) -> SlotSums {
   var result = sums;
   let first_vec = first_sweep * LANES + lane;
-  // Two sweeps at a time where there are two, so that more loads are in flight.
-  const STEP = min(TILE_SWEEPS, 2u);
+  // Two sweeps at a time for one row, so that more loads are in flight.
+  const STEP = select(1u, 2u, ROWS == 1u);
   for (var s = 0u; s < sweeps; s += STEP) {
     let vec = first_vec + s * LANES;
     let packed = load_packed(weights, vec);
@@ -255,10 +255,10 @@ fn tile_add(sums: SlotSums, weights: vec4<u32>, first_sweep: u32, sweeps: u32, l
     if (STEP == 2u) {
       let next_packed = load_packed(weights, vec + LANES);
       let next_scale = load_scales(weights, vec + LANES);
-      result = vec_add(result, packed, scale, s * SWEEP_QUADS + lane);
-      result = vec_add(result, next_packed, next_scale, (s + 1u) * SWEEP_QUADS + lane);
+      result = vec_add(result, packed, scale, s * SWEEP_QUADS + lane, quads);
+      result = vec_add(result, next_packed, next_scale, (s + 1u) * SWEEP_QUADS + lane, quads);
     } else {
-      result = vec_add(result, packed, scale, s * SWEEP_QUADS + lane);
+      result = vec_add(result, packed, scale, s * SWEEP_QUADS + lane, quads);
     }
   }
   return result;
@@ -341,18 +341,21 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) count: ve
   // Rows 8–15 have a tile of their own, which steps of up to eight rows do without.
   let upper = ROWS > 8u && rows > first_row + 8u;
 
+  // QUANT_QUADS, but compilers do not know.
+  let quads = min(rows * QUANT_QUADS, QUANT_QUADS);
+
   var lower_sums: SlotSums;
   var upper_sums: SlotSums;
   for (var first = 0u; first < sweeps; first += TILE_SWEEPS) {
     let tile_sweeps = min(sweeps - first, TILE_SWEEPS);
     load_tile(thread, first, first_row, 0u, rows);
     workgroupBarrier();
-    lower_sums = tile_add(lower_sums, weights, first, tile_sweeps, lane);
+    lower_sums = tile_add(lower_sums, weights, first, tile_sweeps, lane, quads);
     workgroupBarrier();
     if (upper) {
       load_tile(thread, first, first_row, 8u, rows);
       workgroupBarrier();
-      upper_sums = tile_add(upper_sums, weights, first, tile_sweeps, lane);
+      upper_sums = tile_add(upper_sums, weights, first, tile_sweeps, lane, quads);
       workgroupBarrier();
     }
   }
