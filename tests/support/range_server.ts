@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-export interface ServedRequest {
+interface ServedRequest {
   readonly method: string;
   readonly range: string | undefined;
   readonly ifRange: string | undefined;

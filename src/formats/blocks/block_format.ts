@@ -1,5 +1,5 @@
 /** How rows of one storage type are cut into blocks, and what a block's bytes stand for. */
-export interface BlockFormat {
+interface BlockFormat {
   /** Values in a block. */
   readonly blockSize: number;
   readonly blockBytes: number;
