@@ -67,7 +67,7 @@ describe('the chat page on WebGPU', () => {
   beforeEach(() => openPage());
 
   test('streams an answer of the demo model and shows what was measured', async () => {
-    await answerGreedily(24);
+    await answerGreedily(12);
     await ask('Who are you?');
     await page.waitForFunction(() => (document.querySelector('.markdown')?.textContent?.length ?? 0) > 10);
     expect(await page.locator('#stop').isVisible()).toBe(true);
@@ -99,7 +99,7 @@ describe('the chat page on WebGPU', () => {
     await finished(1);
     expect(await page.locator('#send').isVisible()).toBe(true);
     await answers().nth(1).getByRole('button', { name: 'Try again' }).click();
-    await page.waitForFunction(() => document.querySelectorAll('.markdown')[1]?.textContent);
+    await page.locator('#stop').waitFor();
     await page.click('#new-chat');
     expect(await answers().count()).toBe(0);
     expect(await page.locator('#welcome').isVisible()).toBe(true);
@@ -119,18 +119,21 @@ describe('the chat page on WebGPU', () => {
     expect(await textOf(0)).not.toBe('');
   });
 
-  test.each([
-    ['cut off', () => withBytes((bytes) => bytes.subarray(0, bytes.length / 2))],
-    ['cut off in the header', () => withBytes((bytes) => bytes.subarray(0, 5000))],
-    ['of another kind', () => withBytes((bytes) => (bytes.write('ZIPP'), bytes))],
-    ['with an absurd number of tensors', () => withBytes((bytes) => (bytes.writeBigUInt64LE(2n ** 60n, 8), bytes))],
-    ['empty', () => Buffer.alloc(0)],
-  ])('a file that is %s: a clear error, and the previous model still answers', async (_, file) => {
-    await answerGreedily(4);
-    await openFile('broken.gguf', file());
-    await page.locator('#model-error').waitFor({ timeout: 30_000 });
-    const message = await page.locator('#model-error').innerText();
-    expect(message).toMatch(/^Could not load broken\.gguf\. .{20,}still answers\.$/);
+  test('broken files: a clear error each, and the previous model still answers', async () => {
+    await answerGreedily(3);
+    const broken = [
+      withBytes((bytes) => bytes.subarray(0, bytes.length / 2)),
+      withBytes((bytes) => bytes.subarray(0, 5000)),
+      withBytes((bytes) => (bytes.write('ZIPP'), bytes)),
+      withBytes((bytes) => (bytes.writeBigUInt64LE(2n ** 60n, 8), bytes)),
+      Buffer.alloc(0),
+    ];
+    for (const [i, file] of broken.entries()) {
+      await openFile(`broken-${i}.gguf`, file);
+      const error = page.locator('#model-error', { hasText: `broken-${i}.gguf` });
+      await error.waitFor({ timeout: 30_000 });
+      expect(await error.innerText()).toMatch(/^Could not load broken-\d\.gguf\. .{20,} still answers\.$/);
+    }
     await page.keyboard.press('Escape');
     await ask('Hello!');
     await finished(0);
@@ -138,7 +141,7 @@ describe('the chat page on WebGPU', () => {
   });
 
   test('a chat that has outgrown the context says so and offers a new one', async () => {
-    await answerGreedily(4);
+    await answerGreedily(2);
     await ask('story '.repeat(600));
     const card = page.locator('.error-card');
     await card.waitFor();
@@ -169,7 +172,7 @@ test('without WebGPU the demo answers on the reference executor, and the page sa
 
 test('on a phone nothing is wider than the screen', async () => {
   await openPage({ viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true });
-  await answerGreedily(12);
+  await answerGreedily(6);
   await ask('What is FlashAttention? '.repeat(3));
   await finished(0);
   for (const panel of [undefined, '#settings-button', '#model-button']) {

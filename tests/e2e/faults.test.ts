@@ -30,7 +30,7 @@ beforeEach(async () => {
   await page.waitForSelector('#send:enabled', { timeout: 60_000 });
   await page.click('#settings-button');
   await page.fill('#setting-temperature', '0');
-  await page.fill('#setting-max_tokens', '30');
+  await page.fill('#setting-max_tokens', '20');
   await page.keyboard.press('Escape');
 });
 

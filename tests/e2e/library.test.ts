@@ -17,7 +17,7 @@ window.result = (async () => {
   const messages = [{ role: 'user', content: 'Who are you?' }];
   let text = '';
   let usage;
-  for await (const chunk of await engine.chat.completions.create({ messages, temperature: 0, max_tokens: 20, stream: true })) {
+  for await (const chunk of await engine.chat.completions.create({ messages, temperature: 0, max_tokens: 10, stream: true })) {
     text += chunk.choices[0].delta.content ?? '';
     usage = chunk.usage ?? usage;
   }
