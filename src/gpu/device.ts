@@ -46,6 +46,8 @@ export class GpuDevice {
   private constructor(
     readonly device: GPUDevice,
     readonly capabilities: Capabilities,
+    /** Held for the device's life: Dawn in Node frees its instance, and crashes the device, once nobody holds it. */
+    readonly gpu: GPU,
   ) {
     this.pipelines = new PipelineCache(device);
     this.lost = new Promise((resolve) => {
@@ -85,7 +87,7 @@ export class GpuDevice {
           { cause },
         );
       });
-    return new GpuDevice(device, describeCapabilities(gpu, adapter, device, without));
+    return new GpuDevice(device, describeCapabilities(gpu, adapter, device, without), gpu);
   }
 
   /** Set once `lost` has resolved. */
