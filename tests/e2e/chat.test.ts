@@ -13,13 +13,14 @@ let complaints: string[];
 
 async function openPage(options: Parameters<Browser['newPage']>[0] = {}, from = browser): Promise<void> {
   page = await from.newPage(options);
+  page.setDefaultTimeout(90_000);
   complaints = [];
   page.on('pageerror', (error) => complaints.push(error.message));
   page.on('console', (message) => {
     if (message.type() === 'error') complaints.push(message.text());
   });
   await page.goto(site.url);
-  await page.waitForSelector('#send:enabled', { timeout: 90_000 });
+  await page.waitForSelector('#send:enabled');
 }
 
 async function ask(text: string): Promise<void> {
@@ -36,7 +37,7 @@ async function answerGreedily(maxTokens: number): Promise<void> {
 }
 
 const answers = () => page.locator('.turn.answer');
-const finished = (index: number) => answers().nth(index).locator('.stats').waitFor({ timeout: 90_000 });
+const finished = (index: number) => answers().nth(index).locator('.stats').waitFor();
 const textOf = async (index: number) => (await answers().nth(index).locator('.markdown').innerText()).trim();
 
 function withBytes(change: (bytes: Buffer<ArrayBuffer>) => Buffer): Buffer {
@@ -113,7 +114,7 @@ describe('the chat page on WebGPU', () => {
     await ask('Hello!');
     await finished(0);
     await page.reload();
-    await page.waitForSelector('#send:enabled', { timeout: 90_000 });
+    await page.waitForSelector('#send:enabled');
     await ask('Hello!');
     await finished(0);
     expect(await textOf(0)).not.toBe('');
@@ -131,7 +132,7 @@ describe('the chat page on WebGPU', () => {
     for (const [i, file] of broken.entries()) {
       await openFile(`broken-${i}.gguf`, file);
       const error = page.locator('#model-error', { hasText: `broken-${i}.gguf` });
-      await error.waitFor({ timeout: 30_000 });
+      await error.waitFor();
       expect(await error.innerText()).toMatch(/^Could not load broken-\d\.gguf\. .{20,} still answers\.$/);
     }
     await page.keyboard.press('Escape');

@@ -15,6 +15,7 @@ afterAll(() => site?.close());
 beforeEach(async () => {
   browser = await launchChromium({ webgpu: true });
   page = await browser.newPage();
+  page.setDefaultTimeout(90_000);
   // Keeps hold of the page's workers, so that a test can end one.
   await page.addInitScript(() => {
     const workers: Worker[] = [];
@@ -27,7 +28,7 @@ beforeEach(async () => {
     };
   });
   await page.goto(site.url);
-  await page.waitForSelector('#send:enabled', { timeout: 60_000 });
+  await page.waitForSelector('#send:enabled');
   await page.click('#settings-button');
   await page.fill('#setting-temperature', '0');
   await page.fill('#setting-max_tokens', '20');
@@ -46,7 +47,7 @@ async function ask(text: string): Promise<void> {
 async function answerTo(text: string): Promise<string> {
   await ask(text);
   const answer = answers().last();
-  await answer.locator('.stats').waitFor({ timeout: 90_000 });
+  await answer.locator('.stats').waitFor();
   return (await answer.locator('.markdown').innerText()).trim();
 }
 
@@ -74,6 +75,6 @@ test('a GPU process that crashes in the middle of an answer: the same answer goe
   await begun();
   const session = await browser.newBrowserCDPSession();
   await session.send('Browser.crashGpuProcess');
-  await answers().last().locator('.stats').waitFor({ timeout: 90_000 });
+  await answers().last().locator('.stats').waitFor();
   expect((await answers().last().locator('.markdown').innerText()).trim()).toBe(uninterrupted);
 });
