@@ -273,11 +273,20 @@ fn fold_squares(thread: u32) {
   }
 }
 
-fn norm_scale(row: u32) -> f32 {
-  if (!NORM || row >= ROWS) { return 1.0; }
-  var sum = 0.0;
-  for (var part = 0u; part < SQUARE_PARTS; part++) { sum += squares[part * ROWS + row]; }
-  return inverseSqrt(sum / f32(COLS) + EPS);
+// 1 / rms of four rows of this workgroup.
+fn norm_scales(row: u32) -> vec4<f32> {
+  if (!NORM) { return vec4<f32>(1.0); }
+  var sums = vec4<f32>();
+  for (var part = 0u; part < SQUARE_PARTS; part++) {
+    let at = part * ROWS + row;
+    sums.x += squares[at];
+    if (ROWS > 1u) {
+      sums.y += squares[at + 1u];
+      sums.z += squares[at + 2u];
+      sums.w += squares[at + 3u];
+    }
+  }
+  return inverseSqrt(sums / f32(COLS) + vec4<f32>(EPS));
 }
 
 fn slot_total(slot: u32, group: u32, width: u32) -> vec4<f32> {
@@ -298,14 +307,20 @@ fn store(row: u32, rows: u32, column: u32, total: f32, up: f32, scale: f32) {
   out[at] = Out(value);
 }
 
-// Adds up the lanes of four rows and stores them; begins and ends with the tile free.
-fn finish(thread: u32, sums0: vec4<f32>, sums1: vec4<f32>, sums2: vec4<f32>, sums3: vec4<f32>, first_out: u32, first_row: u32, tile_row: u32, rows: u32) {
+// Rows 4i … 4i + 3 of a slot.
+fn four_rows(lower: Sums, upper: Sums, i: u32) -> vec4<f32> {
+  if (ROWS <= 4u) { return lower.low; }
+  return select(select(upper.low, upper.high, i == 3u), select(lower.low, lower.high, i == 1u), i < 2u);
+}
+
+// Adds up the lanes of rows 4i … 4i + 3 and stores them; begins and ends with the tile free.
+fn finish(thread: u32, lower: SlotSums, upper: SlotSums, i: u32, first_out: u32, first_row: u32, rows: u32) {
   let width = reduce_width();
-  tile[thread] = reduce_lanes(sums0, width);
-  if (OUTS > 1u) { tile[WORKGROUP + thread] = reduce_lanes(sums1, width); }
+  tile[thread] = reduce_lanes(four_rows(lower.v0, upper.v0, i), width);
+  if (OUTS > 1u) { tile[WORKGROUP + thread] = reduce_lanes(four_rows(lower.v1, upper.v1, i), width); }
   if (OUTS > 2u) {
-    tile[2u * WORKGROUP + thread] = reduce_lanes(sums2, width);
-    tile[3u * WORKGROUP + thread] = reduce_lanes(sums3, width);
+    tile[2u * WORKGROUP + thread] = reduce_lanes(four_rows(lower.v2, upper.v2, i), width);
+    tile[3u * WORKGROUP + thread] = reduce_lanes(four_rows(lower.v3, upper.v3, i), width);
   }
   workgroupBarrier();
   let outs = select(PART_ROWS, PART_ROWS / 2u, SWIGLU);
@@ -317,12 +332,13 @@ fn finish(thread: u32, sums0: vec4<f32>, sums1: vec4<f32>, sums2: vec4<f32>, sum
       let total = slot_total(slot, group, width);
       var up = vec4<f32>();
       if (SWIGLU) { up = slot_total(slot + OUT_SLOTS, group, width); }
-      let row = first_row + tile_row;
-      store(row, rows, column, total.x, up.x, norm_scale(tile_row));
-      if (ROWS > 1u) { store(row + 1u, rows, column, total.y, up.y, norm_scale(tile_row + 1u)); }
-      if (ROWS > 2u) {
-        store(row + 2u, rows, column, total.z, up.z, norm_scale(tile_row + 2u));
-        store(row + 3u, rows, column, total.w, up.w, norm_scale(tile_row + 3u));
+      let row = first_row + 4u * i;
+      let scale = norm_scales(4u * i);
+      store(row, rows, column, total.x, up.x, scale.x);
+      if (ROWS > 1u) {
+        store(row + 1u, rows, column, total.y, up.y, scale.y);
+        store(row + 2u, rows, column, total.z, up.z, scale.z);
+        store(row + 3u, rows, column, total.w, up.w, scale.w);
       }
     }
   }
@@ -361,12 +377,6 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) count: ve
   }
 
   if (NORM) { fold_squares(thread); }
-  let l = lower_sums;
-  finish(thread, l.v0.low, l.v1.low, l.v2.low, l.v3.low, first_out, first_row, 0u, rows);
-  if (ROWS > 4u) { finish(thread, l.v0.high, l.v1.high, l.v2.high, l.v3.high, first_out, first_row, 4u, rows); }
-  if (upper) {
-    let u = upper_sums;
-    finish(thread, u.v0.low, u.v1.low, u.v2.low, u.v3.low, first_out, first_row, 8u, rows);
-    finish(thread, u.v0.high, u.v1.high, u.v2.high, u.v3.high, first_out, first_row, 12u, rows);
-  }
+  let live_rows = min(rows - first_row, ROWS);
+  for (var i = 0u; i * 4u < live_rows; i++) { finish(thread, lower_sums, upper_sums, i, first_out, first_row, rows); }
 }
