@@ -157,9 +157,9 @@ test('without WebGPU the demo answers on the reference executor, and the page sa
   const plain = await launchChromium({ webgpu: false });
   try {
     await openPage({}, plain);
-    expect(await page.locator('.notice').innerText()).toMatch(
-      /No WebGPU here.*reference executor.*hardware acceleration/s,
-    );
+    const notice = page.locator('#no-gpu');
+    expect(await notice.isVisible()).toBe(true);
+    expect(await notice.textContent()).toMatch(/No WebGPU here.*reference executor.*hardware acceleration/s);
     expect(await page.locator('#model-where').innerText()).toBe('JavaScript, no GPU');
     await answerGreedily(24);
     await ask('Who are you?');
