@@ -78,7 +78,7 @@ const library: UserConfig = {
     emptyOutDir: false,
     target: 'es2022',
     minify: true,
-    lib: { entry: 'src/index.ts', formats: ['es'], fileName: 'index' },
+    lib: { entry: { index: 'src/index.ts', selftest: 'src/selftest.ts' }, formats: ['es'] },
   },
 };
 

@@ -1,6 +1,6 @@
 // Runs the kernel self-test of the built package under Deno, whose WebGPU is wgpu with the naga compiler (Firefox's): what passes there
 // and on Dawn is portable WGSL. Usage: deno run --unstable-webgpu -A scripts/naga-selftest.mjs
-import { selfTest } from '../dist/index.js';
+import { selfTest } from '../dist/selftest.js';
 
 const seed = 20260101 + Math.floor(Math.random() * 1000);
 let passed = 0;

@@ -15,7 +15,9 @@ function run(title, command, args, extraEnv = {}) {
   console.log(`\n== ${title}`);
   const started = Date.now();
   const { status } = spawnSync(command, args, { stdio: 'inherit', env: { ...env, ...extraEnv } });
-  console.log(`== ${title}: ${status === 0 ? 'ok' : `exit status ${status}`}, ${((Date.now() - started) / 1000).toFixed(0)} s`);
+  console.log(
+    `== ${title}: ${status === 0 ? 'ok' : `exit status ${status}`}, ${((Date.now() - started) / 1000).toFixed(0)} s`,
+  );
   return status === 0;
 }
 
@@ -34,7 +36,9 @@ function vitest(title, projects, extraEnv) {
     ],
     extraEnv,
   );
-  const result = existsSync(report) ? JSON.parse(readFileSync(report, 'utf8')) : { numPassedTests: 0, numFailedTests: 0 };
+  const result = existsSync(report)
+    ? JSON.parse(readFileSync(report, 'utf8'))
+    : { numPassedTests: 0, numFailedTests: 0 };
   passed += result.numPassedTests;
   failed += result.numFailedTests;
   // A file that fails to load has no failed test of its own.
@@ -54,7 +58,12 @@ if (existsSync(swiftshader)) {
   vitest('SwiftShader', ['conformance'], { VK_ICD_FILENAMES: swiftshader, VK_DRIVER_FILES: swiftshader });
 } else console.log('\n== SwiftShader: Chromium on this machine does not bring a Vulkan driver file; left out');
 vitest('browser', ['e2e']);
-check('self-test under wgpu/naga', 'node_modules/.bin/deno', ['run', '--unstable-webgpu', '-A', 'scripts/naga-selftest.mjs']);
+check('self-test under wgpu/naga', 'node_modules/.bin/deno', [
+  'run',
+  '--unstable-webgpu',
+  '-A',
+  'scripts/naga-selftest.mjs',
+]);
 
 rmSync(reports, { recursive: true });
 console.log(`\n${passed} passed, ${failed} failed`);

@@ -38,9 +38,7 @@ export function table(rows: readonly (readonly (string | number)[])[]): string {
   return rows
     .map((row) =>
       row
-        .map((cell, i) =>
-          typeof cell === 'number' ? String(cell).padStart(widths[i]) : String(cell).padEnd(widths[i]),
-        )
+        .map((cell, i) => (typeof cell === 'number' ? String(cell).padStart(widths[i]) : cell.padEnd(widths[i])))
         .join('  ')
         .trimEnd(),
     )

@@ -4,7 +4,7 @@ import { readLlama } from './architectures/llama';
 import { architectureOf } from './hyperparameters';
 import type { ModelSpec } from './model_spec';
 
-export type ArchitectureReader = (gguf: Gguf, contextLength: number, maxBindingBytes: number) => ModelSpec;
+type ArchitectureReader = (gguf: Gguf, contextLength: number, maxBindingBytes: number) => ModelSpec;
 
 /** general.architecture → how its files are read. A new family is one file in architectures/ and one line here. */
 const READERS: ReadonlyMap<string, ArchitectureReader> = new Map([['llama', readLlama]]);

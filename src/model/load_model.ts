@@ -94,7 +94,7 @@ function buckets(maxRows: number): RowBucket[] {
 }
 
 /** What a model will look like with these options; throws before anything is allocated when it cannot work. */
-export function layOut(gguf: Gguf, options: LoadModelOptions, capabilities: Capabilities | undefined): Layout {
+function layOut(gguf: Gguf, options: LoadModelOptions, capabilities: Capabilities | undefined): Layout {
   const architecture = optionalString(gguf, 'general.architecture') ?? '';
   const trained = positive(gguf, `${architecture}.context_length`, DEFAULT_CONTEXT);
   const contextLength = options.contextLength ?? Math.min(trained, DEFAULT_CONTEXT);

@@ -33,7 +33,7 @@ export function tileRowsOf(calls: readonly OpCall[]): number {
   return rows.length === 0 ? PAGE_SIZE : Math.min(...rows);
 }
 
-export function pagesFor(positions: number): number {
+function pagesFor(positions: number): number {
   return Math.ceil(positions / PAGE_SIZE);
 }
 

@@ -93,12 +93,12 @@ interface Measurement {
 }
 
 async function measure(
-  { runner, jsMs }: TimedRunner,
+  timed: TimedRunner,
   prompt: readonly number[],
   decodeTokens: number,
   counts: ReturnType<typeof countCalls> | undefined,
 ): Promise<Measurement> {
-  const engine = new Engine(runner);
+  const engine = new Engine(timed.runner);
   const generation = engine.generate({
     promptTokens: prompt,
     maxTokens: decodeTokens + 1,
@@ -112,7 +112,7 @@ async function measure(
     token++;
     if (token === MARGIN) {
       counts?.reset();
-      jsStart = jsMs();
+      jsStart = timed.jsMs();
     }
     if (token === decodeTokens - MARGIN) {
       const steps = decodeTokens - 2 * MARGIN;
@@ -124,7 +124,7 @@ async function measure(
         bindGroups: bindGroups / steps,
         bufferWrites: bufferWrites / steps,
         maps: maps / steps,
-        jsMs: (jsMs() - jsStart) / steps,
+        jsMs: (timed.jsMs() - jsStart) / steps,
       };
     }
   }

@@ -1,0 +1,2 @@
+/** The entry `tessera-llm/selftest`: every kernel variant on the user's GPU against the reference, apart from the SDK for its size. */
+export { SELF_TEST_VARIANTS, type SelfTestRow, type SelfTestVariant, selfTest } from './model/selftest';
