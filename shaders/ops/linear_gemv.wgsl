@@ -33,6 +33,8 @@ const TILE_QUADS: u32 = 512u;
 const TILE_ROWS: u32 = min(ROWS, 8u);
 const TILE_SWEEPS: u32 = TILE_QUADS / (TILE_ROWS * SWEEP_QUADS);
 const TILE_STRIDE: u32 = TILE_SWEEPS * SWEEP_QUADS;
+// One row takes two sweeps at a time, so that more loads are in flight.
+const SWEEP_STEP: u32 = select(1u, 2u, ROWS == 1u);
 const SQUARE_PARTS: u32 = 8u;
 
 override COLS: u32 = 4u;
@@ -217,7 +219,7 @@ fn source_row(row: u32) -> u32 {
 
 // Rows [first_row + tile_row, … + TILE_ROWS) of x into the tile, weighted by the norm; zero beyond the step's rows and x's columns.
 // An invocation always gets the same (row, place), so it alone adds to that square sum.
-fn load_tile(thread: u32, first_sweep: u32, first_row: u32, tile_row: u32, rows: u32) {
+fn load_tile(thread: u32, first_sweep: u32, sweeps: u32, first_row: u32, tile_row: u32, rows: u32) {
   for (var item = thread; item < TILE_ROWS * SWEEP_QUADS; item += WORKGROUP) {
     let r = item / SWEEP_QUADS;
     let place = item % SWEEP_QUADS;
@@ -226,8 +228,10 @@ fn load_tile(thread: u32, first_sweep: u32, first_row: u32, tile_row: u32, rows:
     let end = select(0u, COLS / 4u, row < rows);
     var start = 0u;
     if (row < rows) { start = source_row(row) * (COLS / 4u); }
+    // Goes on from the last tile's sum: where tiles end depends on ROWS, the order of the additions must not.
     var sum = 0.0;
-    for (var s = 0u; s < TILE_SWEEPS; s++) {
+    if (NORM) { sum = squares[place * ROWS + tile_row + r]; }
+    for (var s = 0u; s < sweeps; s++) {
       let at = (first_sweep + s) * SWEEP_QUADS + quad;
       var v = vec4<f32>();
       if (at < end) {
@@ -239,20 +243,18 @@ fn load_tile(thread: u32, first_sweep: u32, first_row: u32, tile_row: u32, rows:
       }
       tile[r * TILE_STRIDE + s * SWEEP_QUADS + place] = v;
     }
-    if (NORM) { squares[place * ROWS + tile_row + r] += sum; }
+    if (NORM) { squares[place * ROWS + tile_row + r] = sum; }
   }
 }
 
 fn tile_add(sums: SlotSums, weights: vec4<u32>, first_sweep: u32, sweeps: u32, lane: u32, quads: u32) -> SlotSums {
   var result = sums;
   let first_vec = first_sweep * LANES + lane;
-  // Two sweeps at a time for one row, so that more loads are in flight.
-  const STEP = select(1u, 2u, ROWS == 1u);
-  for (var s = 0u; s < sweeps; s += STEP) {
+  for (var s = 0u; s < sweeps; s += SWEEP_STEP) {
     let vec = first_vec + s * LANES;
     let packed = load_packed(weights, vec);
     let scale = load_scales(weights, vec);
-    if (STEP == 2u) {
+    if (SWEEP_STEP == 2u) {
       let next_packed = load_packed(weights, vec + LANES);
       let next_scale = load_scales(weights, vec + LANES);
       result = vec_add(result, packed, scale, s * SWEEP_QUADS + lane, quads);
@@ -363,13 +365,14 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) count: ve
   var lower_sums: SlotSums;
   var upper_sums: SlotSums;
   for (var first = 0u; first < sweeps; first += TILE_SWEEPS) {
-    let tile_sweeps = min(sweeps - first, TILE_SWEEPS);
-    load_tile(thread, first, first_row, 0u, rows);
+    // Whole steps: the surplus sweep is one of zeros.
+    let tile_sweeps = min((sweeps - first + SWEEP_STEP - 1u) / SWEEP_STEP * SWEEP_STEP, TILE_SWEEPS);
+    load_tile(thread, first, tile_sweeps, first_row, 0u, rows);
     workgroupBarrier();
     lower_sums = tile_add(lower_sums, weights, first, tile_sweeps, lane, quads);
     workgroupBarrier();
     if (upper) {
-      load_tile(thread, first, first_row, 8u, rows);
+      load_tile(thread, first, tile_sweeps, first_row, 8u, rows);
       workgroupBarrier();
       upper_sums = tile_add(upper_sums, weights, first, tile_sweeps, lane, quads);
       workgroupBarrier();

@@ -13,7 +13,11 @@ describe.each(VARIANTS)('embed, $name', (variant) => {
     const { out } = opCase.calls[0];
     // Without shader-f16 the planner asks for f32 activations only.
     const tensor = { ...out, type: halves ? out.type : ('f32' as const) };
-    const suited = { ...opCase, calls: [{ ...opCase.calls[0], out: tensor }], outputs: [{ ...opCase.outputs[0], tensor }] };
+    const suited = {
+      ...opCase,
+      calls: [{ ...opCase.calls[0], out: tensor }],
+      outputs: [{ ...opCase.outputs[0], tensor }],
+    };
     const outcomes = await runCase(gpu, suited, SEED);
     expect(outcomes).toEqual(outcomes.map((outcome) => ({ ...outcome, ok: true })));
   });
