@@ -1,5 +1,6 @@
 import { TesseraError } from '../errors';
 import { benchCommand } from './commands/bench';
+import { compareCommand } from './commands/compare';
 import { generateCommand } from './commands/generate';
 import { inspectCommand } from './commands/inspect';
 import { logitsCommand } from './commands/logits';
@@ -13,6 +14,7 @@ const COMMANDS: Readonly<Record<string, (args: readonly string[]) => Promise<voi
   inspect: inspectCommand,
   selftest: selftestCommand,
   bench: benchCommand,
+  compare: compareCommand,
 };
 
 const USAGE = `tessera: language models on WebGPU
@@ -23,6 +25,7 @@ const USAGE = `tessera: language models on WebGPU
   tessera inspect MODEL
   tessera selftest [--seed S] [--filter TEXT]
   tessera bench MODEL [--prefill 512] [--decode 128]
+  tessera compare MODEL --tokens 1,2,3
 
 MODEL is a path or URL of a .gguf file. Every command takes
   --json                               the result as one JSON object on standard output

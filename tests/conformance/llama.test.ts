@@ -2,7 +2,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { fileSource } from '../../src/cli/file_source';
 import { GREEDY, PENDING_TOKEN, type Runner, type StepResult } from '../../src/engine/runner';
-import { type LoadedModel, type LoadModelOptions, loadModel } from '../../src/model/load_model';
+import type { LoadModelOptions } from '../../src/model/layout';
+import { type LoadedModel, loadModel } from '../../src/model/load_model';
 import { type ExpectedPrompt, findFixtures } from './fixtures';
 
 const SUPPORTED = ['F32', 'F16', 'Q8_0', 'Q4_0'];

@@ -1,6 +1,6 @@
 import { type Gguf, optionalString } from '../../formats/gguf/gguf';
 import { readGguf } from '../../formats/gguf/read_gguf';
-import { describeModel, type ModelDescription } from '../../model/load_model';
+import { describeModel, type ModelDescription } from '../../model/layout';
 import { templateOf } from '../../tokenizer/chat_template';
 import { createTokenizer } from '../../tokenizer/tokenizer';
 import { Arguments } from '../arguments';

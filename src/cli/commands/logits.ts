@@ -4,6 +4,7 @@ import { InvalidOptionError } from '../../errors';
 import { Arguments } from '../arguments';
 import { openModel } from '../open_model';
 import { printJson, printLine } from '../output';
+import { parseTokens } from '../tokens';
 
 interface Position {
   readonly position: number;
@@ -48,17 +49,6 @@ export async function logitsCommand(argv: readonly string[]): Promise<void> {
   } finally {
     model.dispose();
   }
-}
-
-function parseTokens(text: string | undefined): number[] {
-  if (text === undefined) throw new InvalidOptionError('--tokens', 'a list of token ids is missing, for example 1,2,3');
-  return text.split(',').map((part) => {
-    const token = Number(part);
-    if (part.trim() === '' || !Number.isSafeInteger(token) || token < 0) {
-      throw new InvalidOptionError('--tokens', `"${part}" is not a token id`);
-    }
-    return token;
-  });
 }
 
 /** Nothing but `count` ends it: the continuation is for comparing, end-of-text tokens included. */

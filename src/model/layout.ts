@@ -1,0 +1,147 @@
+import type { RunnerLimits } from '../engine/runner';
+import { InvalidOptionError } from '../errors';
+import { type Gguf, optionalString } from '../formats/gguf/gguf';
+import type { Capabilities, MaskableFeature } from '../gpu/capabilities';
+import type { OpCall } from '../ops/calls';
+import type { Activation, ActivationType, KvType, RowBucket } from '../ops/op';
+import { type SamplerStates, samplerStates } from '../ops/sampler_state';
+import { PAGE_SIZE } from '../ops/step_layout';
+import { readModelSpec } from './architecture';
+import { positive } from './hyperparameters';
+import { type MemoryNeeds, memoryNeeds, preflightContext } from './memory';
+import type { ModelSpec } from './model_spec';
+
+/** Context in use when nobody asks for another: enough for a chat, and its KV cache fits anywhere. */
+const DEFAULT_CONTEXT = 4096;
+
+export interface LoadProgress {
+  readonly phase: 'header' | 'weights' | 'compile';
+  /** Bytes of weights read so far; 0 outside the weights phase. */
+  readonly loaded: number;
+  readonly total: number;
+}
+
+export interface LoadModelOptions {
+  readonly backend: 'webgpu' | 'reference';
+  /** Defaults to navigator.gpu. */
+  readonly gpu?: GPU;
+  /** Positions of KV cache; default: the trained context, at most 4096. */
+  readonly contextLength?: number;
+  readonly kvType?: KvType;
+  /** Storage of activations between kernels; f16 needs shader-f16. */
+  readonly activationType?: ActivationType;
+  readonly without?: readonly MaskableFeature[];
+  readonly defaultLimits?: boolean;
+  /** Rows of the largest step: a prompt is prefilled in chunks of this size. */
+  readonly maxRows?: number;
+  /** Rows of one step that may be sampled or scored. */
+  readonly maxSampledRows?: number;
+  /** Sequences with GPU-resident state at once. */
+  readonly maxSlots?: number;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: LoadProgress) => void;
+}
+
+export interface ModelDescription {
+  readonly architecture: string;
+  readonly name: string;
+  readonly parameters: number;
+  /** Context in use, in positions. */
+  readonly contextLength: number;
+  readonly trainedContextLength: number;
+  readonly vocabSize: number;
+  readonly numLayers: number;
+  readonly hiddenSize: number;
+  readonly memory: MemoryNeeds;
+}
+
+/** Everything that is decided about a model before anything is allocated. */
+export interface ModelLayout {
+  readonly spec: ModelSpec;
+  readonly limits: RunnerLimits;
+  readonly states: SamplerStates;
+  readonly logits: Activation;
+  readonly kvType: KvType;
+  readonly activationType: ActivationType;
+}
+
+function buckets(maxRows: number): RowBucket[] {
+  const rows = [1, 16, maxRows].filter((size, i, all) => size <= maxRows && all.indexOf(size) === i);
+  return rows.map((size, i) => ({ minRows: i === 0 ? 1 : rows[i - 1] + 1, maxRows: size }));
+}
+
+/** What a model will look like with these options; throws before anything is allocated when it cannot work. */
+export function layOut(gguf: Gguf, options: LoadModelOptions, capabilities: Capabilities | undefined): ModelLayout {
+  const architecture = optionalString(gguf, 'general.architecture') ?? '';
+  const trained = positive(gguf, `${architecture}.context_length`, DEFAULT_CONTEXT);
+  const contextLength = options.contextLength ?? Math.min(trained, DEFAULT_CONTEXT);
+  if (!Number.isSafeInteger(contextLength) || contextLength < 1) {
+    throw new InvalidOptionError('contextLength', `${contextLength} is not a positive integer`);
+  }
+  if (contextLength > trained) {
+    throw new InvalidOptionError(
+      'contextLength',
+      `${contextLength} is more than the ${trained} positions the model was trained for`,
+    );
+  }
+  if (options.activationType === 'f16' && !capabilities?.f16) {
+    throw new InvalidOptionError('activationType', 'f16 needs a device with shader-f16');
+  }
+  const maxBinding = capabilities?.limits.maxStorageBufferBindingSize ?? Number.POSITIVE_INFINITY;
+  const spec = readModelSpec(gguf, contextLength, maxBinding);
+  const kvType = options.backend === 'reference' ? 'f32' : (options.kvType ?? 'f16');
+  if (capabilities) preflightContext(spec, contextLength, kvType, capabilities.limits);
+  const maxSlots = options.maxSlots ?? 1;
+  const maxRows = options.maxRows ?? 256;
+  const maxSampledRows = options.maxSampledRows ?? 16;
+  const numPages = Math.ceil(contextLength / PAGE_SIZE);
+  return {
+    spec,
+    limits: {
+      vocabSize: spec.vocabSize,
+      contextLength,
+      maxRows,
+      maxSampledRows,
+      maxSlots,
+      pageSize: PAGE_SIZE,
+      numPages,
+    },
+    states: samplerStates({ vocabSize: spec.vocabSize, maxSlots, maxSampledRows }),
+    logits: { name: 'logits', cols: spec.vocabSize, rows: 'sampled', type: 'f32' },
+    kvType,
+    activationType: options.activationType ?? 'f32',
+  };
+}
+
+/** The plan of each row bucket, smallest first. */
+export function plansOf(layout: ModelLayout): { readonly bucket: RowBucket; readonly calls: readonly OpCall[] }[] {
+  const { spec, states, activationType } = layout;
+  return buckets(layout.limits.maxRows).map((bucket) => ({
+    bucket,
+    calls: spec.plan(bucket, { activationType, states }),
+  }));
+}
+
+export function describe(gguf: Gguf, layout: ModelLayout, calls: readonly OpCall[]): ModelDescription {
+  const { spec, limits } = layout;
+  let parameters = 0;
+  for (const tensor of gguf.tensors.values()) parameters += tensor.shape.reduce((product, size) => product * size, 1);
+  return {
+    architecture: spec.architecture,
+    name: optionalString(gguf, 'general.name') ?? spec.architecture,
+    parameters,
+    contextLength: limits.contextLength,
+    trainedContextLength: spec.trainedContextLength,
+    vocabSize: spec.vocabSize,
+    numLayers: spec.numLayers,
+    hiddenSize: spec.hiddenSize,
+    memory: memoryNeeds(spec, calls, { ...limits, kvType: layout.kvType }),
+  };
+}
+
+/** What a file would need, without loading it: for `tessera inspect`. */
+export function describeModel(gguf: Gguf, options: LoadModelOptions): ModelDescription {
+  const layout = layOut(gguf, options, undefined);
+  const plans = plansOf(layout);
+  return describe(gguf, layout, plans[plans.length - 1].calls);
+}

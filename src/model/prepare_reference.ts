@@ -1,0 +1,42 @@
+import { InternalError } from '../errors';
+import { decodeRow, rowBytes } from '../formats/dequantize';
+import type { ByteSource, Gguf } from '../formats/gguf/gguf';
+import type { ModelLayout } from './layout';
+import { ReferenceExecutor, type WeightRows } from './reference_executor';
+import { type LoadOptions, loadWeights, type WeightSink } from './weight_loader';
+
+/** Reads a model's weights, decoded, into a reference executor: 4 bytes a weight in host memory. Rejects like `loadWeights`. */
+export async function prepareReference(
+  gguf: Gguf,
+  source: ByteSource,
+  layout: ModelLayout,
+  options: LoadOptions,
+): Promise<ReferenceExecutor> {
+  const matrices = new Map<string, Float32Array>();
+  const vectors = new Map<string, Float32Array>();
+  const sink: WeightSink = {
+    async weightRows(weight, firstRow, rows, bytes) {
+      let matrix = matrices.get(weight.name);
+      if (!matrix) {
+        matrix = new Float32Array(weight.rows * weight.cols);
+        matrices.set(weight.name, matrix);
+      }
+      const perRow = rowBytes(weight.format, weight.cols);
+      for (let row = 0; row < rows; row++) {
+        const values = decodeRow(weight.format, bytes.subarray(row * perRow, (row + 1) * perRow), weight.cols);
+        matrix.set(values, (firstRow + row) * weight.cols);
+      }
+    },
+    async vector(name, _length, values) {
+      vectors.set(name, values);
+    },
+  };
+  await loadWeights(gguf, source, layout.spec, sink, options);
+  const weightRows = new Map<string, WeightRows>();
+  for (const { weight } of layout.spec.weights) {
+    const matrix = matrices.get(weight.name);
+    if (!matrix) throw new InternalError(`weight "${weight.name}" was not read`);
+    weightRows.set(weight.name, (row) => matrix.subarray(row * weight.cols, (row + 1) * weight.cols));
+  }
+  return new ReferenceExecutor(weightRows, vectors, layout.limits.numPages);
+}
