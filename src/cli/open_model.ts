@@ -34,5 +34,8 @@ export async function openModel(args: Arguments, options: OpenOptions = {}): Pro
   const { adapter, description } = model;
   const machine = adapter ? adapter.description || adapter.device || adapter.vendor : 'reference executor';
   notice(`${description.name} (${description.architecture}), context ${description.contextLength}, on ${machine}`);
+  if (description.contextLength > description.trainedContextLength) {
+    notice(`beyond the ${description.trainedContextLength} positions that it was trained for, answers get worse`);
+  }
   return model;
 }

@@ -25,7 +25,7 @@ export interface LoadModelOptions {
   readonly backend: 'webgpu' | 'reference';
   /** Defaults to navigator.gpu. */
   readonly gpu?: GPU;
-  /** Positions of KV cache; default: the trained context, at most 4096. */
+  /** Positions of KV cache; default: the trained context, at most 4096. More than the trained context works, ever less well. */
   readonly contextLength?: number;
   readonly kvType?: KvType;
   /** Storage of activations between kernels; f16 needs shader-f16. */
@@ -77,12 +77,6 @@ export function layOut(gguf: Gguf, options: LoadModelOptions, capabilities: Capa
   const contextLength = options.contextLength ?? Math.min(trained, DEFAULT_CONTEXT);
   if (!Number.isSafeInteger(contextLength) || contextLength < 1) {
     throw new InvalidOptionError('contextLength', `${contextLength} is not a positive integer`);
-  }
-  if (contextLength > trained) {
-    throw new InvalidOptionError(
-      'contextLength',
-      `${contextLength} is more than the ${trained} positions the model was trained for`,
-    );
   }
   if (options.activationType === 'f16' && !capabilities?.f16) {
     throw new InvalidOptionError('activationType', 'f16 needs a device with shader-f16');

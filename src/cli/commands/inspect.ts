@@ -1,3 +1,4 @@
+import { InvalidFileError, UnsupportedModelError } from '../../errors';
 import { type Gguf, optionalString } from '../../formats/gguf/gguf';
 import { readGguf } from '../../formats/gguf/read_gguf';
 import { describeModel, type ModelDescription } from '../../model/layout';
@@ -12,14 +13,18 @@ export async function inspectCommand(argv: readonly string[]): Promise<void> {
   const args = Arguments.parse(argv, {});
   const source = await openSource(args.model());
   const gguf = await readGguf(source);
-  const description = describeModel(gguf, { backend: args.backend, contextLength: args.contextLength });
+  const { description, reason } = describeIfPossible(gguf, args);
   const tokenizer = createTokenizer(gguf);
   const { template, isDefault } = templateOf(gguf, tokenizer);
   const types = storageTypes(gguf);
   if (args.json) {
     printJson({
       file: { name: source.name, bytes: source.size, ggufVersion: gguf.version },
+      architecture: optionalString(gguf, 'general.architecture'),
+      name: optionalString(gguf, 'general.name'),
       ...description,
+      supported: reason === undefined,
+      reason,
       tensors: [...gguf.tensors.values()].map(({ name, type, shape, byteLength }) => ({
         name,
         type,
@@ -40,6 +45,7 @@ export async function inspectCommand(argv: readonly string[]): Promise<void> {
     return;
   }
   printLine(`${source.name}: ${formatBytes(source.size)}, GGUF version ${gguf.version}`);
+  if (reason !== undefined) printLine(`cannot run: ${reason}`);
   printLine(table(summary(gguf, description)));
   printLine(`tokenizer  ${optionalString(gguf, 'tokenizer.ggml.model')}, ${tokenizer.vocabSize} tokens`);
   printLine(`template   ${isDefault ? 'none in the file; default' : 'from the file'}, ${template.length} characters`);
@@ -53,7 +59,26 @@ export async function inspectCommand(argv: readonly string[]): Promise<void> {
   );
 }
 
-function summary(gguf: Gguf, model: ModelDescription): (string | number)[][] {
+/** A file that cannot run can still be looked into: then `reason` says why. */
+function describeIfPossible(gguf: Gguf, args: Arguments): { description?: ModelDescription; reason?: string } {
+  try {
+    return { description: describeModel(gguf, { backend: args.backend, contextLength: args.contextLength }) };
+  } catch (error) {
+    if (error instanceof UnsupportedModelError || error instanceof InvalidFileError) return { reason: error.message };
+    throw error;
+  }
+}
+
+function summary(gguf: Gguf, model: ModelDescription | undefined): (string | number)[][] {
+  const tensors = ['tensors', String(gguf.tensors.size)];
+  if (!model) {
+    const unknown = 'not in the file';
+    return [
+      ['model', optionalString(gguf, 'general.name') ?? unknown],
+      ['architecture', optionalString(gguf, 'general.architecture') ?? unknown],
+      tensors,
+    ];
+  }
   const { memory } = model;
   return [
     ['model', model.name],
@@ -64,7 +89,7 @@ function summary(gguf: Gguf, model: ModelDescription): (string | number)[][] {
       'memory',
       `${formatBytes(memory.total)}: weights ${formatBytes(memory.weights)}, KV cache ${formatBytes(memory.kv)}, scratch ${formatBytes(memory.scratch)}`,
     ],
-    ['tensors', String(gguf.tensors.size)],
+    tensors,
   ];
 }
 
