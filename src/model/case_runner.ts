@@ -6,11 +6,12 @@ import type { GpuDevice } from '../gpu/device';
 import type { OpCall } from '../ops/calls';
 import type { ActivationType, KvType, OpCase } from '../ops/op';
 import { tensorsOf } from './call_tensors';
+import { caseCapacity, caseTarget } from './case_target';
 import { GpuTensors } from './gpu_tensors';
 import { normals, seededRandom } from './random';
 import { readBuffer } from './read_buffer';
 import { ReferenceExecutor, type WeightRows } from './reference_executor';
-import { describeStep, StepEncoder, stepBufferWords, tileRowsOf } from './step_encoder';
+import { describeStep, StepEncoder, stepBufferWords } from './step_encoder';
 import { preparePlans } from './webgpu_executor';
 import { WeightUploader } from './weight_uploader';
 
@@ -82,13 +83,7 @@ export async function runCase(gpu: GpuDevice, opCase: OpCase, seed: number): Pro
     return Float32Array.from(values);
   };
 
-  const capacity = {
-    maxRows: Math.max(opCase.bucket.maxRows, step.rows.length),
-    maxSegments: step.segments.length,
-    maxSampledRows: Math.max(1, step.sampled.length),
-    contextLength: opCase.contextLength,
-    tileRows: tileRowsOf(calls),
-  };
+  const capacity = caseCapacity(opCase);
   const tensors = await GpuTensors.create(gpu, {
     maxRows: capacity.maxRows,
     maxSampledRows: capacity.maxSampledRows,
@@ -119,21 +114,8 @@ export async function runCase(gpu: GpuDevice, opCase: OpCase, seed: number): Pro
       await tensors.addVector(vector, values);
     }
 
-    const slots = Math.max(...step.segments.map((segment) => segment.slot)) + 1;
-    const [plan] = await preparePlans(gpu, tensors, [
-      {
-        calls,
-        target: {
-          capabilities: gpu.capabilities,
-          bucket: opCase.bucket,
-          kvType: opCase.kvType,
-          contextLength: opCase.contextLength,
-          maxSampledRows: capacity.maxSampledRows,
-          maxSlots: slots,
-          weightParts: (weight) => tensors.weightParts(weight),
-        },
-      },
-    ]);
+    const target = caseTarget(opCase, gpu.capabilities, (weight) => tensors.weightParts(weight));
+    const [plan] = await preparePlans(gpu, tensors, [{ calls, target }]);
 
     const reference = new ReferenceExecutor(weightRows, vectors, opCase.numPages);
     const { queue } = gpu.device;

@@ -26,7 +26,7 @@ type AllocatedBinding = Exclude<NamedBinding, { kind: 'vector' }>;
 const STORAGE = 0x80 | 0x4 | 0x8; // GPUBufferUsage.STORAGE | COPY_SRC | COPY_DST
 
 /** Row ranges of a weight that each fit into one storage binding. Ranges are multiples of 64 rows so that tiles do not straddle. */
-function splitByBindingLimit(weight: Weight, maxBindingBytes: number): readonly WeightPart[] {
+export function splitByBindingLimit(weight: Weight, maxBindingBytes: number): readonly WeightPart[] {
   const all = planeBytes(weight.format, weight.rows, weight.cols).quants;
   if (all <= maxBindingBytes) return [{ firstRow: 0, rows: weight.rows }];
   const perRow = planeBytes(weight.format, 1, weight.cols).quants;

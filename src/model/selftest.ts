@@ -9,6 +9,7 @@ import { ropeKvCases } from '../ops/rope_kv';
 import { argmaxCases, sampleCases } from '../ops/sample/cases';
 import { swigluCases } from '../ops/swiglu';
 import { runCase } from './case_runner';
+import { caseKernels } from './case_target';
 
 export interface SelfTestRow {
   readonly op: string;
@@ -53,8 +54,8 @@ export function allOpCases(seed: number): readonly OpCase[] {
 }
 
 /**
- * Runs every op case on the given variants of this machine's GPU against the reference executor. A case that needs a feature the
- * variant lacks is left out. Never throws for a wrong kernel: the rows say which.
+ * Runs every op case on the given variants of this machine's GPU against the reference executor. A case is left out of a variant that
+ * lacks a feature it needs, or whose kernels for it are the same as on an earlier variant. Never throws for a wrong kernel: the rows say which.
  */
 export async function* selfTest(options: {
   readonly gpu?: GPU;
@@ -64,6 +65,7 @@ export async function* selfTest(options: {
   readonly filter?: string;
   readonly signal?: AbortSignal;
 }): AsyncGenerator<SelfTestRow> {
+  const run = new Set<string>();
   for (const variant of options.variants ?? SELF_TEST_VARIANTS) {
     const device = await GpuDevice.create({
       gpu: options.gpu,
@@ -76,7 +78,9 @@ export async function* selfTest(options: {
         options.signal?.throwIfAborted();
         seed++;
         if (options.filter !== undefined && !opCase.label.includes(options.filter)) continue;
-        if (needsF16(opCase) && !device.capabilities.f16) continue;
+        const kernels = caseKernels(opCase, device.capabilities);
+        if (kernels === undefined || run.has(kernels)) continue;
+        run.add(kernels);
         const op = opCase.calls.map((call) => call.op).join(' → ');
         try {
           for (const outcome of await runCase(device, opCase, seed)) {
@@ -101,9 +105,4 @@ export async function* selfTest(options: {
       device.dispose();
     }
   }
-}
-
-/** True when a tensor of the case is stored as f16 activations, which only shader-f16 can read. */
-export function needsF16(opCase: OpCase): boolean {
-  return JSON.stringify(opCase.calls).includes('"type":"f16"');
 }

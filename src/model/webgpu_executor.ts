@@ -71,6 +71,17 @@ function targetOf(call: OpCall, target: KernelTarget): KernelTarget {
   return { ...target, bucket: { minRows: 1, maxRows: Math.min(target.bucket.maxRows, target.maxSampledRows) } };
 }
 
+/** The dispatches of a plan on a target, in order, each with the index of its call. Throws InternalError for shapes that do not fit. */
+export function planDispatches(
+  calls: readonly OpCall[],
+  target: KernelTarget,
+): { readonly dispatch: Dispatch; readonly call: number }[] {
+  return calls.flatMap((call, index) => {
+    checkCall(call);
+    return dispatchesOf(call, targetOf(call, target)).map((dispatch) => ({ dispatch, call: index }));
+  });
+}
+
 /**
  * Prepares plans that share one set of tensors: compiles all pipelines in parallel, allocates what the bindings need (the largest of
  * all plans, before any bind group is made) and makes the bind groups.
@@ -80,12 +91,7 @@ export async function preparePlans(
   tensors: GpuTensors,
   plans: readonly { readonly calls: readonly OpCall[]; readonly target: KernelTarget }[],
 ): Promise<PreparedPlan[]> {
-  const chosen = plans.map(({ calls, target }) =>
-    calls.flatMap((call, index) => {
-      checkCall(call);
-      return dispatchesOf(call, targetOf(call, target)).map((dispatch) => ({ dispatch, call: index }));
-    }),
-  );
+  const chosen = plans.map(({ calls, target }) => planDispatches(calls, target));
   const limit = gpu.capabilities.limits.maxStorageBuffersPerShaderStage;
   for (const { dispatch } of chosen.flat()) {
     if (dispatch.bindings.length > limit) {

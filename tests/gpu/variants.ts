@@ -1,25 +1,59 @@
 import { afterAll, afterEach, expect } from 'vitest';
 import { GpuDevice, type GpuDeviceOptions } from '../../src/gpu/device';
+import { caseKernels } from '../../src/model/case_target';
+import type { OpCase } from '../../src/ops/op';
 
 export interface Variant {
   readonly name: string;
   readonly options: Pick<GpuDeviceOptions, 'without' | 'defaultLimits'>;
 }
 
-/** The machine's GPU in every guise that chooses other kernels. */
+/** The machine's GPU as it is: the widest choice of kernels. */
+export const FULL: Variant = { name: 'full', options: {} };
+
+/** The least that WebGPU promises: no optional feature, default limits. What compiles and runs here does so on every device. */
+export const BARE: Variant = {
+  name: 'without shader-f16, subgroups',
+  options: { without: ['shader-f16', 'subgroups'], defaultLimits: true },
+};
+
+/** The GPU in every guise that chooses other kernels, the least able first. */
 export const VARIANTS: readonly Variant[] = [
-  { name: 'full', options: {} },
-  { name: 'without shader-f16', options: { without: ['shader-f16'] } },
-  { name: 'without subgroups', options: { without: ['subgroups'] } },
-  { name: 'without shader-f16, subgroups', options: { without: ['shader-f16', 'subgroups'] } },
+  BARE,
+  { name: 'without shader-f16', options: { without: ['shader-f16'], defaultLimits: true } },
+  { name: 'without subgroups', options: { without: ['subgroups'], defaultLimits: true } },
   { name: 'default limits', options: { defaultLimits: true } },
+  FULL,
 ];
+
+/**
+ * The cases to run on each variant. Where several variants run the same kernels for a case, the least able one stands for them: what
+ * compiles and is right there is so with more features and wider limits. Variants without a case are left out.
+ */
+export async function casesByVariant<Case extends OpCase>(
+  cases: readonly Case[],
+): Promise<{ readonly name: string; readonly variant: Variant; readonly cases: readonly Case[] }[]> {
+  const seen = new Set<string>();
+  const runs: { name: string; variant: Variant; cases: readonly Case[] }[] = [];
+  for (const variant of VARIANTS) {
+    const gpu = await GpuDevice.create(variant.options);
+    const own = cases.filter((opCase) => {
+      const kernels = caseKernels(opCase, gpu.capabilities);
+      if (kernels === undefined || seen.has(kernels)) return false;
+      seen.add(kernels);
+      return true;
+    });
+    gpu.dispose();
+    if (own.length > 0) runs.push({ name: variant.name, variant, cases: own });
+  }
+  return runs;
+}
 
 /**
  * A function that gives the variant's device: made once per test file and disposed of after it. After each test every device must be
  * there still and have no error left over. Call it at the top of a test file or of a `describe`.
  */
-export function withDevice(variant: Variant = VARIANTS[0]): () => Promise<GpuDevice> {
+export function withDevice(variant: Variant = FULL): () => Promise<GpuDevice> {
   let device: Promise<GpuDevice> | undefined;
   afterEach(async () => {
     const gpu = await device;

@@ -1,0 +1,56 @@
+import type { Capabilities } from '../gpu/capabilities';
+import { describeKernel } from '../gpu/pipelines';
+import type { OpCall } from '../ops/calls';
+import type { KernelTarget, OpCase } from '../ops/op';
+import { splitByBindingLimit } from './gpu_tensors';
+import { describeStep, type StepCapacity, StepEncoder, tileRowsOf } from './step_encoder';
+import { planDispatches } from './webgpu_executor';
+
+/** Room for the step of a case. */
+export function caseCapacity(opCase: OpCase): StepCapacity {
+  const step = describeStep(opCase.batch);
+  return {
+    maxRows: Math.max(opCase.bucket.maxRows, step.rows.length),
+    maxSegments: step.segments.length,
+    maxSampledRows: Math.max(1, step.sampled.length),
+    contextLength: opCase.contextLength,
+    tileRows: tileRowsOf(opCase.calls as readonly OpCall[]),
+  };
+}
+
+/** What the kernels of a case are chosen by. */
+export function caseTarget(
+  opCase: OpCase,
+  capabilities: Capabilities,
+  weightParts: KernelTarget['weightParts'],
+): KernelTarget {
+  return {
+    capabilities,
+    bucket: opCase.bucket,
+    kvType: opCase.kvType,
+    contextLength: opCase.contextLength,
+    maxSampledRows: caseCapacity(opCase).maxSampledRows,
+    maxSlots: Math.max(...opCase.batch.segments.map(({ slot }) => slot)) + 1,
+    weightParts,
+  };
+}
+
+/** True when a tensor of the case is stored as f16 activations, which only shader-f16 can read. */
+function needsF16(opCase: OpCase): boolean {
+  return JSON.stringify(opCase.calls).includes('"type":"f16"');
+}
+
+/**
+ * What a device with these capabilities would run for a case: its kernels with everything that chooses their variants, and their
+ * grids. Two devices that give the same text run the same thing. Undefined for a device that cannot hold the case's tensors.
+ */
+export function caseKernels(opCase: OpCase, capabilities: Capabilities): string | undefined {
+  if (needsF16(opCase) && !capabilities.f16) return undefined;
+  const { maxStorageBufferBindingSize } = capabilities.limits;
+  const target = caseTarget(opCase, capabilities, (weight) => splitByBindingLimit(weight, maxStorageBufferBindingSize));
+  const { shape } = new StepEncoder(caseCapacity(opCase)).encode(opCase.batch);
+  const kernels = planDispatches(opCase.calls as readonly OpCall[], target).map(
+    ({ dispatch }) => `${describeKernel(dispatch.source)} ${dispatch.workgroups(shape).join('×')}`,
+  );
+  return [opCase.label, ...kernels].join('\n');
+}
