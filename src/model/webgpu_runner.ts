@@ -14,6 +14,7 @@ import type { Activation, RowBucket } from '../ops/op';
 import { decodeSamples, encodeBias, encodeCounts, SAMPLE_WORDS } from '../ops/sample/record';
 import type { SamplerStates } from '../ops/sampler_state';
 import type { GpuTensors } from './gpu_tensors';
+import { mappedBytes } from './read_buffer';
 import { groupSamples } from './results';
 import { usesCounts } from './slots';
 import type { StepEncoder } from './step_encoder';
@@ -86,8 +87,7 @@ export class WebGpuRunner implements Runner {
       : undefined;
     device.queue.submit([encoder.finish()]);
     // A step that samples nothing still must not run ahead of the GPU without bound.
-    const words32 = samples ? samples.read() : device.queue.onSubmittedWorkDone().then(() => new Uint32Array(0));
-    return this.collect(batch, words32, logits?.());
+    return this.collect(batch, samples ? samples.read() : this.nothingSampled(), logits?.());
   }
 
   copyPages(pairs: readonly (readonly [from: number, to: number])[]): void {
@@ -118,10 +118,18 @@ export class WebGpuRunner implements Runner {
     words: Promise<Uint32Array>,
     logits: Promise<Float32Array> | undefined,
   ): Promise<StepResult> {
-    const all = await words;
-    const rows = logits ? await logits : undefined;
+    const [all, rows] = await Promise.all([words, logits]);
     const samples = decodeSamples(all, all.length / SAMPLE_WORDS);
     return { segments: groupSamples(batch, samples, rows, this.limits.vocabSize) satisfies SegmentResult[] };
+  }
+
+  private async nothingSampled(): Promise<Uint32Array> {
+    const { gpu } = this;
+    await gpu.device.queue.onSubmittedWorkDone().catch(async (cause: unknown) => {
+      throw await gpu.explain('step', cause);
+    });
+    gpu.throwIfFaulted();
+    return new Uint32Array(0);
   }
 
   /** Scoring only: a staging buffer of its own for whole logit rows. */
@@ -136,8 +144,7 @@ export class WebGpuRunner implements Runner {
     encoder.copyBufferToBuffer(this.tensors.activation(this.logits), 0, staging, 0, bytes);
     return async () => {
       try {
-        await staging.mapAsync(GPUMapMode.READ);
-        return new Float32Array(staging.getMappedRange().slice(0));
+        return new Float32Array(await mappedBytes(this.gpu, staging, 'logits'));
       } finally {
         staging.destroy();
       }

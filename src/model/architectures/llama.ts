@@ -62,13 +62,20 @@ function readConfig(gguf: Gguf, tensors: TensorTable): Config {
   if (ropeDims > headDim || ropeDims % 2 !== 0) {
     throw new InvalidFileError(`llama.rope.dimension_count is ${ropeDims}, expected an even number up to ${headDim}`);
   }
+  const intermediateSize = positive(gguf, 'llama.feed_forward_length');
+  for (const [key, size] of [
+    ['llama.embedding_length', hiddenSize],
+    ['llama.feed_forward_length', intermediateSize],
+  ] as const) {
+    if (size % 4 !== 0) throw new UnsupportedModelError(`${key} ${size} is not supported (a multiple of 4 is)`);
+  }
   expectAbsentOr(gguf, 'llama.rope.scaling.type', ['none', 'linear']);
   const linear = optionalString(gguf, 'llama.rope.scaling.type') === 'linear';
   expectAbsentOr(gguf, 'llama.expert_count', [0]);
   return {
     numLayers: positive(gguf, 'llama.block_count'),
     hiddenSize,
-    intermediateSize: positive(gguf, 'llama.feed_forward_length'),
+    intermediateSize,
     numHeads,
     numKvHeads,
     headDim,
