@@ -1,0 +1,124 @@
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { main } from '../../../src/cli/main';
+
+const DEMO = 'public/models/demo.q8_0.gguf';
+
+afterEach(() => vi.restoreAllMocks());
+
+/** Runs the command in this process on the reference executor. */
+async function tessera(...args: string[]): Promise<{ status: number; out: string; err: string }> {
+  let out = '';
+  let err = '';
+  vi.spyOn(process.stdout, 'write').mockImplementation((chunk) => {
+    out += String(chunk);
+    return true;
+  });
+  vi.spyOn(process.stderr, 'write').mockImplementation((chunk) => {
+    err += String(chunk);
+    return true;
+  });
+  const status = await main(args);
+  vi.restoreAllMocks();
+  return { status, out, err };
+}
+
+describe('tessera', () => {
+  it('generates: json holds text, tokens and usage that fit together, and nothing else is on standard output', async () => {
+    const args = ['generate', DEMO, '-p', 'Who are you?', '--chat', '-n', '12', '--backend', 'reference', '--json'];
+    const { status, out } = await tessera(...args);
+    expect(status).toBe(0);
+    const result = JSON.parse(out);
+    expect(result.tokens).toHaveLength(12);
+    expect(result.finishReason).toBe('length');
+    expect(result.usage).toMatchObject({
+      prompt_tokens: result.promptTokens.length,
+      completion_tokens: 12,
+      total_tokens: result.promptTokens.length + 12,
+    });
+    expect(result.text).toMatch(/tiny demo model/);
+  });
+
+  it('streams the same text without --json, and reproduces it from a seed', async () => {
+    const args = [
+      'generate',
+      DEMO,
+      '-p',
+      'Hello!',
+      '--chat',
+      '-n',
+      '10',
+      '--backend',
+      'reference',
+      '--temperature',
+      '1',
+      '--seed',
+      '5',
+    ];
+    const plain = await tessera(...args);
+    const json = JSON.parse((await tessera(...args, '--json')).out);
+    expect(plain.out).toBe(`${json.text}\n`);
+    expect(plain.err).toMatch(/tokens\/s/);
+  });
+
+  it('gives log-probabilities for every prompt token, and the greedy continuation', async () => {
+    const { status, out } = await tessera(
+      ...['logits', 'tests/fixtures/models/llama-gqa.gguf', '--tokens', '1,333,385', '--top', '4', '--greedy', '3'],
+      ...['--backend', 'reference', '--json'],
+    );
+    expect(status).toBe(0);
+    const { positions, greedy } = JSON.parse(out) as {
+      positions: { position: number; top: [number, number][] }[];
+      greedy: number[];
+    };
+    expect(positions.map(({ position }) => position)).toEqual([0, 1, 2]);
+    for (const { top } of positions) {
+      expect(top).toHaveLength(4);
+      expect(top.every(([, logprob], i) => logprob < 0 && (i === 0 || logprob <= top[i - 1][1]))).toBe(true);
+    }
+    // The first greedy token is the best one after the last prompt token.
+    expect(greedy).toHaveLength(3);
+    expect(greedy[0]).toBe(positions[2].top[0][0]);
+  });
+
+  it('tokenizes text, with control tokens as text unless --special', async () => {
+    const tokens = async (...flags: string[]) =>
+      (
+        JSON.parse((await tessera('tokenize', DEMO, '--text', '<|im_start|>', '--json', ...flags)).out) as {
+          tokens: number[];
+        }
+      ).tokens;
+    expect(await tokens('--special')).toHaveLength(1);
+    expect((await tokens()).length).toBeGreaterThan(1);
+  });
+
+  it('inspects a file, and says why one cannot run', async () => {
+    const demo = JSON.parse((await tessera('inspect', DEMO, '--json', '--ctx', '256')).out);
+    expect(demo).toMatchObject({ architecture: 'llama', supported: true, contextLength: 256, parameters: 3672320 });
+    // Q8_0 holds 34 bytes for 32 weights, and the planes are as large as the file's.
+    expect(demo.memory.weights).toBeGreaterThan(3.6e6);
+    // K and V, 4 layers, 4 heads of 32, 2 bytes.
+    expect(demo.memory.kv).toBe(2 * 4 * 4 * 32 * 256 * 2);
+  });
+
+  it.each([
+    [['generate', 'no-such-file.gguf', '-p', 'x'], /no-such-file\.gguf/],
+    [['generate', DEMO], /-p/],
+    [['generate', DEMO, '-p', 'x', '--bogus'], /--bogus/],
+    [['generate', DEMO, '-p', 'x', '--temperature', 'hot'], /--temperature.*hot/],
+    [['generate', DEMO, '-p', 'x', '--top-p', '3'], /top_p/],
+    [['generate', DEMO, '-p', 'x', '--backend', 'cuda'], /--backend.*cuda/],
+    [['generate', DEMO, '-p', 'word '.repeat(600), '--backend', 'reference'], /\d+ tokens.*512/],
+    [['logits', DEMO, '--tokens', '1,x'], /--tokens.*x/],
+    [['logits', DEMO, '--tokens', '99999', '--backend', 'reference'], /99999/],
+    [['tokenize', DEMO], /--text/],
+    [['tokenize', 'package.json', '--text', 'x'], /package\.json.*GGUF/],
+    [['nonsense'], /nonsense/],
+  ])('exits with 1 and one line for %j', async (args, message) => {
+    const { status, out, err } = await tessera(...args);
+    expect(status).toBe(1);
+    expect(out).toBe('');
+    const lines = err.trim().split('\n');
+    expect(lines[lines.length - 1]).toMatch(message);
+    expect(lines.filter((line) => line.startsWith('tessera'))).toHaveLength(1);
+  });
+});
