@@ -1,21 +1,17 @@
 import type { Browser, Page } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { launchChromium, serveSite } from './browser';
 
 let site: Awaited<ReturnType<typeof serveSite>>;
 let browser: Browser;
 let page: Page;
 
+// One page for all: a software adapter compiles the kernels of a model for half a minute.
 beforeAll(async () => {
   site = await serveSite();
-});
-
-afterAll(() => site?.close());
-
-beforeEach(async () => {
   browser = await launchChromium({ webgpu: true });
   page = await browser.newPage();
-  page.setDefaultTimeout(90_000);
+  page.setDefaultTimeout(150_000);
   // Keeps hold of the page's workers, so that a test can end one.
   await page.addInitScript(() => {
     const workers: Worker[] = [];
@@ -31,11 +27,14 @@ beforeEach(async () => {
   await page.waitForSelector('#send:enabled');
   await page.click('#settings-button');
   await page.fill('#setting-temperature', '0');
-  await page.fill('#setting-max_tokens', '20');
+  await page.fill('#setting-max_tokens', '12');
   await page.keyboard.press('Escape');
 });
 
-afterEach(() => browser?.close());
+afterAll(async () => {
+  await browser?.close();
+  await site?.close();
+});
 
 const answers = () => page.locator('.turn.answer');
 
@@ -68,6 +67,7 @@ test('a worker that is terminated in the middle of an answer: an error, and the 
 });
 
 test('a GPU process that crashes in the middle of an answer: the same answer goes on', async () => {
+  await page.click('#new-chat');
   const question = 'Tell me a story about a fox.';
   const uninterrupted = await answerTo(question);
   await page.click('#new-chat');
