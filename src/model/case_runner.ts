@@ -90,6 +90,7 @@ export async function runCase(gpu: GpuDevice, opCase: OpCase, seed: number): Pro
     numPages: opCase.numPages,
     kvType: opCase.kvType,
     stepWords: stepBufferWords(capacity),
+    maxBindingBytes: opCase.maxBindingBytes,
   });
   try {
     const weightRows = new Map<string, WeightRows>();

@@ -46,8 +46,8 @@ function needsF16(opCase: OpCase): boolean {
  */
 export function caseKernels(opCase: OpCase, capabilities: Capabilities): string | undefined {
   if (needsF16(opCase) && !capabilities.f16) return undefined;
-  const { maxStorageBufferBindingSize } = capabilities.limits;
-  const target = caseTarget(opCase, capabilities, (weight) => splitByBindingLimit(weight, maxStorageBufferBindingSize));
+  const bindingBytes = opCase.maxBindingBytes ?? capabilities.limits.maxStorageBufferBindingSize;
+  const target = caseTarget(opCase, capabilities, (weight) => splitByBindingLimit(weight, bindingBytes));
   const { shape } = new StepEncoder(caseCapacity(opCase)).encode(opCase.batch);
   const kernels = planDispatches(opCase.calls as readonly OpCall[], target).map(
     ({ dispatch }) => `${describeKernel(dispatch.source)} ${dispatch.workgroups(shape).join('×')}`,

@@ -16,6 +16,8 @@ export interface GpuTensorSizes {
   readonly numPages: number;
   readonly kvType: KvType;
   readonly stepWords: number;
+  /** Largest plane of a weight, where it is less than the device's binding limit. */
+  readonly maxBindingBytes?: number;
 }
 
 type NamedBinding = Exclude<Binding, { kind: 'step' } | { kind: 'weight' }>;
@@ -68,7 +70,8 @@ export class GpuTensors {
 
   async addWeight(weight: Weight): Promise<readonly GpuWeightPart[]> {
     const parts: GpuWeightPart[] = [];
-    for (const part of splitByBindingLimit(weight, this.gpu.capabilities.limits.maxStorageBufferBindingSize)) {
+    const { maxStorageBufferBindingSize } = this.gpu.capabilities.limits;
+    for (const part of splitByBindingLimit(weight, this.sizes.maxBindingBytes ?? maxStorageBufferBindingSize)) {
       const bytes = planeBytes(weight.format, part.rows, weight.cols);
       const quants = await this.allocate(`${weight.name}.quants`, bytes.quants);
       const scales = await this.allocate(`${weight.name}.scales`, bytes.scales);

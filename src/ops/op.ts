@@ -147,6 +147,8 @@ export interface OpCase<Call extends { readonly op: string } = { readonly op: st
   readonly contextLength: number;
   readonly numPages: number;
   readonly kvType: KvType;
+  /** Largest plane of a weight: a larger weight lies in parts. Absent: the device's binding limit. */
+  readonly maxBindingBytes?: number;
   /** Values for inputs by tensor name; inputs that are not listed get seeded normal random values (weights: random blocks). */
   readonly inputs?: Readonly<Record<string, Float32Array | Uint32Array>>;
   /** Tensors to compare, each with its budget (NMSE); outputs are poisoned with NaN before the run. */

@@ -1,4 +1,5 @@
 import type { Capabilities } from '../../gpu/capabilities';
+import type { LinearCall } from '../calls';
 import type { Weight } from '../op';
 
 /**
@@ -18,11 +19,13 @@ export type GemvRowTile = (typeof GEMV_ROW_TILES)[number];
 /** vec4 of the kernel's tile in workgroup memory (TILE_QUADS), which holds the partial sums at the end. */
 const PARTIAL_SUMS = 512;
 
-/** Every tuning that the kernel can run with at WebGPU's default limits. */
-export function gemvTunings(): readonly GemvTuning[] {
+/** Every tuning that the kernel of a call can run with at WebGPU's default limits: what an autotuner may choose from. */
+export function gemvTunings(call: LinearCall): readonly GemvTuning[] {
+  // A lane of SwiGLU needs a gate and its up projection.
+  const fewest = call.epilogue === 'swiglu' ? 2 : 1;
   return [64, 128, 256].flatMap((workgroupSize) =>
     [1, 2, 4]
-      .filter((outputsPerLane) => workgroupSize * outputsPerLane <= PARTIAL_SUMS)
+      .filter((outputs) => outputs >= fewest && workgroupSize * outputs <= PARTIAL_SUMS)
       .map((outputsPerLane) => ({ workgroupSize, outputsPerLane })),
   );
 }
