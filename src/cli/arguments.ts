@@ -38,7 +38,7 @@ export class Arguments {
     }
   }
 
-  /** The only positional argument: a path or URL of a model. */
+  /** The only positional argument: a path or URL of a model, or the name of a synthetic one. */
   model(): string {
     const [model, extra] = this.positionals;
     if (model === undefined) throw new InvalidOptionError('MODEL', 'a path or URL of a .gguf file is missing');

@@ -27,7 +27,8 @@ const USAGE = `tessera: language models on WebGPU
   tessera bench MODEL [--prefill 512] [--decode 128]
   tessera compare MODEL --tokens 1,2,3
 
-MODEL is a path or URL of a .gguf file. Every command takes
+MODEL is a path or URL of a .gguf file, or synthetic:SHAPE:FORMAT, for example synthetic:llama-3.2-1b:q4_0: random weights of that shape.
+Every command takes
   --json                               the result as one JSON object on standard output
   --backend webgpu|reference           compute on the GPU (default) or on the slow reference executor
   --without shader-f16,subgroups,…     pretend that the GPU lacks these features

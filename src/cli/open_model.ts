@@ -1,13 +1,14 @@
-import type { ByteSource } from '../formats/gguf/gguf';
 import { type LoadedModel, loadModel } from '../model/load_model';
+import { isSyntheticName, type ModelOrigin, namedSyntheticModel } from '../model/synthetic';
 import { urlSource } from '../storage/url_source';
 import type { Arguments } from './arguments';
 import { createNodeGpu } from './dawn';
 import { fileSource } from './file_source';
 import { formatBytes, notice, progressLine } from './output';
 
-/** A model argument: a URL, or a path. */
-export async function openSource(model: string): Promise<ByteSource> {
+/** A model argument: `synthetic:SHAPE:FORMAT`, a URL, or a path. */
+export async function openSource(model: string): Promise<ModelOrigin> {
+  if (isSyntheticName(model)) return namedSyntheticModel(model);
   return /^https?:\/\//.test(model) ? urlSource(model) : fileSource(model);
 }
 

@@ -1,27 +1,26 @@
 import { GREEDY } from '../engine/runner';
 import { InvalidOptionError } from '../errors';
-import type { ByteSource } from '../formats/gguf/gguf';
-import { readGguf } from '../formats/gguf/read_gguf';
 import { GpuDevice } from '../gpu/device';
 import { type CallComparison, compareStep } from './compare';
 import { type LoadModelOptions, layOut } from './layout';
 import { weightOptions } from './load_model';
 import { prepareReference } from './prepare_reference';
 import { prepareWebGpu } from './prepare_webgpu';
+import { type ModelOrigin, readHeader } from './synthetic';
 
 /**
  * Runs `tokens` as one step of a model on the GPU and on the reference executor and measures every call's output: where a model
  * answers wrongly on some GPU, this names the op. f16 activations are left out, their reference being f32.
  */
 export async function compareModel(
-  source: ByteSource,
+  source: ModelOrigin,
   options: LoadModelOptions,
   tokens: readonly number[],
 ): Promise<CallComparison[]> {
   const { gpu, without, defaultLimits } = options;
   const device = await GpuDevice.create({ gpu, without, defaultLimits });
   try {
-    const gguf = await readGguf(source, { signal: options.signal });
+    const gguf = await readHeader(source, { signal: options.signal });
     // An f16 cache would round what later calls read: the comparison is about arithmetic.
     const layout = layOut(gguf, { ...options, kvType: 'f32', activationType: 'f32' }, device.capabilities);
     const { maxRows, numPages } = layout.limits;

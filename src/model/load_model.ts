@@ -1,13 +1,13 @@
 import type { Runner } from '../engine/runner';
 import type { DeviceLostError } from '../errors';
-import type { ByteSource, Gguf } from '../formats/gguf/gguf';
-import { readGguf } from '../formats/gguf/read_gguf';
+import type { Gguf } from '../formats/gguf/gguf';
 import type { AdapterDescription, Capabilities } from '../gpu/capabilities';
 import { GpuDevice } from '../gpu/device';
 import { describe, type LoadModelOptions, layOut, type ModelDescription, plansOf } from './layout';
 import { prepareReference } from './prepare_reference';
 import { prepareWebGpu } from './prepare_webgpu';
 import { ReferenceRunner } from './reference_runner';
+import { type ModelOrigin, readHeader } from './synthetic';
 import { WebGpuRunner } from './webgpu_runner';
 import type { LoadOptions } from './weight_loader';
 
@@ -25,13 +25,13 @@ export interface LoadedModel {
 }
 
 /**
- * Reads a GGUF file and makes it ready to run. Weights are streamed: host memory holds a few MiB at a time.
+ * Reads a GGUF file, or takes a synthetic model, and makes it ready to run. Weights are streamed: host memory holds a few MiB at a time.
  * Rejects with InvalidFileError, UnsupportedModelError, InvalidOptionError, OutOfMemoryError, WebGpuUnavailableError, SourceError or
  * AbortedError; whatever was allocated by then is freed.
  */
-export async function loadModel(source: ByteSource, options: LoadModelOptions): Promise<LoadedModel> {
+export async function loadModel(source: ModelOrigin, options: LoadModelOptions): Promise<LoadedModel> {
   options.onProgress?.({ phase: 'header', loaded: 0, total: 0 });
-  const gguf = await readGguf(source, { signal: options.signal });
+  const gguf = await readHeader(source, { signal: options.signal });
   return options.backend === 'reference' ? loadOnReference(gguf, source, options) : loadOnWebGpu(gguf, source, options);
 }
 
@@ -43,7 +43,7 @@ export function weightOptions(options: LoadModelOptions): LoadOptions {
   };
 }
 
-async function loadOnReference(gguf: Gguf, source: ByteSource, options: LoadModelOptions): Promise<LoadedModel> {
+async function loadOnReference(gguf: Gguf, source: ModelOrigin, options: LoadModelOptions): Promise<LoadedModel> {
   const layout = layOut(gguf, options, undefined);
   const [{ calls }] = plansOf(layout);
   const executor = await prepareReference(gguf, source, layout, weightOptions(options));
@@ -60,7 +60,7 @@ async function loadOnReference(gguf: Gguf, source: ByteSource, options: LoadMode
   };
 }
 
-async function loadOnWebGpu(gguf: Gguf, source: ByteSource, options: LoadModelOptions): Promise<LoadedModel> {
+async function loadOnWebGpu(gguf: Gguf, source: ModelOrigin, options: LoadModelOptions): Promise<LoadedModel> {
   const { gpu, without, defaultLimits } = options;
   const device = await GpuDevice.create({ gpu, without, defaultLimits });
   try {

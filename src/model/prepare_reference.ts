@@ -1,17 +1,24 @@
-import { InternalError } from '../errors';
+import { InternalError, InvalidOptionError } from '../errors';
 import { decodeRow, rowBytes } from '../formats/dequantize';
-import type { ByteSource, Gguf } from '../formats/gguf/gguf';
+import type { Gguf } from '../formats/gguf/gguf';
 import type { ModelLayout } from './layout';
 import { ReferenceExecutor, type WeightRows } from './reference_executor';
+import { isSynthetic, type ModelOrigin } from './synthetic';
 import { type LoadOptions, loadWeights, type WeightSink } from './weight_loader';
 
-/** Reads a model's weights, decoded, into a reference executor: 4 bytes a weight in host memory. Rejects like `loadWeights`. */
+/** Reads a model's weights, decoded, into a reference executor: 4 bytes a weight in host memory. Rejects like `loadWeights`, and refuses synthetic models. */
 export async function prepareReference(
   gguf: Gguf,
-  source: ByteSource,
+  source: ModelOrigin,
   layout: ModelLayout,
   options: LoadOptions,
 ): Promise<ReferenceExecutor> {
+  if (isSynthetic(source)) {
+    throw new InvalidOptionError(
+      'backend',
+      `"${source.name}" is made on the GPU and cannot run on the reference executor`,
+    );
+  }
   const matrices = new Map<string, Float32Array>();
   const vectors = new Map<string, Float32Array>();
   const sink: WeightSink = {

@@ -1,9 +1,11 @@
-import type { ByteSource, Gguf } from '../formats/gguf/gguf';
+import type { Gguf } from '../formats/gguf/gguf';
 import type { GpuDevice } from '../gpu/device';
 import { GpuTensors } from './gpu_tensors';
 import { type ModelLayout, plansOf } from './layout';
 import type { ModelSpec } from './model_spec';
 import { StepEncoder, stepBufferWords, tileRowsOf } from './step_encoder';
+import { isSynthetic, type ModelOrigin } from './synthetic';
+import { fillWeights } from './synthetic_weights';
 import { preparePlans } from './webgpu_executor';
 import type { BucketPlan } from './webgpu_runner';
 import { type LoadOptions, loadWeights } from './weight_loader';
@@ -20,11 +22,11 @@ export interface PrepareOptions extends LoadOptions {
   readonly onCompile?: () => void;
 }
 
-/** Brings a model's weights to the GPU and compiles its plans. Rejects like `loadWeights` and GpuDevice's calls; then all is freed. */
+/** Brings a model's weights to the GPU, or makes them there, and compiles its plans. Rejects like `loadWeights` and GpuDevice's calls; then all is freed. */
 export async function prepareWebGpu(
   device: GpuDevice,
   gguf: Gguf,
-  source: ByteSource,
+  source: ModelOrigin,
   layout: ModelLayout,
   options: PrepareOptions,
 ): Promise<PreparedModel> {
@@ -72,11 +74,12 @@ async function uploadWeights(
   device: GpuDevice,
   tensors: GpuTensors,
   gguf: Gguf,
-  source: ByteSource,
+  source: ModelOrigin,
   spec: ModelSpec,
   options: LoadOptions,
 ): Promise<void> {
   for (const { weight } of spec.weights) await tensors.addWeight(weight);
+  if (isSynthetic(source)) return fillWeights(device, tensors, source, spec, options);
   const uploader = await WeightUploader.create(device);
   try {
     await loadWeights(

@@ -25,7 +25,8 @@ export class WeightUploader {
 
   private constructor(
     private readonly gpu: GpuDevice,
-    private readonly raw: GPUBuffer,
+    /** Holds a chunk of raw rows while it is repacked. */
+    readonly raw: GPUBuffer,
     private readonly params: GPUBuffer,
   ) {}
 
@@ -55,14 +56,20 @@ export class WeightUploader {
     bytes: Uint8Array<ArrayBuffer>,
   ): Promise<void> {
     const perRow = rowBytes(weight.format, weight.cols);
-    const rowsAtOnce = Math.floor(RAW_BYTES / perRow);
-    if (rowsAtOnce === 0)
-      throw new InternalError(`a row of "${weight.name}" has ${perRow} bytes, at most ${RAW_BYTES}`);
+    const rowsAtOnce = this.rowsAtOnce(weight);
     for (let row = 0; row < rows; ) {
       const count = rowsUpToAWord(Math.min(rowsAtOnce, rows - row), row + rowsAtOnce < rows, perRow);
       await this.writeChunk(weight, parts, firstRow + row, count, bytes, row * perRow);
       row += count;
     }
+  }
+
+  /** Rows of a weight that fit into the raw buffer. */
+  rowsAtOnce(weight: Weight): number {
+    const perRow = rowBytes(weight.format, weight.cols);
+    const rows = Math.floor(RAW_BYTES / perRow);
+    if (rows === 0) throw new InternalError(`a row of "${weight.name}" has ${perRow} bytes, at most ${RAW_BYTES}`);
+    return rows;
   }
 
   /** Resolves when everything that was written is in place. */
@@ -87,6 +94,15 @@ export class WeightUploader {
     const { device } = this.gpu;
     const size = Math.ceil((rows * rowBytes(weight.format, weight.cols)) / 4) * 4;
     device.queue.writeBuffer(this.raw, 0, bytes, offset, Math.min(size, bytes.length - offset));
+    await this.repack(weight, parts, firstRow, rows);
+  }
+
+  /**
+   * Repacks rows [firstRow, firstRow + rows) of a weight from the raw buffer, where they begin at byte 0. Returns when the GPU has taken
+   * in all but the last few chunks.
+   */
+  async repack(weight: Weight, parts: readonly GpuWeightPart[], firstRow: number, rows: number): Promise<void> {
+    const { device } = this.gpu;
     const kernel = repackKernel(weight.format, weight.cols);
     const pipeline = await this.gpu.pipelines.get(
       kernel.source,

@@ -1,7 +1,7 @@
 import { InvalidFileError, UnsupportedModelError } from '../../errors';
 import { type Gguf, optionalString } from '../../formats/gguf/gguf';
-import { readGguf } from '../../formats/gguf/read_gguf';
 import { describeModel, type ModelDescription } from '../../model/layout';
+import { readHeader } from '../../model/synthetic';
 import { templateOf } from '../../tokenizer/chat_template';
 import { createTokenizer } from '../../tokenizer/tokenizer';
 import { Arguments } from '../arguments';
@@ -12,7 +12,7 @@ import { formatBytes, printJson, printLine, table } from '../output';
 export async function inspectCommand(argv: readonly string[]): Promise<void> {
   const args = Arguments.parse(argv, {});
   const source = await openSource(args.model());
-  const gguf = await readGguf(source);
+  const gguf = await readHeader(source);
   const { description, reason } = describeIfPossible(gguf, args);
   const tokenizer = createTokenizer(gguf);
   const { template, isDefault } = templateOf(gguf, tokenizer);

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { InvalidOptionError, SourceError } from '../../errors';
-import { readGguf } from '../../formats/gguf/read_gguf';
+import { readHeader } from '../../model/synthetic';
 import { createTokenizer } from '../../tokenizer/tokenizer';
 import { Arguments } from '../arguments';
 import { openSource } from '../open_model';
@@ -15,7 +15,7 @@ export async function tokenizeCommand(argv: readonly string[]): Promise<void> {
   const model = args.model();
   const text = await textOf(args);
   const source = await openSource(model);
-  const tokenizer = createTokenizer(await readGguf(source));
+  const tokenizer = createTokenizer(await readHeader(source));
   const tokens = tokenizer.encode(text, { special: args.flag('special'), bos: false });
   if (args.json) printJson({ tokens });
   else for (const token of tokens) printLine(`${token}\t${JSON.stringify(tokenizer.tokenText(token))}`);

@@ -1,0 +1,224 @@
+/** Models of real shape without a file: their weights are made on the GPU from a seed. For measuring speed and memory. */
+import { UnsupportedModelError } from '../errors';
+import type { ByteSource } from '../formats/byte_source';
+import { GGML_TYPES, type GgmlType } from '../formats/gguf/ggml_types';
+import type { Gguf, GgufTensor, GgufValue } from '../formats/gguf/gguf';
+import { readGguf } from '../formats/gguf/read_gguf';
+import { WEIGHT_FORMATS, type WeightFormat } from '../formats/weight_format';
+import { BYTE_TO_CHARACTER } from '../tokenizer/byte_level';
+import { TokenType } from '../tokenizer/vocabulary';
+
+/** A model that is described as a file would, and has no bytes. */
+export interface SyntheticModel {
+  readonly name: string;
+  /** Bytes that its tensors would take in a file. */
+  readonly size: number;
+  readonly gguf: Gguf;
+  readonly seed: number;
+}
+
+/** What a model is loaded from. */
+export type ModelOrigin = ByteSource | SyntheticModel;
+
+/** The shape of a model of the llama family. */
+export interface LlamaShape {
+  readonly numLayers: number;
+  readonly hiddenSize: number;
+  readonly intermediateSize: number;
+  readonly numHeads: number;
+  readonly numKvHeads: number;
+  readonly headDim: number;
+  readonly vocabSize: number;
+  readonly contextLength: number;
+  readonly ropeTheta: number;
+  /** Whether the embedding table is the output head too. */
+  readonly tied: boolean;
+}
+
+const PREFIX = 'synthetic:';
+const ALIGNMENT = 32;
+
+/** Shapes as the published configurations say. */
+const SHAPES: Readonly<Record<string, LlamaShape>> = {
+  'smollm2-135m': {
+    numLayers: 30,
+    hiddenSize: 576,
+    intermediateSize: 1536,
+    numHeads: 9,
+    numKvHeads: 3,
+    headDim: 64,
+    vocabSize: 49152,
+    contextLength: 8192,
+    ropeTheta: 100_000,
+    tied: true,
+  },
+  'llama-3.2-1b': {
+    numLayers: 16,
+    hiddenSize: 2048,
+    intermediateSize: 8192,
+    numHeads: 32,
+    numKvHeads: 8,
+    headDim: 64,
+    vocabSize: 128_256,
+    contextLength: 131_072,
+    ropeTheta: 500_000,
+    tied: true,
+  },
+  'llama-3.2-3b': {
+    numLayers: 28,
+    hiddenSize: 3072,
+    intermediateSize: 8192,
+    numHeads: 24,
+    numKvHeads: 8,
+    headDim: 128,
+    vocabSize: 128_256,
+    contextLength: 131_072,
+    ropeTheta: 500_000,
+    tied: true,
+  },
+  'llama-3.1-8b': {
+    numLayers: 32,
+    hiddenSize: 4096,
+    intermediateSize: 14_336,
+    numHeads: 32,
+    numKvHeads: 8,
+    headDim: 128,
+    vocabSize: 128_256,
+    contextLength: 131_072,
+    ropeTheta: 500_000,
+    tied: false,
+  },
+};
+
+/** Whether a model's address names a synthetic one. */
+export function isSyntheticName(address: string): boolean {
+  return address.startsWith(PREFIX);
+}
+
+export function isSynthetic(origin: ModelOrigin): origin is SyntheticModel {
+  return 'gguf' in origin;
+}
+
+/** The header of a model, wherever it comes from. Rejects like `readGguf`. */
+export async function readHeader(origin: ModelOrigin, options: { readonly signal?: AbortSignal } = {}): Promise<Gguf> {
+  return isSynthetic(origin) ? origin.gguf : readGguf(origin, options);
+}
+
+/**
+ * The model behind `synthetic:SHAPE:FORMAT`, for example `synthetic:llama-3.2-1b:q4_0`. Every matrix is stored in the format.
+ * Throws UnsupportedModelError that lists the shapes or formats that there are.
+ */
+export function namedSyntheticModel(address: string): SyntheticModel {
+  const [shapeName = '', formatName = '', ...rest] = address.slice(PREFIX.length).split(':');
+  const shape = Object.hasOwn(SHAPES, shapeName) ? SHAPES[shapeName] : undefined;
+  const format = WEIGHT_FORMATS.find((known) => known === formatName.toLowerCase());
+  if (!shape || !format || rest.length > 0) {
+    const shapes = Object.keys(SHAPES).join(', ');
+    throw new UnsupportedModelError(
+      `there is no "${address}": a synthetic model is synthetic:SHAPE:FORMAT with SHAPE one of ${shapes} and FORMAT one of ${WEIGHT_FORMATS.join(', ')}`,
+      { details: { model: address } },
+    );
+  }
+  return syntheticModel(address, shape, format);
+}
+
+/** A model of any shape. Throws UnsupportedModelError when its rows cannot be cut into the format's blocks. */
+export function syntheticModel(name: string, shape: LlamaShape, format: WeightFormat, seed = 1): SyntheticModel {
+  const type = format.toUpperCase() as GgmlType;
+  const tensors = placeTensors(tensorShapes(shape, type));
+  const size = [...tensors.values()].reduce((end, tensor) => Math.max(end, tensor.offset + tensor.byteLength), 0);
+  const metadata = new Map<string, GgufValue>([...hyperparameters(name, shape), ...vocabulary(shape.vocabSize)]);
+  return { name, size, seed, gguf: { version: 3, alignment: ALIGNMENT, metadata, tensors, dataOffset: 0 } };
+}
+
+type TensorShape = Pick<GgufTensor, 'name' | 'type' | 'shape'>;
+
+function tensorShapes(shape: LlamaShape, type: GgmlType): TensorShape[] {
+  const { hiddenSize, intermediateSize, vocabSize } = shape;
+  const qSize = shape.numHeads * shape.headDim;
+  const kvSize = shape.numKvHeads * shape.headDim;
+  const matrix = (name: string, cols: number, rows: number): TensorShape => ({
+    name: `${name}.weight`,
+    type,
+    shape: [cols, rows],
+  });
+  const norm = (name: string): TensorShape => ({ name: `${name}.weight`, type: 'F32', shape: [hiddenSize] });
+  const layers = Array.from({ length: shape.numLayers }, (_, layer) => [
+    norm(`blk.${layer}.attn_norm`),
+    matrix(`blk.${layer}.attn_q`, hiddenSize, qSize),
+    matrix(`blk.${layer}.attn_k`, hiddenSize, kvSize),
+    matrix(`blk.${layer}.attn_v`, hiddenSize, kvSize),
+    matrix(`blk.${layer}.attn_output`, qSize, hiddenSize),
+    norm(`blk.${layer}.ffn_norm`),
+    matrix(`blk.${layer}.ffn_gate`, hiddenSize, intermediateSize),
+    matrix(`blk.${layer}.ffn_up`, hiddenSize, intermediateSize),
+    matrix(`blk.${layer}.ffn_down`, intermediateSize, hiddenSize),
+  ]);
+  return [
+    matrix('token_embd', hiddenSize, vocabSize),
+    ...layers.flat(),
+    norm('output_norm'),
+    ...(shape.tied ? [] : [matrix('output', hiddenSize, vocabSize)]),
+  ];
+}
+
+function placeTensors(shapes: readonly TensorShape[]): Map<string, GgufTensor> {
+  const placed = new Map<string, GgufTensor>();
+  let offset = 0;
+  for (const { name, type, shape } of shapes) {
+    const { blockSize, blockBytes } = GGML_TYPES[type];
+    if (shape[0] % blockSize !== 0) {
+      throw new UnsupportedModelError(
+        `rows of ${shape[0]} values ("${name}") cannot be cut into ${type}'s blocks of ${blockSize}`,
+        { details: { tensor: name, type } },
+      );
+    }
+    const byteLength = (shape.reduce((product, size) => product * size, 1) / blockSize) * blockBytes;
+    placed.set(name, { name, type, shape, offset, byteLength });
+    offset += Math.ceil(byteLength / ALIGNMENT) * ALIGNMENT;
+  }
+  return placed;
+}
+
+function hyperparameters(name: string, shape: LlamaShape): [string, GgufValue][] {
+  const u32 = (key: string, value: number): [string, GgufValue] => [key, { type: 'u32', value }];
+  const f32 = (key: string, value: number): [string, GgufValue] => [key, { type: 'f32', value: Math.fround(value) }];
+  return [
+    ['general.architecture', { type: 'string', value: 'llama' }],
+    ['general.name', { type: 'string', value: name }],
+    u32('llama.block_count', shape.numLayers),
+    u32('llama.context_length', shape.contextLength),
+    u32('llama.embedding_length', shape.hiddenSize),
+    u32('llama.feed_forward_length', shape.intermediateSize),
+    u32('llama.attention.head_count', shape.numHeads),
+    u32('llama.attention.head_count_kv', shape.numKvHeads),
+    u32('llama.attention.key_length', shape.headDim),
+    u32('llama.attention.value_length', shape.headDim),
+    u32('llama.rope.dimension_count', shape.headDim),
+    f32('llama.rope.freq_base', shape.ropeTheta),
+    f32('llama.attention.layer_norm_rms_epsilon', 1e-5),
+    u32('llama.vocab_size', shape.vocabSize),
+  ];
+}
+
+/** A byte-level vocabulary: one token per byte, fillers, and two control tokens at the end. */
+function vocabulary(size: number): [string, GgufValue][] {
+  const bos = size - 2;
+  const eos = size - 1;
+  const text = (id: number): string => {
+    if (id === bos) return '<|begin_of_text|>';
+    if (id === eos) return '<|end_of_text|>';
+    return BYTE_TO_CHARACTER[id] ?? `<${id}>`;
+  };
+  const tokens = Array.from({ length: size }, (_, id) => text(id));
+  const types = new Int32Array(size).fill(TokenType.normal).fill(TokenType.control, bos);
+  return [
+    ['tokenizer.ggml.model', { type: 'string', value: 'gpt2' }],
+    ['tokenizer.ggml.pre', { type: 'string', value: 'llama-bpe' }],
+    ['tokenizer.ggml.tokens', { type: 'array', value: { itemType: 'string', items: tokens } }],
+    ['tokenizer.ggml.token_type', { type: 'array', value: { itemType: 'i32', items: types } }],
+    ['tokenizer.ggml.merges', { type: 'array', value: { itemType: 'string', items: [] } }],
+    ['tokenizer.ggml.bos_token_id', { type: 'u32', value: bos }],
+    ['tokenizer.ggml.eos_token_id', { type: 'u32', value: eos }],
+  ];
+}
