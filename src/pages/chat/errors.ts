@@ -10,11 +10,12 @@ const ADVICE: Partial<Record<ErrorCode, string>> = {
   source: 'Check the file or the connection, and try again.',
 };
 
-/** An error as one or two sentences for the page. */
-export function describeError(error: unknown): string {
+/** An error as one or two sentences for the page; `about` is what the page has named already, and is not named twice. */
+export function describeError(error: unknown, about = ''): string {
   if (!(error instanceof TesseraError))
     return `Something went wrong: ${error instanceof Error ? error.message : String(error)}`;
-  const message = `${error.message.charAt(0).toUpperCase()}${error.message.slice(1)}`.replace(/[.!?]?$/, '.');
+  const problem = error.message.startsWith(`${about}: `) ? error.message.slice(about.length + 2) : error.message;
+  const message = `${problem.charAt(0).toUpperCase()}${problem.slice(1)}`.replace(/[.!?]?$/, '.');
   const advice = ADVICE[error.code];
   return advice ? `${message} ${advice}` : message;
 }

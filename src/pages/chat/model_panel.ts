@@ -123,7 +123,7 @@ export class ModelPanel {
 
   #failed(name: string, error: unknown): void {
     const previous = this.#engine ? ` ${this.#engine.info.model} still answers.` : '';
-    this.#showError(`Could not load ${name}. ${describeError(error)}${previous}`);
+    this.#showError(`Could not load ${name}. ${describeError(error, name)}${previous}`);
   }
 
   #showError(message: string): void {
