@@ -139,7 +139,7 @@ export class ModelPanel {
       weights: `Loading ${name}: ${formatBytes(loaded)} of ${formatBytes(total)}`,
       compile: 'Preparing the GPU…',
     }[phase];
-    for (const mosaic of this.#mosaics) mosaic.show(fraction);
+    for (const mosaic of this.#mosaics) mosaic.show(fraction, phase === 'compile');
     for (const element of this.#texts) element.textContent = text;
   }
 

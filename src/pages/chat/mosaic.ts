@@ -28,8 +28,9 @@ export class Mosaic {
     this.#tiles = scatter(columns * rows, rows).map((tone) => band.appendChild(el('i', { class: `tone-${tone}` })));
   }
 
-  /** `fraction` of the tiles are laid, 0 … 1. */
-  show(fraction: number): void {
+  /** `fraction` of the tiles are laid, 0 … 1; `busy`: they glimmer, for work whose length nobody knows. */
+  show(fraction: number, busy = false): void {
+    this.#band.classList.toggle('busy', busy);
     const laid = Math.round(this.#tiles.length * Math.min(1, Math.max(0, fraction)));
     this.#tiles.forEach((tile, i) => tile.classList.toggle('laid', i < laid));
     if (this.#band.role === 'progressbar') this.#band.ariaValueNow = String(Math.round(fraction * 100));
