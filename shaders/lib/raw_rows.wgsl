@@ -1,5 +1,5 @@
 // Rows of a GGUF tensor as they lie in the file, in `raw: array<u32>`; the entry file declares it and `params: RepackParams`.
-// A row's blocks may begin at any even byte.
+// A row's blocks may begin at any byte.
 
 struct RepackParams {
   // Rows to repack.
@@ -11,11 +11,15 @@ struct RepackParams {
   reserved: u32,
 }
 
-// The word at an even byte offset. Reads the next word only when it holds half of the result.
+// The word at a byte offset. Reads the next word only when it holds a part of the result.
 fn raw_u32(at: u32) -> u32 {
   let low = raw[at / 4u];
-  if ((at & 2u) == 0u) { return low; }
-  return (low >> 16u) | (raw[at / 4u + 1u] << 16u);
+  let shift = (at & 3u) * 8u;
+  if (shift == 0u) { return low; }
+  return (low >> shift) | (raw[at / 4u + 1u] << (32u - shift));
 }
 
+// At an even byte offset.
 fn raw_u16(at: u32) -> u32 { return (raw[at / 4u] >> ((at & 2u) * 8u)) & 0xffffu; }
+
+fn raw_u8(at: u32) -> u32 { return (raw[at / 4u] >> ((at & 3u) * 8u)) & 0xffu; }

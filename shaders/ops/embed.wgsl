@@ -16,7 +16,7 @@ override SCALE: f32 = 1.0;
 
 @group(0) @binding(0) var<storage, read> step_data: array<u32>;
 @group(0) @binding(1) var<storage, read> last_tokens: array<u32>;
-@group(0) @binding(2) var<storage, read> quants: array<vec4<u32>>;
+@group(0) @binding(2) var<storage, read> quants: array<Codes>;
 @group(0) @binding(3) var<storage, read> scales: array<u32>;
 @group(0) @binding(4) var<storage, read_write> out: array<vec4<Out>>;
 
@@ -30,8 +30,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   token = min(token, VOCAB - 1u);
   if (token < FIRST_ROW || token - FIRST_ROW >= PART_ROWS) { return; }
   let table_row = token - FIRST_ROW;
-  let packed = quants[table_row * BLOCKS * (8u / QUANT_QUADS) + id.x / QUANT_QUADS];
-  let scale = quant_scale(table_row, id.x / 8u);
-  let values = quant_quad(packed, id.x % QUANT_QUADS) * scale.x + vec4<f32>(scale.y);
+  let vec = id.x / QUANT_QUADS;
+  let scale = quant_scale(table_row, vec);
+  let values = quant_quad(quant_load(table_row, vec), id.x % QUANT_QUADS) * scale.x + vec4<f32>(scale.y);
   out[row * (COLS / 4u) + id.x] = vec4<Out>(values * SCALE);
 }

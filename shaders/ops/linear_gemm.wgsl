@@ -30,7 +30,7 @@ override OUT_COLUMN: u32 = 0u;
 
 @group(0) @binding(0) var<storage, read> step_data: array<u32>;
 @group(0) @binding(1) var<storage, read> x: array<vec4<Act>>;
-@group(0) @binding(2) var<storage, read> quants: array<vec4<u32>>;
+@group(0) @binding(2) var<storage, read> quants: array<Codes>;
 @group(0) @binding(3) var<storage, read> scales: array<u32>;
 @group(0) @binding(4) var<storage, read> bias: array<f32>;
 @group(0) @binding(5) var<storage, read_write> out: array<Out>;
@@ -53,9 +53,9 @@ fn x_quad(row: u32, start: u32, rows: u32, quad: u32) -> vec4<Tile> {
 
 // One quad of a block of one weight row.
 fn w_quad(row: u32, block: u32, quad: u32) -> vec4<Tile> {
-  let vecs = 8u / QUANT_QUADS;
-  let scale = quant_scale(row, block);
-  let codes = quant_quad(quants[(row * BLOCKS + block) * vecs + quad / QUANT_QUADS], quad % QUANT_QUADS);
+  let vec = (block * BLOCK_QUADS + quad) / QUANT_QUADS;
+  let scale = quant_scale(row, vec);
+  let codes = quant_quad(quant_load(row, vec), quad % QUANT_QUADS);
   return vec4<Tile>(fma(codes, vec4<f32>(scale.x), vec4<f32>(scale.y)));
 }
 

@@ -1,7 +1,7 @@
 // y = W·n(x) for a few rows, memory bound: every packed word of W is read once for up to ROWS rows (docs/kernels/linear.md).
 // x: [rows, COLS] in quads. W: planes of PART_ROWS rows. out: [rows, OUT_COLS], columns from OUT_COLUMN on.
 //
-// LANES neighbouring invocations share OUTS output rows: lane l reads vec4 l of every SWEEP of 256 columns. A row's result depends
+// LANES neighbouring invocations share OUTS output rows: lane l reads vector l of every SWEEP of 256 columns. A row's result depends
 // on SWEEP and the weight format alone, never on ROWS, OUTS, WORKGROUP or on the other rows: one row and sixteen agree to the bit.
 // That is why products are written as chains of fma, which leave a compiler nothing to contract one way here and another there.
 
@@ -48,7 +48,7 @@ override EPS: f32 = 0.0;
 
 @group(0) @binding(0) var<storage, read> step_data: array<u32>;
 @group(0) @binding(1) var<storage, read> x: array<vec4<Act>>;
-@group(0) @binding(2) var<storage, read> quants: array<vec4<u32>>;
+@group(0) @binding(2) var<storage, read> quants: array<Codes>;
 @group(0) @binding(3) var<storage, read> scales: array<u32>;
 @group(0) @binding(4) var<storage, read> norm_weight: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read> bias: array<f32>;
@@ -60,12 +60,12 @@ var<workgroup> tile: array<vec4<f32>, TILE_QUADS>;
 var<workgroup> squares: array<f32, SWEEP_QUADS * ROWS>;
 
 // Up to four output rows of a lane.
-struct Packed { v0: vec4<u32>, v1: vec4<u32>, v2: vec4<u32>, v3: vec4<u32> }
+struct Packed { v0: QuantVec, v1: QuantVec, v2: QuantVec, v3: QuantVec }
 struct Scales { v0: vec2<f32>, v1: vec2<f32>, v2: vec2<f32>, v3: vec2<f32> }
 // Sums of eight rows of x: rows 0–3 and 4–7.
 struct Sums { low: vec4<f32>, high: vec4<f32> }
 struct SlotSums { v0: Sums, v1: Sums, v2: Sums, v3: Sums }
-// Unscaled sums over one vec4 of weights, and the sums of x that an offset multiplies.
+// Unscaled sums over one vector of weights, and the sums of x that an offset multiplies.
 struct Products { slots: SlotSums, x: Sums }
 
 fn dot_add(w: vec4<f32>, v: vec4<f32>, sum: f32) -> f32 {
@@ -139,7 +139,7 @@ fn scale_add(scale: vec2<f32>, products: Sums, x_sums: Sums, sums: Sums) -> Sums
   return result;
 }
 
-// The product of one vec4 of weights of each slot with its rows of x. Unrolled for one row. With more, unpacking is shared by the rows
+// The product of one vector of weights of each slot with its rows of x. Unrolled for one row. With more, unpacking is shared by the rows
 // and the loop stays one: straight code takes some compilers tens of seconds.
 fn vec_add(sums: SlotSums, packed: Packed, scale: Scales, lane_at: u32, quads: u32) -> SlotSums {
   var p: Products;
@@ -187,27 +187,28 @@ fn weight_rows(group_base: u32) -> vec4<u32> {
 }
 
 // Beyond the last column x is zero, so that any weight of the row will do: the last one, which is in bounds.
+fn clamped(vec: u32) -> u32 { return min(vec, BLOCKS * (8u / QUANT_QUADS) - 1u); }
+
 fn load_packed(rows: vec4<u32>, vec: u32) -> Packed {
-  let vecs = BLOCKS * (8u / QUANT_QUADS);
-  let at = min(vec, vecs - 1u);
+  let at = clamped(vec);
   var packed: Packed;
-  packed.v0 = quants[rows.x * vecs + at];
-  if (OUTS > 1u) { packed.v1 = quants[rows.y * vecs + at]; }
+  packed.v0 = quant_load(rows.x, at);
+  if (OUTS > 1u) { packed.v1 = quant_load(rows.y, at); }
   if (OUTS > 2u) {
-    packed.v2 = quants[rows.z * vecs + at];
-    packed.v3 = quants[rows.w * vecs + at];
+    packed.v2 = quant_load(rows.z, at);
+    packed.v3 = quant_load(rows.w, at);
   }
   return packed;
 }
 
 fn load_scales(rows: vec4<u32>, vec: u32) -> Scales {
-  let block = min(vec / (8u / QUANT_QUADS), BLOCKS - 1u);
+  let at = clamped(vec);
   var scale: Scales;
-  scale.v0 = quant_scale(rows.x, block);
-  if (OUTS > 1u) { scale.v1 = quant_scale(rows.y, block); }
+  scale.v0 = quant_scale(rows.x, at);
+  if (OUTS > 1u) { scale.v1 = quant_scale(rows.y, at); }
   if (OUTS > 2u) {
-    scale.v2 = quant_scale(rows.z, block);
-    scale.v3 = quant_scale(rows.w, block);
+    scale.v2 = quant_scale(rows.z, at);
+    scale.v3 = quant_scale(rows.w, at);
   }
   return scale;
 }

@@ -2,10 +2,14 @@
 
 const QUANT_QUADS: u32 = 2u;
 const QUANT_OFFSET: bool = false;
+alias Codes = vec4<u32>;
+alias QuantVec = vec4<u32>;
 
-fn quant_quad(packed: vec4<u32>, quad: u32) -> vec4<f32> {
+fn quant_load(row: u32, vec: u32) -> QuantVec { return quants[row * BLOCKS * 4u + vec]; }
+
+fn quant_quad(packed: QuantVec, quad: u32) -> vec4<f32> {
   let pair = select(packed.xy, packed.zw, quad == 1u);
   return vec4<f32>(unpack2x16float(pair.x), unpack2x16float(pair.y));
 }
 
-fn quant_scale(row: u32, block: u32) -> vec2<f32> { return vec2<f32>(1.0, 0.0); }
+fn quant_scale(row: u32, vec: u32) -> vec2<f32> { return vec2<f32>(1.0, 0.0); }

@@ -1,12 +1,15 @@
 // Q4_1: 32 codes of 4 bits, a half scale d and a half minimum m a block; value = d·code + m.
-// Codes lie as in Q4_0; one word of the scale plane holds (d, m) of one block.
+
+// #import "lib/code_bytes.wgsl"
+// #import "lib/nibbles.wgsl"
 
 const QUANT_QUADS: u32 = 8u;
 const QUANT_OFFSET: bool = true;
+alias Codes = vec4<u32>;
+alias QuantVec = vec4<u32>;
 
-fn quant_quad(packed: vec4<u32>, quad: u32) -> vec4<f32> {
-  let codes = (packed[quad >> 1u] >> ((quad & 1u) * 4u)) & 0x0f0f0f0fu;
-  return vec4<f32>((vec4<u32>(codes) >> vec4<u32>(0u, 8u, 16u, 24u)) & vec4<u32>(0xffu));
-}
+fn quant_load(row: u32, vec: u32) -> QuantVec { return quants[row * BLOCKS + vec]; }
 
-fn quant_scale(row: u32, block: u32) -> vec2<f32> { return unpack2x16float(scales[row * BLOCKS + block]); }
+fn quant_quad(packed: QuantVec, quad: u32) -> vec4<f32> { return code_bytes(nibble_quad(packed, quad)); }
+
+fn quant_scale(row: u32, vec: u32) -> vec2<f32> { return unpack2x16float(scales[row * BLOCKS + vec]); }

@@ -1,22 +1,25 @@
 import { PENDING_TOKEN } from '../engine/runner';
+import { BLOCK_FORMATS } from '../formats/blocks';
 import { WEIGHT_FORMATS, type WeightFormat } from '../formats/weight_format';
 import type { EmbedCall } from './calls';
 import { caseBatch } from './case_batch';
 import type { Activation, ActivationType, OpCase } from './op';
+import { planeBytes } from './weights/layout';
 
 const VOCAB = 1000;
 
-/** Every format; widths that leave blocks half filled; tokens that are still pending; a scale. */
+/** Every format; widths that leave blocks half filled; tokens that are still pending; a scale; a table in three parts. */
 export function embedCases(seed: number): readonly OpCase<EmbedCall>[] {
-  const shapes: readonly (readonly [WeightFormat, cols: number, scale: number, type: ActivationType])[] = [
-    ...WEIGHT_FORMATS.map((format) => [format, 96, 1, 'f32'] as const),
+  const shapes: readonly (readonly [WeightFormat, cols: number, scale: number, ActivationType, partRows?: number])[] = [
+    ...WEIGHT_FORMATS.map((format) => [format, BLOCK_FORMATS[format].blockSize === 256 ? 512 : 96, 1, 'f32'] as const),
     ['f32', 44, 1, 'f32'],
     ['f16', 172, 1, 'f16'],
     ['bf16', 36, 2.5, 'f32'],
     ['q4_0', 288, Math.sqrt(288), 'f16'],
     ['q8_0', 32, 1, 'f32'],
+    ['q4_0', 96, 1, 'f32', 384],
   ];
-  return shapes.map(([format, cols, scale, type], i): OpCase<EmbedCall> => {
+  return shapes.map(([format, cols, scale, type, partRows], i): OpCase<EmbedCall> => {
     const { batch, numPages, rows } = caseBatch(
       [
         { position: 3, rows: 5 },
@@ -29,7 +32,7 @@ export function embedCases(seed: number): readonly OpCase<EmbedCall>[] {
     const slots = batch.segments.length;
     const out: Activation = { name: 'out', cols, rows: 'step', type };
     return {
-      label: `embed ${format} ${cols} ×${scale.toFixed(1)} ${type}`,
+      label: `embed ${format} ${cols} ×${scale.toFixed(1)} ${type}${partRows === undefined ? '' : ' in parts'}`,
       calls: [
         {
           op: 'embed',
@@ -44,6 +47,7 @@ export function embedCases(seed: number): readonly OpCase<EmbedCall>[] {
       contextLength: 128,
       numPages,
       kvType: 'f32',
+      maxBindingBytes: partRows && planeBytes(format, partRows, cols).quants,
       inputs: { last_tokens: Uint32Array.from({ length: slots }, (_, slot) => (seed + 331 * slot) % VOCAB) },
       outputs: [{ tensor: out, budget: type === 'f16' ? 1e-6 : 1e-9 }],
     };

@@ -1,98 +1,106 @@
-import { expect, test } from 'vitest';
-import { randomBlocks } from '../../src/formats/random_blocks';
-import { WEIGHT_FORMATS } from '../../src/formats/weight_format';
-import { GpuTensors } from '../../src/model/gpu_tensors';
-import { normals, seededRandom } from '../../src/model/random';
-import { readBuffer } from '../../src/model/read_buffer';
-import { StepEncoder, stepBufferWords } from '../../src/model/step_encoder';
-import { preparePlans } from '../../src/model/webgpu_executor';
-import { WeightUploader } from '../../src/model/weight_uploader';
+/** A row of a product is the same to the bit however many rows the step has, whatever they are and however the kernel is tuned. */
+import { describe, expect, test } from 'vitest';
+import { WEIGHT_FORMATS, type WeightFormat } from '../../src/formats/weight_format';
+import { seededRandom } from '../../src/model/random';
 import type { LinearCall } from '../../src/ops/calls';
-import { rowsBatch } from '../../src/ops/case_batch';
-import { withDevice } from './variants';
+import { gemvTunings } from '../../src/ops/linear/tuning';
+import { LinearHarness, type LinearRow, randomRow } from './linear_harness';
+import { VARIANTS, withDevice } from './variants';
 
-const COLS = 544;
+const SEED = Math.floor(Math.random() * 2 ** 31);
 const OUTS = 38;
 
-const device = withDevice();
+type Trait = 'norm' | 'bias' | 'accumulate' | 'swiglu' | 'gather' | 'f16';
+/** Each run tries each format with one of these, another one the next time. */
+const TRAITS: readonly (readonly Trait[])[] = [
+  ['norm', 'swiglu'],
+  ['bias', 'accumulate'],
+  ['norm', 'gather'],
+  ['norm', 'bias', 'f16'],
+  ['accumulate', 'f16'],
+];
 
-test.each(WEIGHT_FORMATS)(
-  'a row of a %s product is the same to the bit alone, among 3 and among 16',
-  async (format) => {
-    const gpu = await device();
-    const random = seededRandom(97);
-    const call: LinearCall = {
-      op: 'linear',
-      x: { name: 'x', cols: COLS, rows: 'step', type: 'f32' },
-      weight: { name: 'w', format, rows: OUTS, cols: COLS },
-      out: { name: 'out', cols: OUTS, rows: 'step', type: 'f32' },
-      outColumn: 0,
-      norm: { weight: { name: 'norm', length: COLS }, eps: 1e-5 },
-      accumulate: false,
-      epilogue: 'none',
-    };
-    const capacity = { maxRows: 16, maxSegments: 1, maxSampledRows: 1, contextLength: 128, tileRows: 32 };
-    const tensors = await GpuTensors.create(gpu, {
-      maxRows: 16,
-      maxSampledRows: 1,
-      numPages: 8,
-      kvType: 'f32',
-      stepWords: stepBufferWords(capacity),
-    });
-    const uploader = await WeightUploader.create(gpu);
-    try {
-      await tensors.addWeight(call.weight);
-      await tensors.addVector({ name: 'norm', length: COLS }, normals(COLS, random));
-      await uploader.write(
-        call.weight,
-        tensors.weightParts(call.weight),
-        0,
-        OUTS,
-        randomBlocks(format, OUTS * COLS, random),
-      );
-      await uploader.finish();
-      const [plan] = await preparePlans(gpu, tensors, [
-        {
-          calls: [call],
-          target: {
-            capabilities: gpu.capabilities,
-            bucket: { minRows: 1, maxRows: 16 },
-            kvType: 'f32',
-            contextLength: 128,
-            maxSampledRows: 1,
-            maxSlots: 1,
-            weightParts: (weight) => tensors.weightParts(weight),
-          },
-        },
-      ]);
-      const run = async (rows: Float32Array<ArrayBuffer>): Promise<Uint32Array> => {
-        const count = rows.length / COLS;
-        const { words, shape } = new StepEncoder(capacity).encode(rowsBatch(count, 5).batch);
-        const { queue } = gpu.device;
-        queue.writeBuffer(tensors.step, 0, words);
-        queue.writeBuffer(tensors.activation(call.x), 0, rows);
-        await gpu.checked('linear', () => {
-          const encoder = gpu.device.createCommandEncoder();
-          const pass = encoder.beginComputePass();
-          plan.encode(pass, shape);
-          pass.end();
-          queue.submit([encoder.finish()]);
-        });
-        return new Uint32Array(await readBuffer(gpu, tensors.activation(call.out)), 0, count * OUTS);
-      };
-      const x = normals(16 * COLS, random);
-      const together = await run(x);
-      for (const row of [0, 6, 11, 15]) {
-        const own = x.slice(row * COLS, (row + 1) * COLS);
-        const expected = together.slice(row * OUTS, (row + 1) * OUTS);
-        expect(await run(own)).toEqual(expected);
-        const among = normals(3 * COLS, random);
-        among.set(own, COLS);
-        expect((await run(among)).slice(OUTS, 2 * OUTS)).toEqual(expected);
+function linearCall(format: WeightFormat, traits: readonly Trait[]): LinearCall {
+  const cols = format.endsWith('_k') || format.startsWith('iq') ? 768 : 544;
+  const has = (trait: Trait): boolean => traits.includes(trait);
+  const type = has('f16') ? 'f16' : 'f32';
+  return {
+    op: 'linear',
+    x: { name: 'x', cols, rows: 'step', type },
+    weight: { name: 'w', format, rows: OUTS, cols },
+    out: { name: 'out', cols: has('swiglu') ? OUTS / 2 : OUTS, rows: has('gather') ? 'sampled' : 'step', type },
+    outColumn: 0,
+    norm: has('norm') ? { weight: { name: 'norm', length: cols }, eps: 1e-5 } : undefined,
+    bias: has('bias') ? { name: 'bias', length: OUTS } : undefined,
+    accumulate: has('accumulate'),
+    epilogue: has('swiglu') ? 'swiglu' : 'none',
+  };
+}
+
+const withSubgroups = VARIANTS.filter(({ options }) => !options.without?.includes('subgroups')).slice(0, 2);
+const withoutSubgroups = VARIANTS.filter(({ options }) => options.without?.includes('subgroups'));
+
+describe.each([
+  { name: 'without subgroups', variants: withoutSubgroups, turn: 0 },
+  { name: 'with subgroups', variants: withSubgroups, turn: 1 },
+])('row invariance $name', ({ variants, turn }) => {
+  const devices = variants.map((variant) => withDevice(variant));
+  const open = async (traits: readonly Trait[]) => {
+    const [plain, halves] = await Promise.all(devices.map((device) => device()));
+    // A GPU without shader-f16 has the same rows in f32.
+    const usable = halves.capabilities.f16 ? traits : traits.filter((trait) => trait !== 'f16');
+    return { gpu: usable.includes('f16') ? halves : plain, usable };
+  };
+  // Both variants share the formats, in turns.
+  const formats = WEIGHT_FORMATS.map((format, i) => ({
+    format,
+    traits: TRAITS[(SEED + i) % TRAITS.length],
+  })).filter((_, i) => (SEED + i) % 2 === turn);
+
+  test.each(formats)('of $format with $traits: 1, 3, 6 and 16 rows', async ({ format, traits }) => {
+    const { gpu, usable } = await open(traits);
+    const call = linearCall(format, usable);
+    const harness = await LinearHarness.create(gpu, call, SEED, { minRows: 1, maxRows: 16 });
+    const random = seededRandom(SEED);
+    const rows = Array.from({ length: 16 }, () => randomRow(call, random));
+    const together = await harness.run(rows);
+    expect(
+      together[0].some((byte) => byte !== together[1][0]),
+      'rows differ',
+    ).toBe(true);
+    const neighbours = (count: number): LinearRow[] => Array.from({ length: count }, () => randomRow(call, random));
+    for (const row of [0, 6, 15]) {
+      for (const count of [1, 3, 6]) {
+        const at = Math.floor(random() * count);
+        const results = await harness.run(neighbours(count).with(at, rows[row]));
+        expect(results[at], `seed ${SEED}: row ${row} among ${count}`).toEqual(together[row]);
       }
-    } finally {
-      uploader.dispose();
-      tensors.dispose();
     }
-  },
-);
+    harness.dispose();
+  });
+
+  test.each([TRAITS[1], TRAITS[0]])('of every tuning, with %s and %s', async (...traits) => {
+    const { gpu } = await open(traits);
+    const call = linearCall(WEIGHT_FORMATS[(SEED + turn) % WEIGHT_FORMATS.length], traits);
+    const random = seededRandom(SEED);
+    const rows = Array.from({ length: 16 }, () => randomRow(call, random));
+    const counts = [1, 3, 16];
+    const expected = new Map<number, Uint8Array[]>();
+    // Half of the tunings here, the other half on the other variant.
+    const tunings = gemvTunings(call).filter((_, i) => (SEED + i) % 2 === turn);
+    expect(tunings.length).toBeGreaterThan(1);
+    for (const [i, tuning] of tunings.entries()) {
+      const count = counts[(SEED + i) % counts.length];
+      const bucket = { minRows: count, maxRows: count };
+      const run = async (chosen?: typeof tuning): Promise<Uint8Array[]> => {
+        const harness = await LinearHarness.create(gpu, call, SEED, bucket, chosen);
+        const results = await harness.run(rows.slice(0, count));
+        harness.dispose();
+        return results;
+      };
+      const usual = expected.get(count) ?? (await run());
+      expected.set(count, usual);
+      expect(await run(tuning), `seed ${SEED}: ${JSON.stringify(tuning)}, ${count} rows`).toEqual(usual);
+    }
+  });
+});

@@ -1,5 +1,5 @@
 /** How rows of one storage type are cut into blocks, and what a block's bytes stand for. */
-interface BlockFormat {
+export interface BlockFormat {
   /** Values in a block. */
   readonly blockSize: number;
   readonly blockBytes: number;
@@ -8,13 +8,13 @@ interface BlockFormat {
    * rounding per operation, in the order of ggml's own decoders, so that results are the same bit for bit.
    */
   decode(bytes: Uint8Array, blocks: number, out: Float32Array): void;
+  /** Fills blocks with codes that are uniform over all that the format has, under scales that keep values near 1. */
+  random(bytes: Uint8Array, blocks: number, random: () => number): void;
 }
 
 /** A format that values can be turned into, with ggml's reference rounding (quantize_row_*_ref). */
 export interface EncodableFormat extends BlockFormat {
   encode(values: Float32Array, blocks: number, out: Uint8Array): void;
-  /** Fills blocks with codes that are uniform over all that the format has, under scales that keep values near 1. */
-  random(bytes: Uint8Array, blocks: number, random: () => number): void;
 }
 
 export function readU16(bytes: Uint8Array, at: number): number {
@@ -24,4 +24,9 @@ export function readU16(bytes: Uint8Array, at: number): number {
 export function writeU16(bytes: Uint8Array, at: number, value: number): void {
   bytes[at] = value & 0xff;
   bytes[at + 1] = value >>> 8;
+}
+
+/** Sets bytes [from, to) at random. */
+export function randomBytes(bytes: Uint8Array, from: number, to: number, random: () => number): void {
+  for (let at = from; at < to; at++) bytes[at] = Math.floor(random() * 256);
 }

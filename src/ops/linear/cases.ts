@@ -2,6 +2,7 @@ import type { WeightFormat } from '../../formats/weight_format';
 import type { LinearCall } from '../calls';
 import { caseBatch } from '../case_batch';
 import type { Activation, ActivationType, OpCase, Vector } from '../op';
+import { planeBytes } from '../weights/layout';
 
 interface Shape {
   readonly format: WeightFormat;
@@ -10,6 +11,8 @@ interface Shape {
   readonly outs: number;
   readonly with?: readonly ('norm' | 'bias' | 'accumulate' | 'swiglu' | 'sampled' | 'column')[];
   readonly type?: ActivationType;
+  /** See OpCase: the weight lies in parts of 64 rows and a rest. */
+  readonly inParts?: boolean;
 }
 
 /** Every format in every kernel and row tile; widths and heights that fill no block, sweep or tile; every epilogue in each kernel. */
@@ -38,13 +41,48 @@ const SHAPES: readonly Shape[] = [
   { format: 'q4_1', rows: 1, cols: 96, outs: 7, with: ['norm', 'bias'] },
   { format: 'q4_1', rows: 9, cols: 1056, outs: 64, with: ['accumulate'] },
   { format: 'q4_1', rows: 64, cols: 256, outs: 172, with: ['bias', 'column'] },
+  { format: 'q4_k', rows: 1, cols: 2304, outs: 12, with: ['norm', 'swiglu'] },
+  { format: 'q4_k', rows: 3, cols: 512, outs: 7, type: 'f16' },
+  { format: 'q4_k', rows: 16, cols: 768, outs: 9, with: ['bias'] },
+  { format: 'q4_k', rows: 40, cols: 256, outs: 67 },
+  { format: 'q5_k', rows: 1, cols: 1280, outs: 7, with: ['norm'] },
+  { format: 'q5_k', rows: 4, cols: 256, outs: 6, with: ['accumulate'] },
+  { format: 'q5_k', rows: 9, cols: 512, outs: 10, with: ['swiglu'] },
+  { format: 'q5_k', rows: 17, cols: 512, outs: 67, type: 'f16' },
+  { format: 'q6_k', rows: 1, cols: 1280, outs: 7, type: 'f16' },
+  { format: 'q6_k', rows: 4, cols: 512, outs: 6, with: ['norm'] },
+  { format: 'q6_k', rows: 16, cols: 256, outs: 9, with: ['accumulate'] },
+  { format: 'q6_k', rows: 33, cols: 512, outs: 67, with: ['bias'] },
+  { format: 'q5_0', rows: 1, cols: 544, outs: 7, with: ['norm'] },
+  { format: 'q5_0', rows: 16, cols: 96, outs: 10, with: ['swiglu'] },
+  { format: 'q5_0', rows: 17, cols: 288, outs: 66 },
+  { format: 'q5_1', rows: 1, cols: 96, outs: 6, type: 'f16' },
+  { format: 'q5_1', rows: 4, cols: 544, outs: 7, with: ['bias'] },
+  { format: 'q5_1', rows: 18, cols: 64, outs: 9, with: ['accumulate'] },
+  { format: 'iq4_nl', rows: 1, cols: 544, outs: 7, with: ['norm'] },
+  { format: 'iq4_nl', rows: 9, cols: 96, outs: 10, with: ['swiglu'] },
+  { format: 'iq4_nl', rows: 17, cols: 288, outs: 9, type: 'f16' },
+  { format: 'iq4_xs', rows: 1, cols: 768, outs: 6, with: ['accumulate'] },
+  { format: 'iq4_xs', rows: 3, cols: 256, outs: 7, with: ['norm'] },
+  { format: 'iq4_xs', rows: 19, cols: 512, outs: 66 },
+  { format: 'mxfp4', rows: 1, cols: 672, outs: 9, with: ['bias'] },
+  { format: 'mxfp4', rows: 16, cols: 96, outs: 7, type: 'f16' },
+  { format: 'mxfp4', rows: 17, cols: 160, outs: 66 },
+  { format: 'q3_k', rows: 1, cols: 1280, outs: 7, with: ['norm'] },
+  { format: 'q3_k', rows: 4, cols: 256, outs: 10, with: ['swiglu'] },
+  { format: 'q3_k', rows: 17, cols: 512, outs: 66 },
+  { format: 'q2_k', rows: 1, cols: 1280, outs: 7, with: ['norm'] },
+  { format: 'q2_k', rows: 16, cols: 256, outs: 9, with: ['accumulate'] },
+  { format: 'q2_k', rows: 17, cols: 512, outs: 66, type: 'f16' },
   { format: 'q8_0', rows: 30, cols: 256, outs: 130, with: ['sampled', 'norm'] },
   { format: 'q4_0', rows: 60, cols: 64, outs: 64, with: ['sampled'] },
   { format: 'f16', rows: 12, cols: 172, outs: 7, with: ['sampled', 'norm'], type: 'f16' },
+  { format: 'q8_0', rows: 1, cols: 96, outs: 110, with: ['norm', 'bias'], inParts: true },
+  { format: 'q4_0', rows: 23, cols: 96, outs: 100, with: ['bias', 'accumulate', 'column'], inParts: true },
 ];
 
 function linearCase(
-  { format, rows, cols, outs, with: extras = [], type = 'f32' }: Shape,
+  { format, rows, cols, outs, with: extras = [], type = 'f32', inParts = false }: Shape,
   seed: number,
 ): OpCase<LinearCall> {
   const has = (extra: (typeof extras)[number]): boolean => extras.includes(extra);
@@ -68,7 +106,7 @@ function linearCase(
     type,
   };
   return {
-    label: `linear ${format} ${cols}→${outs} rows ${rows} ${type}${extras.map((extra) => ` ${extra}`).join('')}`,
+    label: `linear ${format} ${cols}→${outs} rows ${rows} ${type}${[...extras, ...(inParts ? ['in parts'] : [])].map((extra) => ` ${extra}`).join('')}`,
     calls: [
       {
         op: 'linear',
@@ -89,6 +127,7 @@ function linearCase(
     contextLength: 128,
     numPages: made.numPages,
     kvType: 'f32',
+    maxBindingBytes: inParts ? planeBytes(format, 64, cols).quants : undefined,
     inputs: has('column') && !has('accumulate') ? { out: new Float32Array(rows * out.cols).fill(3) } : undefined,
     outputs: [{ tensor: out, budget: type === 'f16' ? 1e-6 : 1e-9 }],
   };

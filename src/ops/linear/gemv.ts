@@ -2,7 +2,7 @@ import { InternalError } from '../../errors';
 import type { LinearCall } from '../calls';
 import type { Binding, Dispatch, KernelTarget, WeightPart } from '../op';
 import type { StepShape } from '../step_layout';
-import { blocksPerRow, quantSwap } from '../weights/layout';
+import { blocksPerRow, laneColumns, quantSwap } from '../weights/layout';
 import { linearTraffic, rowsOf } from './traffic';
 import { defaultGemvTuning, GEMV_ROW_TILES, type GemvRowTile, type GemvTuning } from './tuning';
 
@@ -10,7 +10,6 @@ import { defaultGemvTuning, GEMV_ROW_TILES, type GemvRowTile, type GemvTuning } 
 export const MAX_GEMV_ROWS = GEMV_ROW_TILES[GEMV_ROW_TILES.length - 1];
 
 const COLUMNS_PER_SWEEP = 256;
-const LANE_COLUMNS = { f32: 4, f16: 8, bf16: 8, q8_0: 16, q4_0: 32, q4_1: 32 } as const;
 
 /** Row tiles with the counts of rows that each serves in a bucket: (above, upTo]. */
 function tilesOf(minRows: number, maxRows: number): { tile: GemvRowTile; above: number; upTo: number }[] {
@@ -55,7 +54,7 @@ function partDispatch(
 ): Dispatch {
   const { x, weight, out, norm, bias, accumulate, epilogue } = call;
   const swiglu = epilogue === 'swiglu';
-  const lanes = COLUMNS_PER_SWEEP / LANE_COLUMNS[weight.format];
+  const lanes = COLUMNS_PER_SWEEP / laneColumns(weight.format);
   const outputs = swiglu ? part.rows / 2 : part.rows;
   const groups = Math.ceil(outputs / ((workgroupSize / lanes) * (swiglu ? outputsPerLane / 2 : outputsPerLane)));
   const groupsX = Math.min(groups, target.capabilities.limits.maxComputeWorkgroupsPerDimension);

@@ -1,11 +1,14 @@
 /**
- * How weights lie on the GPU: in two planes, both by rows. A row's columns are padded with zeros to blocks of 32.
+ * How weights lie on the GPU: in two planes, both by rows. A row's columns are padded with zeros to blocks of 32; the super-blocks of
+ * 256 of the K formats are always whole.
  *
- * - quants, `array<vec4<u32>>`: a block takes 1 vec4 (4-bit codes), 2 (8-bit), 4 (16-bit floats) or 8 (f32). 4-bit codes: byte b of
- *   word w holds value 8w + b low and value 8w + 4 + b high; the others lie in order.
- * - scales, `array<u32>`: q4_0 and q8_0 two halves a word, a row begins on a word; q4_1 one word (d, m) a block; floats none.
+ * - quants: the codes, or their lower bits. A row is cut into vectors of 4, 8, 16 or 32 values, each of which is what a lane of a kernel
+ *   reads at once: a `vec4<u32>`, for Q6_K a `vec2<u32>`, for Q2_K and Q3_K a word. Codes of 4 bits lie so that byte b of a vector's word
+ *   w has value 8w + b low and 8w + 4 + b high; of 2 bits so that bits 2i of byte b are value 4i + b; wider ones lie in order.
+ * - scales, `array<u32>`: scales and minimums, and the upper bits of codes of 3, 5 and 6 bits. What an invocation of the repack kernel
+ *   writes begins on a word, so that no two write the same one. Nothing for floats.
  *
- * shaders/quant/ has one module per format that reads this.
+ * shaders/quant/ has one module per format that reads this; docs/kernels/linear.md has the bytes of each.
  */
 import type { WeightFormat } from '../../formats/weight_format';
 import type { KernelSource } from '../../gpu/kernel';
@@ -19,14 +22,16 @@ const MAX_WORKGROUPS_X = 65535;
 export const REPACK_PARAM_WORDS = 4;
 
 interface FormatLayout {
-  /** vec4<u32> of the quants plane that a block takes. */
-  readonly vecsPerBlock: number;
+  /** Values of a vector. */
+  readonly laneColumns: 4 | 8 | 16 | 32;
+  /** Bytes of the quants plane that a block takes. */
+  readonly quantBytes: number;
   /** Words of the scale plane that a row of so many blocks takes. */
   readonly scaleWords: (blocks: number) => number;
   readonly repack: {
     readonly entry: string;
     readonly constants?: Readonly<Record<string, number>>;
-    /** Vectors or pairs of blocks: what one invocation does. */
+    /** Vectors, blocks or groups of two or four blocks: what one invocation does. */
     readonly itemsPerRow: (blocks: number) => number;
     readonly bindings: readonly RepackBinding[];
     readonly usesCols: boolean;
@@ -37,12 +42,19 @@ interface FormatLayout {
 export type RepackBinding = 'params' | 'raw' | 'quants' | 'scales';
 
 const pairs = (blocks: number): number => Math.ceil(blocks / 2);
+const fours = (blocks: number): number => Math.ceil(blocks / 4);
 const QUANTISED: readonly RepackBinding[] = ['params', 'raw', 'quants', 'scales'];
 const PLAIN: readonly RepackBinding[] = ['params', 'raw', 'quants'];
 
+/** Words of the scale plane, so many for each super-block of 256. */
+function perSuperBlock(words: number): FormatLayout['scaleWords'] {
+  return (blocks) => (blocks / 8) * words;
+}
+
 function q4(headerBytes: number, scaleWords: FormatLayout['scaleWords']): FormatLayout {
   return {
-    vecsPerBlock: 1,
+    laneColumns: 32,
+    quantBytes: 16,
     scaleWords,
     repack: {
       entry: 'ops/repack_q4.wgsl',
@@ -54,9 +66,56 @@ function q4(headerBytes: number, scaleWords: FormatLayout['scaleWords']): Format
   };
 }
 
-function float(valueBytes: number): FormatLayout {
+function q5(headerBytes: number, wordsPerPair: number): FormatLayout {
   return {
-    vecsPerBlock: 2 * valueBytes,
+    laneColumns: 32,
+    quantBytes: 16,
+    scaleWords: (blocks) => pairs(blocks) * wordsPerPair,
+    repack: {
+      entry: 'ops/repack_q5.wgsl',
+      constants: { HEADER_BYTES: headerBytes },
+      itemsPerRow: pairs,
+      bindings: QUANTISED,
+      usesCols: false,
+    },
+  };
+}
+
+/** A format of super-blocks whose repack kernel has an invocation for each block. */
+function superBlocks(
+  laneColumns: FormatLayout['laneColumns'],
+  quantBytes: number,
+  scaleWords: number,
+  entry: string,
+): FormatLayout {
+  return {
+    laneColumns,
+    quantBytes,
+    scaleWords: perSuperBlock(scaleWords),
+    repack: { entry, itemsPerRow: (blocks) => blocks, bindings: QUANTISED, usesCols: false },
+  };
+}
+
+/** Q4_K, and Q5_K with its bytes of fifth bits. */
+function q4K(highBytes: number): FormatLayout {
+  return {
+    laneColumns: 32,
+    quantBytes: 16,
+    scaleWords: perSuperBlock(5 + highBytes / 4),
+    repack: {
+      entry: 'ops/repack_q4_k.wgsl',
+      constants: { HIGH_BYTES: highBytes },
+      itemsPerRow: pairs,
+      bindings: QUANTISED,
+      usesCols: false,
+    },
+  };
+}
+
+function float(valueBytes: 2 | 4): FormatLayout {
+  return {
+    laneColumns: valueBytes === 4 ? 4 : 8,
+    quantBytes: BLOCK * valueBytes,
     scaleWords: () => 0,
     repack: {
       entry: 'ops/repack_float.wgsl',
@@ -73,12 +132,28 @@ const LAYOUTS: Readonly<Record<WeightFormat, FormatLayout>> = {
   f16: float(2),
   bf16: float(2),
   q8_0: {
-    vecsPerBlock: 2,
+    laneColumns: 16,
+    quantBytes: 32,
     scaleWords: pairs,
     repack: { entry: 'ops/repack_q8.wgsl', itemsPerRow: pairs, bindings: QUANTISED, usesCols: false },
   },
   q4_0: q4(2, pairs),
   q4_1: q4(4, (blocks) => blocks),
+  q4_k: q4K(0),
+  q5_k: q4K(32),
+  q6_k: superBlocks(16, 16, 21, 'ops/repack_q6_k.wgsl'),
+  q5_0: q5(2, 3),
+  q5_1: q5(4, 4),
+  iq4_nl: q4(2, pairs),
+  iq4_xs: superBlocks(32, 16, 2, 'ops/repack_iq4_xs.wgsl'),
+  mxfp4: {
+    laneColumns: 32,
+    quantBytes: 16,
+    scaleWords: fours,
+    repack: { entry: 'ops/repack_mxfp4.wgsl', itemsPerRow: fours, bindings: QUANTISED, usesCols: false },
+  },
+  q3_k: superBlocks(16, 8, 12, 'ops/repack_q3_k.wgsl'),
+  q2_k: superBlocks(16, 8, 5, 'ops/repack_q2_k.wgsl'),
 };
 
 /** Blocks of 32 in a row of the planes. */
@@ -91,12 +166,17 @@ export function quantSwap(format: WeightFormat): Readonly<Record<string, string>
   return { 'quant/f32.wgsl': `quant/${format}.wgsl` };
 }
 
+/** Columns that a lane of a kernel reads at once. */
+export function laneColumns(format: WeightFormat): number {
+  return LAYOUTS[format].laneColumns;
+}
+
 /** Bytes of the planes of a matrix; at least 16 each, because a binding cannot be empty. */
 export function planeBytes(format: WeightFormat, rows: number, cols: number): { quants: number; scales: number } {
   const blocks = blocksPerRow(cols);
-  const { vecsPerBlock, scaleWords } = LAYOUTS[format];
+  const { quantBytes, scaleWords } = LAYOUTS[format];
   return {
-    quants: Math.max(16, rows * blocks * vecsPerBlock * 16),
+    quants: Math.max(16, rows * blocks * quantBytes),
     scales: Math.max(16, rows * scaleWords(blocks) * 4),
   };
 }

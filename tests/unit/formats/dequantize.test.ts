@@ -1,6 +1,7 @@
+import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { BLOCK_FORMATS } from '../../../src/formats/blocks';
+import { BLOCK_FORMATS, ENCODABLE_FORMATS } from '../../../src/formats/blocks';
 import { decodeRow, rowBytes } from '../../../src/formats/dequantize';
 import { encodeRow } from '../../../src/formats/quantize';
 import { randomBlocks } from '../../../src/formats/random_blocks';
@@ -10,7 +11,7 @@ import { seeded } from '../../support/seeded';
 const FIXTURES = '../shared/fixtures/dequant';
 
 /** Largest error of a value, as a share of the block's largest magnitude. */
-const LARGEST_ERROR: Record<WeightFormat, number> = {
+const LARGEST_ERROR: Record<keyof typeof ENCODABLE_FORMATS, number> = {
   f32: 0,
   f16: 2 ** -11,
   bf16: 2 ** -8,
@@ -29,8 +30,25 @@ function bitsOf(values: Float32Array): Uint32Array {
   return new Uint32Array(values.buffer, values.byteOffset, values.length);
 }
 
-describe.each(WEIGHT_FORMATS)('%s', (format) => {
-  const { blockSize, blockBytes } = BLOCK_FORMATS[format];
+/**
+ * SHA-256 (its first 16 digits) of the f32 values that ggml's C decoders (dequantize_row_* of ggml-quants.c) give for
+ * `randomBlocks(format, 2048, seeded(7))`. Formats without an entry are held against the fixtures or against their encoders.
+ */
+const GGML_DIGESTS: Partial<Record<WeightFormat, string>> = {
+  q5_0: 'a7e012d848c8eeab',
+  q5_1: '6f6554242ac5a4b1',
+  q5_k: '5a9752890cb206e5',
+  iq4_nl: '1b2ebed8cd69507b',
+  iq4_xs: '97415c5235f61779',
+  mxfp4: 'bb1497d9c87db17b',
+  q3_k: '69d373b2769111a5',
+  q2_k: '111b65a29e379412',
+};
+
+const ENCODABLE = Object.keys(ENCODABLE_FORMATS) as (keyof typeof ENCODABLE_FORMATS)[];
+
+describe.each(ENCODABLE)('%s', (format) => {
+  const { blockSize } = BLOCK_FORMATS[format];
 
   it('comes back within half a step after encoding', () => {
     const values = randomValues(32 * 37, 11);
@@ -52,6 +70,17 @@ describe.each(WEIGHT_FORMATS)('%s', (format) => {
       }
     }
   });
+});
+
+describe.each(Object.entries(GGML_DIGESTS) as [WeightFormat, string][])('%s', (format, digest) => {
+  it("decodes to what ggml's decoder gives", () => {
+    const decoded = decodeRow(format, randomBlocks(format, 2048, seeded(7)), 2048);
+    expect(createHash('sha256').update(bitsOf(decoded)).digest('hex').slice(0, 16)).toBe(digest);
+  });
+});
+
+describe.each(WEIGHT_FORMATS)('%s', (format) => {
+  const { blockSize, blockBytes } = BLOCK_FORMATS[format];
 
   it('makes random blocks that are finite, varied and seeded', () => {
     const raw = randomBlocks(format, 32 * 64, seeded(5));
@@ -62,17 +91,18 @@ describe.each(WEIGHT_FORMATS)('%s', (format) => {
   });
 
   it('decodes at any byte offset, into a given array', () => {
-    const raw = randomBlocks(format, 96, seeded(6));
+    const cols = 3 * Math.max(32, blockSize);
+    const raw = randomBlocks(format, cols, seeded(6));
     const shifted = new Uint8Array(raw.length + 1);
     shifted.set(raw, 1);
-    const out = new Float32Array(100).fill(7);
-    expect(decodeRow(format, shifted.subarray(1), 96, out)).toBe(out);
-    expect([...out.subarray(0, 96)]).toEqual([...decodeRow(format, raw, 96)]);
-    expect([...out.subarray(96)]).toEqual([7, 7, 7, 7]);
+    const out = new Float32Array(cols + 4).fill(7);
+    expect(decodeRow(format, shifted.subarray(1), cols, out)).toBe(out);
+    expect([...out.subarray(0, cols)]).toEqual([...decodeRow(format, raw, cols)]);
+    expect([...out.subarray(cols)]).toEqual([7, 7, 7, 7]);
   });
 
   it('says when a row or its bytes do not fit', () => {
-    expect(rowBytes(format, 64)).toBe((64 / blockSize) * blockBytes);
+    expect(rowBytes(format, 512)).toBe((512 / blockSize) * blockBytes);
     expect(() => decodeRow(format, new Uint8Array(2 * blockBytes - 1), 2 * blockSize)).toThrow(/takes/);
     expect(() => rowBytes(format, blockSize + 0.5)).toThrow(/cannot be cut/);
   });
@@ -126,6 +156,8 @@ if (existsSync(FIXTURES)) {
     ['F16', 'f16'],
     ['Q8_0', 'q8_0'],
     ['Q4_0', 'q4_0'],
+    ['Q4_K', 'q4_k'],
+    ['Q6_K', 'q6_k'],
   ];
   describe.each(files.flatMap(([name, format]) => [[name, format] as const, [`${name}.random`, format] as const]))(
     'fixture %s',
