@@ -135,5 +135,6 @@ export class WeightUploader {
 /** A chunk that is followed by another must end on a word, because the next one's bytes are written from there. */
 function rowsUpToAWord(rows: number, followed: boolean, perRow: number): number {
   if (!followed || (rows * perRow) % 4 === 0) return rows;
-  return Math.max(1, rows - (rows % 2));
+  if (rows < 4) throw new InternalError(`rows of ${perRow} bytes are too long to be written in whole words`);
+  return rows - (rows % 4);
 }
