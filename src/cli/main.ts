@@ -24,7 +24,7 @@ const USAGE = `tessera: language models on WebGPU
   tessera tokenize MODEL (--text T | --file F) [--special]
   tessera inspect MODEL
   tessera selftest [--seed S] [--filter TEXT]
-  tessera bench MODEL [--prefill 512] [--decode 128]
+  tessera bench MODEL [--prefill 512] [--decode 128] [--repeat 3] [--profile]
   tessera compare MODEL --tokens 1,2,3
 
 MODEL is a path or URL of a .gguf file, or synthetic:SHAPE:FORMAT, for example synthetic:llama-3.2-1b:q4_0: random weights of that shape.

@@ -1,3 +1,4 @@
+import type { LoadModelOptions } from '../model/layout';
 import { type LoadedModel, loadModel } from '../model/load_model';
 import { isSyntheticName, type ModelOrigin, namedSyntheticModel } from '../model/synthetic';
 import { urlSource } from '../storage/url_source';
@@ -14,23 +15,29 @@ export async function openSource(model: string): Promise<ModelOrigin> {
 
 export interface OpenOptions {
   readonly maxRows?: number;
-  /** Wraps the device before anything is made on it: for counting calls. */
+  /** Dawn's instance, where the command already has one. */
   readonly gpu?: GPU;
+}
+
+/** What the command's options say about loading. */
+export function loadOptions(args: Arguments, { gpu, maxRows }: OpenOptions): LoadModelOptions {
+  return {
+    backend: args.backend,
+    gpu,
+    contextLength: args.contextLength,
+    without: args.without,
+    defaultLimits: args.flag('default-limits'),
+    maxRows,
+    onProgress: ({ phase, loaded, total }) =>
+      progressLine(phase === 'weights' ? `loading ${formatBytes(loaded)} of ${formatBytes(total)}` : phase),
+  };
 }
 
 /** Loads the command's model on the backend that its options ask for. */
 export async function openModel(args: Arguments, options: OpenOptions = {}): Promise<LoadedModel> {
   const source = await openSource(args.model());
-  const model = await loadModel(source, {
-    backend: args.backend,
-    gpu: args.backend === 'webgpu' ? (options.gpu ?? (await createNodeGpu())) : undefined,
-    contextLength: args.contextLength,
-    without: args.without,
-    defaultLimits: args.flag('default-limits'),
-    maxRows: options.maxRows,
-    onProgress: ({ phase, loaded, total }) =>
-      progressLine(phase === 'weights' ? `loading ${formatBytes(loaded)} of ${formatBytes(total)}` : phase),
-  });
+  const gpu = args.backend === 'webgpu' ? (options.gpu ?? (await createNodeGpu())) : undefined;
+  const model = await loadModel(source, loadOptions(args, { ...options, gpu }));
   progressLine('');
   const { adapter, description } = model;
   const machine = adapter ? adapter.description || adapter.device || adapter.vendor : 'reference executor';

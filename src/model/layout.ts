@@ -52,6 +52,7 @@ export interface ModelDescription {
   readonly vocabSize: number;
   readonly numLayers: number;
   readonly hiddenSize: number;
+  readonly kvType: KvType;
   readonly memory: MemoryNeeds;
 }
 
@@ -129,6 +130,7 @@ export function describe(gguf: Gguf, layout: ModelLayout, calls: readonly OpCall
     vocabSize: spec.vocabSize,
     numLayers: spec.numLayers,
     hiddenSize: spec.hiddenSize,
+    kvType: layout.kvType,
     memory: memoryNeeds(spec, calls, { ...limits, kvType: layout.kvType }),
   };
 }
