@@ -220,8 +220,8 @@ fn source_row(row: u32) -> u32 {
 
 // Rows [first_row + tile_row, … + TILE_ROWS) of x into the tile, weighted by the norm; zero beyond the step's rows and x's columns.
 // An invocation always gets the same (row, place), so it alone adds to that square sum.
-fn load_tile(thread: u32, first_sweep: u32, sweeps: u32, first_row: u32, tile_row: u32, rows: u32) {
-  for (var item = thread; item < TILE_ROWS * SWEEP_QUADS; item += WORKGROUP) {
+fn load_tile(thread: u32, first_sweep: u32, sweeps: u32, first_row: u32, tile_row: u32, rows: u32, one: u32) {
+  for (var item = thread; item < TILE_ROWS * SWEEP_QUADS * one; item += WORKGROUP) {
     let r = item / SWEEP_QUADS;
     let place = item % SWEEP_QUADS;
     let quad = (place % LANES) * QUANT_QUADS + place / LANES;
@@ -268,19 +268,19 @@ fn tile_add(sums: SlotSums, weights: vec4<u32>, first_sweep: u32, sweeps: u32, l
 }
 
 // Adds up SQUARE_PARTS interleaved parts of each row's square sums, each in the place of its first term.
-fn fold_squares(thread: u32) {
-  for (var item = thread; item < SQUARE_PARTS * ROWS; item += WORKGROUP) {
+fn fold_squares(thread: u32, one: u32) {
+  for (var item = thread; item < SQUARE_PARTS * ROWS * one; item += WORKGROUP) {
     var sum = squares[item];
-    for (var at = item + SQUARE_PARTS * ROWS; at < SWEEP_QUADS * ROWS; at += SQUARE_PARTS * ROWS) { sum += squares[at]; }
+    for (var at = item + SQUARE_PARTS * ROWS; at < SWEEP_QUADS * ROWS * one; at += SQUARE_PARTS * ROWS) { sum += squares[at]; }
     squares[item] = sum;
   }
 }
 
 // 1 / rms of four rows of this workgroup.
-fn norm_scales(row: u32) -> vec4<f32> {
+fn norm_scales(row: u32, one: u32) -> vec4<f32> {
   if (!NORM) { return vec4<f32>(1.0); }
   var sums = vec4<f32>();
-  for (var part = 0u; part < SQUARE_PARTS; part++) {
+  for (var part = 0u; part < SQUARE_PARTS * one; part++) {
     let at = part * ROWS + row;
     sums.x += squares[at];
     if (ROWS > 1u) {
@@ -292,9 +292,9 @@ fn norm_scales(row: u32) -> vec4<f32> {
   return inverseSqrt(sums / f32(COLS) + vec4<f32>(EPS));
 }
 
-fn slot_total(slot: u32, group: u32, width: u32) -> vec4<f32> {
+fn slot_total(slot: u32, group: u32, width: u32, one: u32) -> vec4<f32> {
   var sum = vec4<f32>();
-  for (var lane = 0u; lane < LANES; lane += width) { sum += tile[slot * WORKGROUP + group * LANES + lane]; }
+  for (var lane = 0u; lane < LANES * one; lane += width) { sum += tile[slot * WORKGROUP + group * LANES + lane]; }
   return sum;
 }
 
@@ -317,7 +317,7 @@ fn four_rows(lower: Sums, upper: Sums, i: u32) -> vec4<f32> {
 }
 
 // Adds up the lanes of rows 4i … 4i + 3 and stores them; begins and ends with the tile free.
-fn finish(thread: u32, lower: SlotSums, upper: SlotSums, i: u32, first_out: u32, first_row: u32, rows: u32) {
+fn finish(thread: u32, lower: SlotSums, upper: SlotSums, i: u32, first_out: u32, first_row: u32, rows: u32, one: u32) {
   let width = reduce_width();
   tile[thread] = reduce_lanes(four_rows(lower.v0, upper.v0, i), width);
   if (OUTS > 1u) { tile[WORKGROUP + thread] = reduce_lanes(four_rows(lower.v1, upper.v1, i), width); }
@@ -327,16 +327,16 @@ fn finish(thread: u32, lower: SlotSums, upper: SlotSums, i: u32, first_out: u32,
   }
   workgroupBarrier();
   let outs = select(PART_ROWS, PART_ROWS / 2u, SWIGLU);
-  for (var item = thread; item < GROUPS * OUT_SLOTS; item += WORKGROUP) {
+  for (var item = thread; item < GROUPS * OUT_SLOTS * one; item += WORKGROUP) {
     let group = item / OUT_SLOTS;
     let slot = item % OUT_SLOTS;
     let column = first_out + item;
     if (column < outs) {
-      let total = slot_total(slot, group, width);
+      let total = slot_total(slot, group, width, one);
       var up = vec4<f32>();
-      if (SWIGLU) { up = slot_total(slot + OUT_SLOTS, group, width); }
+      if (SWIGLU) { up = slot_total(slot + OUT_SLOTS, group, width, one); }
       let row = first_row + 4u * i;
-      let scale = norm_scales(4u * i);
+      let scale = norm_scales(4u * i, one);
       store(row, rows, column, total.x, up.x, scale.x);
       if (ROWS > 1u) {
         store(row + 1u, rows, column, total.y, up.y, scale.y);
@@ -356,31 +356,32 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) count: ve
   if (first_row >= rows || first_out >= PART_ROWS) { return; }
   let lane = thread % LANES;
   let weights = weight_rows(first_out + (thread / LANES) * OUT_SLOTS);
-  let sweeps = (COLS / 4u + SWEEP_QUADS - 1u) / SWEEP_QUADS;
   // Rows 8–15 have a tile of their own, which steps of up to eight rows do without.
   let upper = ROWS > 8u && rows > first_row + 8u;
 
-  // QUANT_QUADS, but compilers do not know.
-  let quads = min(rows * QUANT_QUADS, QUANT_QUADS);
+  // 1, but compilers do not know: bounds times this one keep them from unrolling every loop, which takes some of them tens of seconds.
+  let one = min(rows, 1u);
+  let quads = QUANT_QUADS * one;
+  let sweeps = (COLS / 4u + SWEEP_QUADS - 1u) / SWEEP_QUADS * one;
 
   var lower_sums: SlotSums;
   var upper_sums: SlotSums;
   for (var first = 0u; first < sweeps; first += TILE_SWEEPS) {
     // Whole steps: the surplus sweep is one of zeros.
     let tile_sweeps = min((sweeps - first + SWEEP_STEP - 1u) / SWEEP_STEP * SWEEP_STEP, TILE_SWEEPS);
-    load_tile(thread, first, tile_sweeps, first_row, 0u, rows);
+    load_tile(thread, first, tile_sweeps, first_row, 0u, rows, one);
     workgroupBarrier();
     lower_sums = tile_add(lower_sums, weights, first, tile_sweeps, lane, quads);
     workgroupBarrier();
     if (upper) {
-      load_tile(thread, first, tile_sweeps, first_row, 8u, rows);
+      load_tile(thread, first, tile_sweeps, first_row, 8u, rows, one);
       workgroupBarrier();
       upper_sums = tile_add(upper_sums, weights, first, tile_sweeps, lane, quads);
       workgroupBarrier();
     }
   }
 
-  if (NORM) { fold_squares(thread); }
+  if (NORM) { fold_squares(thread, one); }
   let live_rows = min(rows - first_row, ROWS);
-  for (var i = 0u; i * 4u < live_rows; i++) { finish(thread, lower_sums, upper_sums, i, first_out, first_row, rows); }
+  for (var i = 0u; i * 4u < live_rows; i++) { finish(thread, lower_sums, upper_sums, i, first_out, first_row, rows, one); }
 }
