@@ -1,7 +1,7 @@
 import { InvalidOptionError } from '../errors';
 import type { ModelSource } from '../worker/protocol';
 
-/** A GGUF file: its address, or the file itself. */
+/** A GGUF file: its address, or the file itself; or `synthetic:SHAPE:FORMAT`, random weights for measuring (docs/benchmarks.md). */
 export type ModelInput = string | URL | Blob | ArrayBuffer | Uint8Array<ArrayBuffer>;
 
 /**
@@ -22,6 +22,7 @@ function resolve(model: string | URL): string {
   const base = globalThis.document?.baseURI ?? globalThis.location?.href;
   if (!URL.canParse(model, base)) throw new InvalidOptionError('model', `"${String(model)}" is not an address`);
   const url = new URL(model, base);
+  if (url.protocol === 'synthetic:') return url.href;
   if (url.protocol !== 'http:' && url.protocol !== 'https:' && url.protocol !== 'blob:') {
     throw new InvalidOptionError('model', `an address must begin with https:, http: or blob:, not ${url.protocol}`);
   }

@@ -1,3 +1,4 @@
+import { isSyntheticName, type ModelOrigin, namedSyntheticModel } from '../model/synthetic';
 import { type ByteSource, blobSource, bufferSource } from '../storage/byte_source';
 import { urlSource } from '../storage/url_source';
 import type { ModelSource } from './protocol';
@@ -6,11 +7,12 @@ import type { ModelSource } from './protocol';
 export async function withSource<T>(
   source: ModelSource | ByteSource,
   signal: AbortSignal | undefined,
-  use: (bytes: ByteSource) => Promise<T>,
+  use: (origin: ModelOrigin) => Promise<T>,
 ): Promise<T> {
   if (!('kind' in source)) return await use(source);
   if (source.kind === 'blob') return await use(blobSource(source.blob));
   if (source.kind === 'bytes') return await use(bufferSource(source.bytes));
+  if (isSyntheticName(source.url)) return await use(namedSyntheticModel(source.url));
   const done = new AbortController();
   try {
     return await use(

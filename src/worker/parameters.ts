@@ -1,9 +1,8 @@
-import type { ByteSource } from '../formats/byte_source';
-import { readGguf } from '../formats/gguf/read_gguf';
+import { type ModelOrigin, readHeader } from '../model/synthetic';
 
 /** How many weights a model has, by its header alone. */
-export async function countParameters(source: ByteSource, signal?: AbortSignal): Promise<number> {
-  const { tensors } = await readGguf(source, { signal });
+export async function countParameters(source: ModelOrigin, signal?: AbortSignal): Promise<number> {
+  const { tensors } = await readHeader(source, { signal });
   let parameters = 0;
   for (const { shape } of tensors.values()) parameters += shape.reduce((product, size) => product * size, 1);
   return parameters;
