@@ -28,25 +28,31 @@ export const VARIANTS: readonly Variant[] = [
 
 /**
  * The cases to run on each variant. Where several variants run the same kernels for a case, the least able one stands for them: what
- * compiles and is right there is so with more features and wider limits. Variants without a case are left out.
+ * compiles and is right there is so with more features and wider limits. With `turn`, variants that do differ take turns: each case
+ * runs on one of them, on another one with the next turn. Variants without a case are left out.
  */
 export async function casesByVariant<Case extends OpCase>(
   cases: readonly Case[],
+  turn?: number,
 ): Promise<{ readonly name: string; readonly variant: Variant; readonly cases: readonly Case[] }[]> {
-  const seen = new Set<string>();
-  const runs: { name: string; variant: Variant; cases: readonly Case[] }[] = [];
+  const choices = cases.map(() => new Map<string, Variant>());
   for (const variant of VARIANTS) {
     const gpu = await GpuDevice.create(variant.options);
-    const own = cases.filter((opCase) => {
+    for (const [i, opCase] of cases.entries()) {
       const kernels = caseKernels(opCase, gpu.capabilities);
-      if (kernels === undefined || seen.has(kernels)) return false;
-      seen.add(kernels);
-      return true;
-    });
+      if (kernels !== undefined && !choices[i].has(kernels)) choices[i].set(kernels, variant);
+    }
     gpu.dispose();
-    if (own.length > 0) runs.push({ name: variant.name, variant, cases: own });
   }
-  return runs;
+  const chosen = choices.map((choice, i) => {
+    const variants = [...choice.values()];
+    return turn === undefined ? variants : variants.slice((turn + i) % variants.length).slice(0, 1);
+  });
+  return VARIANTS.map((variant) => ({
+    name: variant.name,
+    variant,
+    cases: cases.filter((_, i) => chosen[i].includes(variant)),
+  })).filter((run) => run.cases.length > 0);
 }
 
 /**

@@ -1,5 +1,6 @@
 /** Weights arrive in chunks of any number of rows and may lie in parts: the planes must be what one write into one part gives. */
 import { expect, test } from 'vitest';
+import { BLOCK_FORMATS } from '../../src/formats/blocks';
 import { rowBytes } from '../../src/formats/dequantize';
 import { randomBlocks } from '../../src/formats/random_blocks';
 import { WEIGHT_FORMATS, type WeightFormat } from '../../src/formats/weight_format';
@@ -73,9 +74,9 @@ function randomChunks(rows: number, random: () => number): number[] {
   return chunks;
 }
 
-/** An odd number of blocks where the format's rows allow one. */
+/** An odd number of blocks. */
 function colsOf(format: WeightFormat): number {
-  return format.endsWith('_k') ? 768 : 96;
+  return 3 * Math.max(32, BLOCK_FORMATS[format].blockSize);
 }
 
 test.each(WEIGHT_FORMATS)('%s: chunks of odd numbers of rows that cross the borders of parts', async (format) => {
