@@ -40,17 +40,23 @@ function needsF16(opCase: OpCase): boolean {
   return JSON.stringify(opCase.calls).includes('"type":"f16"');
 }
 
-/**
- * What a device with these capabilities would run for a case: its kernels with everything that chooses their variants, and their
- * grids. Two devices that give the same text run the same thing. Undefined for a device that cannot hold the case's tensors.
- */
-export function caseKernels(opCase: OpCase, capabilities: Capabilities): string | undefined {
+export interface CaseKernels {
+  /** The kernels with everything that chooses their variants, and their grids: two devices that give the same text run the same thing. */
+  readonly variants: string;
+  /** The shader files alone: cases that share them try the same code with other shapes. */
+  readonly files: string;
+}
+
+/** What a device with these capabilities would run for a case. Undefined for a device that cannot hold the case's tensors. */
+export function caseKernels(opCase: OpCase, capabilities: Capabilities): CaseKernels | undefined {
   if (needsF16(opCase) && !capabilities.f16) return undefined;
   const bindingBytes = opCase.maxBindingBytes ?? capabilities.limits.maxStorageBufferBindingSize;
   const target = caseTarget(opCase, capabilities, (weight) => splitByBindingLimit(weight, bindingBytes));
   const { shape } = new StepEncoder(caseCapacity(opCase)).encode(opCase.batch);
-  const kernels = planDispatches(opCase.calls as readonly OpCall[], target).map(
-    ({ dispatch }) => `${describeKernel(dispatch.source)} ${dispatch.workgroups(shape).join('×')}`,
+  const dispatches = planDispatches(opCase.calls as readonly OpCall[], target).map(({ dispatch }) => dispatch);
+  const variants = dispatches.map(
+    (dispatch) => `${describeKernel(dispatch.source)} ${dispatch.workgroups(shape).join('×')}`,
   );
-  return [opCase.label, ...kernels].join('\n');
+  const files = dispatches.map(({ source }) => [source.entry, ...Object.values(source.swaps ?? {})].join(' '));
+  return { variants: [opCase.label, ...variants].join('\n'), files: [...new Set(files)].join('\n') };
 }

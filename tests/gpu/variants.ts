@@ -39,7 +39,7 @@ export async function casesByVariant<Case extends OpCase>(
   for (const variant of VARIANTS) {
     const gpu = await GpuDevice.create(variant.options);
     for (const [i, opCase] of cases.entries()) {
-      const kernels = caseKernels(opCase, gpu.capabilities);
+      const kernels = caseKernels(opCase, gpu.capabilities)?.variants;
       if (kernels !== undefined && !choices[i].has(kernels)) choices[i].set(kernels, variant);
     }
     gpu.dispose();
