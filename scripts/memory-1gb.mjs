@@ -30,7 +30,9 @@ const model = await loadModel(syntheticGgufSource({ bytes }), {
 });
 const seconds = (performance.now() - began) / 1000;
 const megabytes = (value) => `${(value / 1e6).toFixed(1)} MB`;
-console.log(`read ${megabytes(read)} of weights in ${seconds.toFixed(1)} s; JavaScript's memory grew by at most ${megabytes(peak)} (limit ${megabytes(limit)})`);
+console.log(
+  `read ${megabytes(read)} of weights in ${seconds.toFixed(1)} s; JavaScript's memory grew by at most ${megabytes(peak)} (limit ${megabytes(limit)})`,
+);
 console.log(`GPU buffers: ${megabytes(model.device.allocatedBytes)}`);
 model.dispose();
 await vite.close();

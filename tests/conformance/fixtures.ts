@@ -22,9 +22,12 @@ export interface Fixture {
   readonly path: string;
   readonly contextSize: number;
   readonly prompts: readonly ExpectedPrompt[];
+  /** Lies in the project itself. */
+  readonly own: boolean;
 }
 
-const FOLDERS = ['../shared/fixtures/models', 'tests/fixtures/models'];
+const OWN_FOLDER = 'tests/fixtures/models';
+const FOLDERS = [OWN_FOLDER, '../shared/fixtures/models'];
 
 /** All fixtures that this machine has: those of the project, and the shared ones where they are at hand. */
 export function findFixtures(matches: (fixture: Fixture) => boolean): Fixture[] {
@@ -46,6 +49,7 @@ export function findFixtures(matches: (fixture: Fixture) => boolean): Fixture[] 
         path: join(folder, json.file),
         contextSize: json.settings.contextSize,
         prompts: json.prompts,
+        own: folder === OWN_FOLDER,
       };
       if (matches(fixture) && !found.has(fixture.name)) found.set(fixture.name, fixture);
     }

@@ -1,20 +1,24 @@
-// Every llama-architecture fixture against llama.cpp's log-probabilities, on every variant of this machine's GPU.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { fileSource } from '../../src/cli/file_source';
 import { GREEDY, PENDING_TOKEN, type Runner, type StepResult } from '../../src/engine/runner';
 import type { LoadModelOptions } from '../../src/model/layout';
 import { type LoadedModel, loadModel } from '../../src/model/load_model';
-import { type ExpectedPrompt, findFixtures } from './fixtures';
-
-const SUPPORTED = ['F32', 'F16', 'Q8_0', 'Q4_0'];
-const fixtures = findFixtures(({ arch, weights }) => arch === 'llama' && SUPPORTED.includes(weights));
+import { type ExpectedPrompt, type Fixture, findFixtures } from './fixtures';
 
 const hasF16 = await (async () => {
   const adapter = await navigator.gpu.requestAdapter();
   return adapter?.features.has('shader-f16') ?? false;
 })();
 
+/**
+ * TESSERA_MATRIX=full runs every fixture on every variant; `small` the project's own fixtures on two. Otherwise the project's own run on
+ * every variant and the shared ones, which use the same kernels, on three.
+ */
+const matrix = process.env['TESSERA_MATRIX'] ?? 'normal';
+
 interface Variant {
+  /** Runs for every fixture, or only where the matrix is wide. */
+  readonly always: boolean;
   readonly name: string;
   readonly options: Partial<LoadModelOptions>;
   /** Largest allowed difference of a listed log-probability. */
@@ -23,12 +27,15 @@ interface Variant {
 
 // f32 arithmetic: the fixtures' own advice for SiLU models. f16: design.md's 0.05.
 const VARIANTS: readonly Variant[] = [
-  { name: 'f32', options: { kvType: 'f32' }, tolerance: 2e-3 },
-  { name: 'f16 KV cache', options: { kvType: 'f16' }, tolerance: 0.05 },
-  ...(hasF16 ? [{ name: 'f16 activations', options: { activationType: 'f16' as const }, tolerance: 0.05 }] : []),
-  { name: 'without shader-f16', options: { without: ['shader-f16'], kvType: 'f32' }, tolerance: 2e-3 },
-  { name: 'without subgroups', options: { without: ['subgroups'], kvType: 'f32' }, tolerance: 2e-3 },
+  { always: true, name: 'f32', options: { kvType: 'f32' }, tolerance: 2e-3 },
+  { always: matrix !== 'small', name: 'f16 KV cache', options: { kvType: 'f16' }, tolerance: 0.05 },
+  ...(hasF16
+    ? [{ always: false, name: 'f16 activations', options: { activationType: 'f16' as const }, tolerance: 0.05 }]
+    : []),
+  { always: false, name: 'without shader-f16', options: { without: ['shader-f16'], kvType: 'f32' }, tolerance: 2e-3 },
+  { always: false, name: 'without subgroups', options: { without: ['subgroups'], kvType: 'f32' }, tolerance: 2e-3 },
   {
+    always: true,
     name: 'without shader-f16 and subgroups, default limits',
     options: { without: ['shader-f16', 'subgroups'], defaultLimits: true },
     tolerance: 0.05,
@@ -70,42 +77,53 @@ function compare(prompt: ExpectedPrompt, rows: readonly Float32Array[]): { worst
   return { worst, wrongBest };
 }
 
-describe.each(fixtures)('$name', (fixture) => {
-  describe.each(VARIANTS)('$name', (variant) => {
-    let model: LoadedModel;
-    beforeAll(async () => {
-      model = await loadModel(await fileSource(fixture.path), {
-        backend: 'webgpu',
-        contextLength: fixture.contextSize,
-        maxSampledRows: 160,
-        ...variant.options,
+function variantsOf(fixture: Fixture): readonly Variant[] {
+  const wide = matrix === 'full' || (matrix === 'normal' && fixture.own);
+  return VARIANTS.filter((variant) => variant.always || wide);
+}
+
+/** Holds llama-architecture fixtures of these storage types against llama.cpp's log-probabilities. */
+export function conformanceSuite(storageTypes: readonly string[]): void {
+  const fixtures = findFixtures(
+    ({ arch, weights, own }) => arch === 'llama' && storageTypes.includes(weights) && (own || matrix !== 'small'),
+  );
+  describe.each(fixtures)('$name', (fixture) => {
+    describe.each(variantsOf(fixture))('$name', (variant) => {
+      let model: LoadedModel;
+      beforeAll(async () => {
+        model = await loadModel(await fileSource(fixture.path), {
+          backend: 'webgpu',
+          contextLength: fixture.contextSize,
+          maxSampledRows: 160,
+          ...variant.options,
+        });
+      });
+      afterAll(() => model.dispose());
+
+      it.each([
+        ['in one batch', 256],
+        ['in runs of 50', 50],
+        ['in runs of 7', 7],
+        ['token by token', 1],
+      ])('agrees with llama.cpp, prefilled %s', async (_name, runLength) => {
+        for (const prompt of fixture.prompts) {
+          if (runLength === 1 && prompt.tokens.length > 20 && variant !== VARIANTS[0]) continue;
+          const { worst, wrongBest } = compare(prompt, await score(model.runner, prompt.tokens, runLength));
+          expect(worst, `${prompt.name}: largest difference`).toBeLessThan(variant.tolerance);
+          expect(wrongBest, `${prompt.name}: positions with another best token`).toEqual([]);
+        }
+      });
+
+      it('chooses the same greedy tokens as far as the margins allow', async () => {
+        for (const prompt of fixture.prompts) {
+          const clear = prompt.greedyMargins.findIndex((margin) => margin < 0.05);
+          const expected = clear < 0 ? prompt.greedy : prompt.greedy.slice(0, clear);
+          expect(await greedy(model.runner, prompt.tokens, expected.length), prompt.name).toEqual(expected);
+        }
       });
     });
-    afterAll(() => model.dispose());
-
-    it.each([
-      ['in one batch', 256],
-      ['in runs of 50', 50],
-      ['in runs of 7', 7],
-      ['token by token', 1],
-    ])('agrees with llama.cpp, prefilled %s', async (_name, runLength) => {
-      for (const prompt of fixture.prompts) {
-        if (runLength === 1 && prompt.tokens.length > 20 && variant !== VARIANTS[0]) continue;
-        const { worst, wrongBest } = compare(prompt, await score(model.runner, prompt.tokens, runLength));
-        expect(worst, `${prompt.name}: largest difference`).toBeLessThan(variant.tolerance);
-        expect(wrongBest, `${prompt.name}: positions with another best token`).toEqual([]);
-      }
-    });
-
-    it('chooses the same greedy tokens as far as the margins allow', async () => {
-      for (const prompt of fixture.prompts) {
-        const clear = prompt.greedyMargins.findIndex((margin) => margin < 0.05);
-        const expected = clear < 0 ? prompt.greedy : prompt.greedy.slice(0, clear);
-        expect(await greedy(model.runner, prompt.tokens, expected.length), prompt.name).toEqual(expected);
-      }
-    });
   });
-});
+}
 
 /** Greedy tokens with the last one left on the GPU between steps, as the decode loop does. */
 async function greedy(runner: Runner, prompt: readonly number[], count: number): Promise<number[]> {
