@@ -1,6 +1,7 @@
 // IQ4_XS: 256 codes of 4 bits a super-block; value = d·(s - 32)·codebook[code] with a scale s of 6 bits for each block of 32.
 // A super-block takes 2 words of the scale plane, as in the file: half d and 16 bits with the upper two of each s; the low nibbles of s.
 
+// #import "lib/half_value.wgsl"
 // #import "lib/iq4_values.wgsl"
 // #import "lib/nibbles.wgsl"
 
@@ -18,5 +19,5 @@ fn quant_scale(row: u32, vec: u32) -> vec2<f32> {
   let head = scales[at];
   let part = vec % 8u;
   let scale = ((scales[at + 1u] >> (part * 4u)) & 15u) | (((head >> (16u + part * 2u)) & 3u) << 4u);
-  return vec2<f32>(unpack2x16float(head).x * f32(i32(scale) - 32), 0.0);
+  return vec2<f32>(half_value(head) * f32(i32(scale) - 32), 0.0);
 }

@@ -3,6 +3,7 @@
 // a byte for each vector with s in the low nibble and m in the high one.
 
 // #import "lib/code_bytes.wgsl"
+// #import "lib/half_value.wgsl"
 
 const QUANT_QUADS: u32 = 4u;
 const QUANT_OFFSET: bool = true;
@@ -18,5 +19,5 @@ fn quant_quad(packed: QuantVec, quad: u32) -> vec4<f32> {
 fn quant_scale(row: u32, vec: u32) -> vec2<f32> {
   let at = (row * BLOCKS / 8u + vec / 16u) * 5u;
   let pair = scales[at + 1u + (vec % 16u) / 4u] >> ((vec & 3u) * 8u);
-  return unpack2x16float(scales[at]) * vec2<f32>(f32(pair & 15u), -f32((pair >> 4u) & 15u));
+  return half_pair(scales[at]) * vec2<f32>(f32(pair & 15u), -f32((pair >> 4u) & 15u));
 }

@@ -4,6 +4,7 @@
 // word of third bits for each two vectors: bit 8b + 4v + i belongs to value 4i + b of vector v.
 
 // #import "lib/code_bytes.wgsl"
+// #import "lib/half_value.wgsl"
 
 const QUANT_QUADS: u32 = 4u;
 const QUANT_OFFSET: bool = true;
@@ -27,6 +28,6 @@ fn quant_scale(row: u32, vec: u32) -> vec2<f32> {
   let byte_shift = (part & 3u) * 8u;
   let low = scales[at + (part % 8u) / 4u] >> (byte_shift + (part / 8u) * 4u);
   let upper = scales[at + 2u] >> (byte_shift + (part / 4u) * 2u);
-  let scale = unpack2x16float(scales[at + 3u]).x * f32(i32((low & 15u) | ((upper & 3u) << 4u)) - 32);
+  let scale = half_value(scales[at + 3u]) * f32(i32((low & 15u) | ((upper & 3u) << 4u)) - 32);
   return vec2<f32>(scale, -4.0 * scale);
 }

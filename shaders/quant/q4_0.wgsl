@@ -1,6 +1,7 @@
 // Q4_0: 32 codes of 4 bits and one half scale d a block; value = d·code - 8·d.
 
 // #import "lib/code_bytes.wgsl"
+// #import "lib/half_value.wgsl"
 // #import "lib/nibbles.wgsl"
 
 const QUANT_QUADS: u32 = 8u;
@@ -13,6 +14,6 @@ fn quant_load(row: u32, vec: u32) -> QuantVec { return quants[row * BLOCKS + vec
 fn quant_quad(packed: QuantVec, quad: u32) -> vec4<f32> { return code_bytes(nibble_quad(packed, quad)); }
 
 fn quant_scale(row: u32, vec: u32) -> vec2<f32> {
-  let d = unpack2x16float(scales[row * ((BLOCKS + 1u) / 2u) + vec / 2u])[vec & 1u];
+  let d = half_value(scales[row * ((BLOCKS + 1u) / 2u) + vec / 2u] >> ((vec & 1u) * 16u));
   return vec2<f32>(d, -8.0 * d);
 }

@@ -2,6 +2,7 @@
 // A super-block takes 5 words of the scale plane: halves (d, dmin), then four words of two byte pairs (s, m).
 
 // #import "lib/code_bytes.wgsl"
+// #import "lib/half_value.wgsl"
 // #import "lib/nibbles.wgsl"
 
 const QUANT_QUADS: u32 = 8u;
@@ -16,5 +17,5 @@ fn quant_quad(packed: QuantVec, quad: u32) -> vec4<f32> { return code_bytes(nibb
 fn quant_scale(row: u32, vec: u32) -> vec2<f32> {
   let at = (row * BLOCKS + vec) / 8u * 5u;
   let pair = scales[at + 1u + (vec % 8u) / 2u] >> ((vec & 1u) * 16u);
-  return unpack2x16float(scales[at]) * vec2<f32>(f32(pair & 0xffu), -f32((pair >> 8u) & 0xffu));
+  return half_pair(scales[at]) * vec2<f32>(f32(pair & 0xffu), -f32((pair >> 8u) & 0xffu));
 }

@@ -2,6 +2,7 @@
 // A pair of blocks takes 3 words of the scale plane: two halves d, then a word of upper bits for each: bit 8b + i belongs to value 4i + b.
 
 // #import "lib/code_bytes.wgsl"
+// #import "lib/half_value.wgsl"
 // #import "lib/nibbles.wgsl"
 
 const QUANT_QUADS: u32 = 8u;
@@ -20,6 +21,6 @@ fn quant_quad(packed: QuantVec, quad: u32) -> vec4<f32> {
 }
 
 fn quant_scale(row: u32, vec: u32) -> vec2<f32> {
-  let d = unpack2x16float(scales[pair_words(row, vec)])[vec & 1u];
+  let d = half_value(scales[pair_words(row, vec)] >> ((vec & 1u) * 16u));
   return vec2<f32>(d, -16.0 * d);
 }

@@ -2,6 +2,7 @@
 // A pair of blocks takes 4 words of the scale plane: (d, m) of each, then a word of upper bits for each, as in Q5_0.
 
 // #import "lib/code_bytes.wgsl"
+// #import "lib/half_value.wgsl"
 // #import "lib/nibbles.wgsl"
 
 const QUANT_QUADS: u32 = 8u;
@@ -19,4 +20,4 @@ fn quant_quad(packed: QuantVec, quad: u32) -> vec4<f32> {
   return code_bytes(nibble_quad(packed.low, quad) | (((packed.high >> quad) & 0x01010101u) << 4u));
 }
 
-fn quant_scale(row: u32, vec: u32) -> vec2<f32> { return unpack2x16float(scales[block_words(row, vec)]); }
+fn quant_scale(row: u32, vec: u32) -> vec2<f32> { return half_pair(scales[block_words(row, vec)]); }

@@ -2,6 +2,7 @@
 // then a word of upper bits for each block of 32: bit 8b + i belongs to value 4i + b.
 
 // #import "lib/code_bytes.wgsl"
+// #import "lib/half_value.wgsl"
 // #import "lib/nibbles.wgsl"
 
 const QUANT_QUADS: u32 = 8u;
@@ -22,5 +23,5 @@ fn quant_quad(packed: QuantVec, quad: u32) -> vec4<f32> {
 fn quant_scale(row: u32, vec: u32) -> vec2<f32> {
   let at = super_block(row, vec);
   let pair = scales[at + 1u + (vec % 8u) / 2u] >> ((vec & 1u) * 16u);
-  return unpack2x16float(scales[at]) * vec2<f32>(f32(pair & 0xffu), -f32((pair >> 8u) & 0xffu));
+  return half_pair(scales[at]) * vec2<f32>(f32(pair & 0xffu), -f32((pair >> 8u) & 0xffu));
 }

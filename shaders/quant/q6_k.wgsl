@@ -3,6 +3,7 @@
 // of four scales, then a word of upper bits for each vector: bits 8b + 2i belong to value 4i + b.
 
 // #import "lib/code_bytes.wgsl"
+// #import "lib/half_value.wgsl"
 
 const QUANT_QUADS: u32 = 4u;
 const QUANT_OFFSET: bool = true;
@@ -23,6 +24,6 @@ fn quant_quad(packed: QuantVec, quad: u32) -> vec4<f32> {
 fn quant_scale(row: u32, vec: u32) -> vec2<f32> {
   let at = super_block(row, vec);
   let word = scales[at + 1u + (vec % 16u) / 4u];
-  let scale = unpack2x16float(scales[at]).x * f32(i32(word << (24u - (vec % 4u) * 8u)) >> 24u);
+  let scale = half_value(scales[at]) * f32(i32(word << (24u - (vec % 4u) * 8u)) >> 24u);
   return vec2<f32>(scale, -32.0 * scale);
 }

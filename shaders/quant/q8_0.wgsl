@@ -1,5 +1,7 @@
 // Q8_0: 32 signed bytes and one half scale d a block; value = d·code. Four values a word, in order.
 
+// #import "lib/half_value.wgsl"
+
 const QUANT_QUADS: u32 = 4u;
 const QUANT_OFFSET: bool = false;
 alias Codes = vec4<u32>;
@@ -13,5 +15,5 @@ fn quant_quad(packed: QuantVec, quad: u32) -> vec4<f32> {
 
 fn quant_scale(row: u32, vec: u32) -> vec2<f32> {
   let block = vec / 2u;
-  return vec2<f32>(unpack2x16float(scales[row * ((BLOCKS + 1u) / 2u) + block / 2u])[block & 1u], 0.0);
+  return vec2<f32>(half_value(scales[row * ((BLOCKS + 1u) / 2u) + block / 2u] >> ((block & 1u) * 16u)), 0.0);
 }

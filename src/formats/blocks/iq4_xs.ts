@@ -1,5 +1,5 @@
-import { halfToNumber, numberToHalf } from '../half';
-import { type BlockFormat, randomBytes, readU16, writeU16 } from './block_format';
+import { halfToNumber } from '../half';
+import { type BlockFormat, randomBytes, readU16, writeRandomScale } from './block_format';
 import { IQ4_VALUES } from './iq4_codebook';
 
 const SIZE = 256;
@@ -35,7 +35,7 @@ export const iq4_xs: BlockFormat = {
   random(bytes, blocks, random) {
     for (let at = 0; at < blocks * BYTES; at += BYTES) {
       randomBytes(bytes, at, at + BYTES, random);
-      writeU16(bytes, at, numberToHalf((random() < 0.5 ? -1 : 1) * ((0.5 + random()) / (127 * 16))));
+      writeRandomScale(bytes, at, 1 / (127 * 16), random);
     }
   },
 };

@@ -1,5 +1,5 @@
 import { halfToNumber, numberToHalf } from '../half';
-import { type BlockFormat, randomBytes, readU16, writeU16 } from './block_format';
+import { type BlockFormat, randomBytes, readU16, writeRandomScale, writeU16 } from './block_format';
 
 const SIZE = 256;
 const BYTES = 84;
@@ -35,7 +35,7 @@ export const q2_k: BlockFormat = {
   random(bytes, blocks, random) {
     for (let at = 0; at < blocks * BYTES; at += BYTES) {
       randomBytes(bytes, at, at + BYTES, random);
-      writeU16(bytes, at + D, numberToHalf((0.5 + random()) / 15));
+      writeRandomScale(bytes, at + D, 1 / 15, random);
       writeU16(bytes, at + D + 2, numberToHalf((0.5 + random()) / 15));
     }
   },

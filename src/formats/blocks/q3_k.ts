@@ -1,5 +1,5 @@
-import { halfToNumber, numberToHalf } from '../half';
-import { type BlockFormat, randomBytes, readU16, writeU16 } from './block_format';
+import { halfToNumber } from '../half';
+import { type BlockFormat, randomBytes, readU16, writeRandomScale } from './block_format';
 
 const SIZE = 256;
 const BYTES = 110;
@@ -40,7 +40,7 @@ export const q3_k: BlockFormat = {
   random(bytes, blocks, random) {
     for (let at = 0; at < blocks * BYTES; at += BYTES) {
       randomBytes(bytes, at, at + BYTES, random);
-      writeU16(bytes, at + D, numberToHalf((random() < 0.5 ? -1 : 1) * ((0.5 + random()) / (32 * 2))));
+      writeRandomScale(bytes, at + D, 1 / (32 * 2), random);
     }
   },
 };

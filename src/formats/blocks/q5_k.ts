@@ -1,5 +1,5 @@
 import { numberToHalf } from '../half';
-import { type BlockFormat, randomBytes, writeU16 } from './block_format';
+import { type BlockFormat, randomBytes, writeRandomScale, writeU16 } from './block_format';
 import { kScaleMin } from './k_scales';
 
 const SIZE = 256;
@@ -34,7 +34,7 @@ export const q5_k: BlockFormat = {
   random(bytes, blocks, random) {
     for (let at = 0; at < blocks * BYTES; at += BYTES) {
       randomBytes(bytes, at, at + BYTES, random);
-      writeU16(bytes, at, numberToHalf((0.5 + random()) / (63 * 16)));
+      writeRandomScale(bytes, at, 1 / (63 * 16), random);
       writeU16(bytes, at + 2, numberToHalf((0.5 + random()) / 63));
     }
   },

@@ -1,5 +1,5 @@
-import { halfToNumber, numberToHalf } from '../half';
-import { type BlockFormat, randomBytes, readU16, writeU16 } from './block_format';
+import { halfToNumber } from '../half';
+import { type BlockFormat, randomBytes, readU16, writeRandomScale } from './block_format';
 
 const SIZE = 256;
 const BYTES = 210;
@@ -39,7 +39,7 @@ export const q6_k: BlockFormat = {
   random(bytes, blocks, random) {
     for (let at = 0; at < blocks * BYTES; at += BYTES) {
       randomBytes(bytes, at, at + BYTES, random);
-      writeU16(bytes, at + D, numberToHalf((random() < 0.5 ? -1 : 1) * ((0.5 + random()) / (128 * 16))));
+      writeRandomScale(bytes, at + D, 1 / (128 * 16), random);
     }
   },
 };

@@ -37,12 +37,12 @@ function bitsOf(values: Float32Array): Uint32Array {
 const GGML_DIGESTS: Partial<Record<WeightFormat, string>> = {
   q5_0: 'a7e012d848c8eeab',
   q5_1: '6f6554242ac5a4b1',
-  q5_k: '5a9752890cb206e5',
+  q5_k: 'd621da93bb98ee16',
   iq4_nl: '1b2ebed8cd69507b',
-  iq4_xs: '97415c5235f61779',
+  iq4_xs: '77c120e35b2a206f',
   mxfp4: 'bb1497d9c87db17b',
-  q3_k: '69d373b2769111a5',
-  q2_k: '111b65a29e379412',
+  q3_k: '04ecbcc13e6a6c3f',
+  q2_k: '21bd5b4aad0a991f',
 };
 
 const ENCODABLE = Object.keys(ENCODABLE_FORMATS) as (keyof typeof ENCODABLE_FORMATS)[];
