@@ -6,7 +6,7 @@ import { type ChatTemplate, chatTemplate } from '../tokenizer/chat_template';
 import { createTokenizer, type Tokenizer } from '../tokenizer/tokenizer';
 import type { Backend, ModelInfo } from './protocol';
 
-/** A device that is lost twice within this time is not coming back. */
+/** A device that is lost again within this time of its replacement is not coming back. */
 const RECOVERY_WINDOW_MS = 60_000;
 
 /** A loaded model with everything that answers need: tokenizer, chat template, serving core. */
@@ -67,13 +67,10 @@ export class ActiveModel {
   }
 
   /** A lost device is replaced once: the weights are loaded again, and answers that were under way go on. */
-  async #recover(error: unknown): Promise<Runner> {
-    if (!(error instanceof DeviceLostError)) throw error;
-    const now = performance.now();
-    if (now - this.#recoveredAt < RECOVERY_WINDOW_MS) {
+  async #recover(error: DeviceLostError): Promise<Runner> {
+    if (performance.now() - this.#recoveredAt < RECOVERY_WINDOW_MS) {
       throw new DeviceLostError('the GPU was lost twice in a row; restart the browser', { cause: error });
     }
-    this.#recoveredAt = now;
     this.#loaded.dispose();
     const again = await this.#reload();
     if (this.#disposed) {
@@ -81,6 +78,8 @@ export class ActiveModel {
       throw new DisposedError('the engine was disposed');
     }
     this.#loaded = again;
+    // From here on and not from the loss: loading again may take longer than the window.
+    this.#recoveredAt = performance.now();
     return again.runner;
   }
 }

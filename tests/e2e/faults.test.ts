@@ -50,6 +50,12 @@ async function answerTo(text: string): Promise<string> {
   return (await answer.locator('.markdown').innerText()).trim();
 }
 
+async function crashGpuProcess(): Promise<void> {
+  expect(await page.locator('#stop').isVisible()).toBe(true);
+  const session = await browser.newBrowserCDPSession();
+  await session.send('Browser.crashGpuProcess');
+}
+
 const begun = () =>
   page.waitForFunction(
     () => (document.querySelector('.turn.answer:last-child .markdown')?.textContent?.length ?? 0) > 5,
@@ -73,8 +79,17 @@ test('a GPU process that crashes in the middle of an answer: the same answer goe
   await page.click('#new-chat');
   await ask(question);
   await begun();
-  const session = await browser.newBrowserCDPSession();
-  await session.send('Browser.crashGpuProcess');
+  await crashGpuProcess();
   await answers().last().locator('.stats').waitFor();
   expect((await answers().last().locator('.markdown').innerText()).trim()).toBe(uninterrupted);
+});
+
+test('a GPU process that crashes again soon after: an error instead of endless attempts', async () => {
+  await page.click('#new-chat');
+  await ask('Tell me a story about a fox.');
+  await begun();
+  await crashGpuProcess();
+  const card = page.locator('.error-card');
+  await card.waitFor();
+  expect(await card.innerText()).toMatch(/lost twice in a row.*Try again/is);
 });
