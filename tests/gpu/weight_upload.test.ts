@@ -113,3 +113,15 @@ test('one write of more rows than the raw buffer holds', async () => {
     expect(scale).toEqual(Buffer.from(last.subarray(34 * block, 34 * block + 2)));
   }
 });
+
+test('one write of more rows than the raw buffer holds, of an odd number of bytes each', async () => {
+  const gpu = await device();
+  const weight: Weight = { name: 'w', format: 'mxfp4', rows: 170_001, cols: 96 };
+  const raw = randomBlocks('mxfp4', weight.rows * weight.cols, seededRandom(SEED));
+  const whole = await written(gpu, weight, raw, [weight.rows]);
+  const halves = await written(gpu, weight, raw, [85_001, 85_000]);
+  expect(halves.quants.equals(whole.quants), `seed ${SEED}`).toBe(true);
+  expect(halves.scales.equals(whole.scales), `seed ${SEED}`).toBe(true);
+  const exponents = [0, 17, 34].map((at) => raw[170_000 * 51 + at]);
+  expect([...whole.scales.subarray(170_000 * 4)]).toEqual([...exponents, 0]);
+});
