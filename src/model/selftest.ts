@@ -40,7 +40,7 @@ export const SELF_TEST_VARIANTS: readonly SelfTestVariant[] = [
 ];
 
 /** Every op's cases over inputs drawn from `seed`. */
-export function allOpCases(seed: number): readonly OpCase[] {
+function allOpCases(seed: number): readonly OpCase[] {
   return [
     ...embedCases(seed),
     ...rmsNormCases(seed),

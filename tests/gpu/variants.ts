@@ -9,7 +9,7 @@ export interface Variant {
 }
 
 /** The machine's GPU as it is: the widest choice of kernels. */
-export const FULL: Variant = { name: 'full', options: {} };
+const FULL: Variant = { name: 'full', options: {} };
 
 /** The least that WebGPU promises: no optional feature, default limits. What compiles and runs here does so on every device. */
 export const BARE: Variant = {
