@@ -61,10 +61,8 @@ describe('tessera', () => {
   });
 
   it('gives log-probabilities for every prompt token, and the greedy continuation', async () => {
-    const { status, out } = await tessera(
-      ...['logits', 'tests/fixtures/models/llama-gqa.gguf', '--tokens', '1,333,385', '--top', '4', '--greedy', '3'],
-      ...['--backend', 'reference', '--json'],
-    );
+    const args = ['--tokens', '1,333,385', '--top', '4', '--greedy', '3', '--backend', 'reference', '--json'];
+    const { status, out } = await tessera('logits', 'tests/fixtures/models/llama-gqa.gguf', ...args);
     expect(status).toBe(0);
     const { positions, greedy } = JSON.parse(out) as {
       positions: { position: number; top: [number, number][] }[];
