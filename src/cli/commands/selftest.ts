@@ -1,4 +1,4 @@
-import { KernelError } from '../../errors';
+import { InvalidOptionError, KernelError } from '../../errors';
 import { SELF_TEST_VARIANTS, type SelfTestRow, selfTest } from '../../model/selftest';
 import { Arguments } from '../arguments';
 import { createNodeGpu } from '../dawn';
@@ -7,6 +7,12 @@ import { printJson, printLine, table } from '../output';
 /** Every kernel variant on this GPU against the reference. Exits with 1 when a row fails. */
 export async function selftestCommand(argv: readonly string[]): Promise<void> {
   const args = Arguments.parse(argv, { seed: { type: 'string' }, filter: { type: 'string' } });
+  if (args.backend === 'reference') {
+    throw new InvalidOptionError(
+      '--backend',
+      'the self-test holds GPU kernels against the reference: only webgpu makes sense',
+    );
+  }
   const masked = args.without;
   const onlyDefaultLimits = args.flag('default-limits');
   const asked = masked.length > 0 || onlyDefaultLimits;
