@@ -109,7 +109,9 @@ export function conformanceSuite(storageTypes: readonly string[]): void {
         ['token by token', 1],
       ])('agrees with llama.cpp, prefilled %s', async (_name, runLength) => {
         for (const prompt of fixture.prompts) {
-          if (runLength === 1 && prompt.tokens.length > 20 && variant !== VARIANTS[0]) continue;
+          // 150 steps of one row: once is enough, and the second implementation takes a minute for them.
+          const long = prompt.tokens.length > 20;
+          if (runLength === 1 && long && (variant !== VARIANTS[0] || matrix === 'small')) continue;
           const { worst, wrongBest } = compare(prompt, await score(model.runner, prompt.tokens, runLength));
           expect(worst, `${prompt.name}: largest difference`).toBeLessThan(variant.tolerance);
           expect(wrongBest, `${prompt.name}: positions with another best token`).toEqual([]);
