@@ -1,7 +1,9 @@
 import type { MaskableFeature } from '../gpu/capabilities';
 import { GpuDevice } from '../gpu/device';
+import { activationCases } from '../ops/activation';
 import { attentionCases } from '../ops/attention/cases';
 import { embedCases } from '../ops/embed_cases';
+import { layerNormCases } from '../ops/layer_norm';
 import { linearCases } from '../ops/linear/cases';
 import type { OpCase } from '../ops/op';
 import { rmsNormCases } from '../ops/rms_norm';
@@ -44,6 +46,8 @@ function allOpCases(seed: number): readonly OpCase[] {
   return [
     ...embedCases(seed),
     ...rmsNormCases(seed),
+    ...layerNormCases(seed),
+    ...activationCases(seed),
     ...linearCases(seed),
     ...ropeKvCases(seed),
     ...attentionCases(seed),

@@ -1,13 +1,25 @@
 /** The calls that a plan is made of. Shapes: `rows` is the step's row count unless said otherwise; all matrices are row-major. */
 import type { Activation, KvCache, State, Vector, Weight } from './op';
 
-/** out[r] = scale · table[token of row r]; a PENDING_TOKEN row takes lastTokens[slot]. */
+/** out[r] = scale · table[token of row r] + positions[position of row r]; a PENDING_TOKEN row takes lastTokens[slot]. */
 export interface EmbedCall {
   readonly op: 'embed';
   readonly table: Weight;
   readonly lastTokens: State;
   readonly out: Activation;
   readonly scale: number;
+  /** Learned positions, [position][cols]: at least as many as the context is long. */
+  readonly positions?: Vector;
+}
+
+/** out = (x − mean(x)) / sqrt(var(x) + eps) · weight + bias, per row (Ba, Kiros & Hinton 2016). */
+export interface LayerNormCall {
+  readonly op: 'layer_norm';
+  readonly x: Activation;
+  readonly weight: Vector;
+  readonly bias?: Vector;
+  readonly out: Activation;
+  readonly eps: number;
 }
 
 /** out = x / sqrt(mean(x²) + eps) · weight, per row (Zhang & Sennrich 2019). */
@@ -77,6 +89,17 @@ export interface SwigluCall {
   readonly out: Activation;
 }
 
+/** gelu: x/2 · (1 + tanh(√(2/π)·(x + 0.044715·x³))) (Hendrycks & Gimpel 2016); silu: x·σ(x); relu2: max(x, 0)² (So et al. 2021). */
+export type ActivationFunction = 'gelu' | 'silu' | 'relu2';
+
+/** out = f(x), element by element. */
+export interface ActivationCall {
+  readonly op: 'activation';
+  readonly x: Activation;
+  readonly out: Activation;
+  readonly kind: ActivationFunction;
+}
+
 /** Greedy choice of each sampled row when the whole step is greedy: ties go to the lowest token id. */
 export interface ArgmaxCall {
   readonly op: 'argmax';
@@ -100,9 +123,11 @@ export interface SampleCall {
 export type OpCall =
   | EmbedCall
   | RmsNormCall
+  | LayerNormCall
   | LinearCall
   | RopeKvCall
   | AttentionCall
   | SwigluCall
+  | ActivationCall
   | ArgmaxCall
   | SampleCall;

@@ -10,7 +10,14 @@ const VOCAB = 1000;
 
 /** Every format; widths that leave blocks half filled; tokens that are still pending; a scale; a table in three parts. */
 export function embedCases(seed: number): readonly OpCase<EmbedCall>[] {
-  const shapes: readonly (readonly [WeightFormat, cols: number, scale: number, ActivationType, partRows?: number])[] = [
+  const shapes: readonly (readonly [
+    WeightFormat,
+    cols: number,
+    scale: number,
+    ActivationType,
+    partRows?: number,
+    positions?: true,
+  ])[] = [
     ...WEIGHT_FORMATS.map((format) => [format, BLOCK_FORMATS[format].blockSize === 256 ? 512 : 96, 1, 'f32'] as const),
     ['f32', 44, 1, 'f32'],
     ['f16', 172, 1, 'f16'],
@@ -18,8 +25,9 @@ export function embedCases(seed: number): readonly OpCase<EmbedCall>[] {
     ['q4_0', 288, Math.sqrt(288), 'f16'],
     ['q8_0', 32, 1, 'f32'],
     ['q4_0', 96, 1, 'f32', 384],
+    ['f16', 96, 1, 'f32', undefined, true],
   ];
-  return shapes.map(([format, cols, scale, type, partRows], i): OpCase<EmbedCall> => {
+  return shapes.map(([format, cols, scale, type, partRows, positions], i): OpCase<EmbedCall> => {
     const { batch, numPages, rows } = caseBatch(
       [
         { position: 3, rows: 5 },
@@ -32,7 +40,7 @@ export function embedCases(seed: number): readonly OpCase<EmbedCall>[] {
     const slots = batch.segments.length;
     const out: Activation = { name: 'out', cols, rows: 'step', type };
     return {
-      label: `embed ${format} ${cols} ×${scale.toFixed(1)} ${type}${partRows === undefined ? '' : ' in parts'}`,
+      label: `embed ${format} ${cols} ×${scale.toFixed(1)} ${type}${partRows === undefined ? '' : ' in parts'}${positions ? ' positions' : ''}`,
       calls: [
         {
           op: 'embed',
@@ -40,6 +48,7 @@ export function embedCases(seed: number): readonly OpCase<EmbedCall>[] {
           lastTokens: { name: 'last_tokens', words: slots },
           out,
           scale,
+          positions: positions && { name: 'positions', length: 64 * cols },
         },
       ],
       batch: pending,

@@ -1,8 +1,10 @@
 import { InternalError } from '../errors';
+import { activationOp } from './activation';
 import { argmaxOp } from './argmax';
 import { attentionOp } from './attention/attention';
 import type { OpCall } from './calls';
 import { embedOp } from './embed';
+import { layerNormOp } from './layer_norm';
 import { linearOp } from './linear/linear';
 import type { Dispatch, KernelTarget, Op, ReferenceEnv } from './op';
 import { rmsNormOp } from './rms_norm';
@@ -15,10 +17,12 @@ type AnyOp = { [Call in OpCall as Call['op']]: Op<Call> };
 const OPS: AnyOp = {
   embed: embedOp,
   rms_norm: rmsNormOp,
+  layer_norm: layerNormOp,
   linear: linearOp,
   rope_kv: ropeKvOp,
   attention: attentionOp,
   swiglu: swigluOp,
+  activation: activationOp,
   argmax: argmaxOp,
   sample: sampleOp,
 };

@@ -1,13 +1,22 @@
 import { describe, expect, it } from 'vitest';
 import { runCase } from '../../src/model/case_runner';
+import { activationCases } from '../../src/ops/activation';
 import { attentionCases } from '../../src/ops/attention/cases';
+import { layerNormCases } from '../../src/ops/layer_norm';
 import { rmsNormCases } from '../../src/ops/rms_norm';
 import { ropeKvCases } from '../../src/ops/rope_kv';
 import { swigluCases } from '../../src/ops/swiglu';
 import { casesByVariant, withDevice } from './variants';
 
 const SEED = Math.floor(Math.random() * 2 ** 31);
-const CASES = [...rmsNormCases(SEED), ...swigluCases(SEED), ...ropeKvCases(SEED), ...attentionCases(SEED)];
+const CASES = [
+  ...rmsNormCases(SEED),
+  ...layerNormCases(SEED),
+  ...activationCases(SEED),
+  ...swigluCases(SEED),
+  ...ropeKvCases(SEED),
+  ...attentionCases(SEED),
+];
 
 describe.each(await casesByVariant(CASES))('norm, SwiGLU, rotary and attention cases, $name', ({ variant, cases }) => {
   const device = withDevice(variant);
