@@ -2,14 +2,12 @@ import type { Gguf } from '../formats/gguf/gguf';
 import type { GpuDevice } from '../gpu/device';
 import { GpuTensors } from './gpu_tensors';
 import { type ModelLayout, plansOf } from './layout';
-import type { ModelSpec } from './model_spec';
 import { StepEncoder, stepBufferWords, tileRowsOf } from './step_encoder';
-import { isSynthetic, type ModelOrigin } from './synthetic';
-import { fillWeights } from './synthetic_weights';
+import type { ModelOrigin } from './synthetic';
+import { uploadWeights } from './upload_weights';
 import { preparePlans } from './webgpu_executor';
 import type { BucketPlan } from './webgpu_runner';
-import { type LoadOptions, loadWeights } from './weight_loader';
-import { WeightUploader } from './weight_uploader';
+import type { LoadOptions } from './weight_loader';
 
 export interface PreparedModel {
   readonly tensors: GpuTensors;
@@ -67,34 +65,5 @@ export async function prepareWebGpu(
   } catch (error) {
     tensors.dispose();
     throw error;
-  }
-}
-
-async function uploadWeights(
-  device: GpuDevice,
-  tensors: GpuTensors,
-  gguf: Gguf,
-  source: ModelOrigin,
-  spec: ModelSpec,
-  options: LoadOptions,
-): Promise<void> {
-  for (const { weight } of spec.weights) await tensors.addWeight(weight);
-  if (isSynthetic(source)) return fillWeights(device, tensors, source, spec, options);
-  const uploader = await WeightUploader.create(device);
-  try {
-    await loadWeights(
-      gguf,
-      source,
-      spec,
-      {
-        weightRows: (weight, firstRow, rows, bytes) =>
-          uploader.write(weight, tensors.weightParts(weight), firstRow, rows, bytes),
-        vector: (name, length, values) => tensors.addVector({ name, length }, values),
-      },
-      options,
-    );
-    await uploader.finish();
-  } finally {
-    uploader.dispose();
   }
 }
