@@ -4,6 +4,7 @@ import { compareCommand } from './commands/compare';
 import { generateCommand } from './commands/generate';
 import { inspectCommand } from './commands/inspect';
 import { logitsCommand } from './commands/logits';
+import { perplexityCommand } from './commands/perplexity';
 import { selftestCommand } from './commands/selftest';
 import { tokenizeCommand } from './commands/tokenize';
 
@@ -15,6 +16,7 @@ const COMMANDS: Readonly<Record<string, (args: readonly string[]) => Promise<voi
   selftest: selftestCommand,
   bench: benchCommand,
   compare: compareCommand,
+  perplexity: perplexityCommand,
 };
 
 const USAGE = `tessera: language models on WebGPU
@@ -22,6 +24,7 @@ const USAGE = `tessera: language models on WebGPU
   tessera generate MODEL -p TEXT [--chat] [-n N] [--temperature T] [--top-k K] [--top-p P] [--min-p P] [--seed S]
   tessera logits MODEL --tokens 1,2,3 [--top 10] [--greedy N]
   tessera tokenize MODEL (--text T | --file F) [--special]
+  tessera perplexity MODEL --file F [--ctx 512]
   tessera inspect MODEL
   tessera selftest [--seed S] [--filter TEXT]
   tessera bench MODEL [--prefill 512] [--decode 128] [--repeat 3] [--profile]

@@ -15,16 +15,18 @@ export async function openSource(model: string): Promise<ModelOrigin> {
 
 export interface OpenOptions {
   readonly maxRows?: number;
+  /** Where --ctx does not say. */
+  readonly contextLength?: number;
   /** Dawn's instance, where the command already has one. */
   readonly gpu?: GPU;
 }
 
 /** What the command's options say about loading. */
-export function loadOptions(args: Arguments, { gpu, maxRows }: OpenOptions): LoadModelOptions {
+export function loadOptions(args: Arguments, { gpu, maxRows, contextLength }: OpenOptions): LoadModelOptions {
   return {
     backend: args.backend,
     gpu,
-    contextLength: args.contextLength,
+    contextLength: args.contextLength ?? contextLength,
     without: args.without,
     defaultLimits: args.flag('default-limits'),
     maxRows,

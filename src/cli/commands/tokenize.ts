@@ -1,10 +1,10 @@
-import { readFile } from 'node:fs/promises';
-import { InvalidOptionError, SourceError } from '../../errors';
+import { InvalidOptionError } from '../../errors';
 import { readHeader } from '../../model/synthetic';
 import { createTokenizer } from '../../tokenizer/tokenizer';
 import { Arguments } from '../arguments';
 import { openSource } from '../open_model';
 import { printJson, printLine } from '../output';
+import { readText } from '../text_input';
 
 export async function tokenizeCommand(argv: readonly string[]): Promise<void> {
   const args = Arguments.parse(argv, {
@@ -27,9 +27,5 @@ async function textOf(args: Arguments): Promise<string> {
   if ((text === undefined) === (file === undefined))
     throw new InvalidOptionError('--text', 'give either --text or --file');
   if (text !== undefined) return text;
-  try {
-    return await readFile(file as string, 'utf8');
-  } catch (error) {
-    throw new SourceError(`${file}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
-  }
+  return readText(file as string);
 }
