@@ -4,12 +4,15 @@
 // result does not change with the rest of the step.
 //
 // q: [rows, NUM_HEADS, HEAD_DIM]; k, v: [page][KV head][PAGE_SIZE][HEAD_DIM]. partials: [rows, NUM_HEADS, SPLITS] of
-// QUADS vec4s Σ p·v and one vec4 (max, sum, -, -). Workgroup (split, KV head and chunk of its query heads, row).
+// QUADS vec4s Σ p·v and one vec4 (max, sum, -, -); splits count from the first that the row sees. Workgroup (split, KV
+// head and chunk of its query heads, row).
 // Scores: four lanes share a key, a page of keys at a time. Values: QUADS lanes share a key, SLICES keys at a time. A
 // vec4 over heads is called a head quad.
 
 // #import "lib/step.wgsl"
+// #import "lib/attention_mask.wgsl"
 // #import "lib/online_softmax.wgsl"
+// #import "lib/soft_cap.wgsl"
 // #import "kv/f32.wgsl"
 
 alias Act = f32;
@@ -19,8 +22,6 @@ override NUM_KV_HEADS: u32 = 1u;
 override SPLITS: u32 = 1u;
 override SPLIT_POSITIONS: u32 = 256u;
 override SCALE: f32 = 1.0;
-// 0: every earlier position is seen.
-override WINDOW: u32 = 0u;
 
 const HEAD_DIM = 8u;
 // Query heads of this workgroup: at most 8. HEAD_CHUNKS workgroups serve the heads of one KV head.
@@ -81,19 +82,20 @@ fn reduce_sum(lane: u32) {
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let split = group.x;
   let kv_head = group.y / HEAD_CHUNKS;
   let row = group.z;
   let heads_per_kv = NUM_HEADS / NUM_KV_HEADS;
   let chunk_head = (group.y % HEAD_CHUNKS) * HEADS;
   let first_head = kv_head * heads_per_kv + chunk_head;
   let heads = min(HEADS, heads_per_kv - chunk_head);
-  let pages_offset = step_segment(step_row_segment(row)).pages_offset;
+  let segment = step_segment(step_row_segment(row));
+  let pages_offset = segment.pages_offset;
 
   // Keys [begin, end) of this split, [visible, end) of them seen by the row.
   let position = step_row_position(row);
-  let end = min((split + 1u) * SPLIT_POSITIONS, position + 1u);
-  let visible = window_start(position, WINDOW);
+  let visible = seen_begin(position);
+  let split = visible / SPLIT_POSITIONS + group.x;
+  let end = min((split + 1u) * SPLIT_POSITIONS, seen_end(position, segment.length));
   let begin = max(split * SPLIT_POSITIONS, visible / PAGE_SIZE * PAGE_SIZE);
   if (begin >= end) { return; }
 
@@ -156,7 +158,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         let at = softmax_quad * LANES + softmax_key * LANES_PER_KEY;
         let key = page_start + softmax_key;
         let score = lane_sums[at] + lane_sums[at + 1u] + lane_sums[at + 2u] + lane_sums[at + 3u];
-        let masked = select(vec4<f32>(LOWEST), score, key >= visible && key < tile_end);
+        let masked = select(vec4<f32>(LOWEST), soft_cap(score), key >= visible && key < tile_end);
         weights[softmax_quad * KEYS + key - tile] = masked;
         lane_best = max(lane_best, masked);
       }
@@ -237,7 +239,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     }
     lane_sums[lane] = values;
     workgroupBarrier();
-    let at = ((row * NUM_HEADS + first_head + head) * SPLITS + split) * (QUADS + 1u);
+    let at = ((row * NUM_HEADS + first_head + head) * SPLITS + group.x) * (QUADS + 1u);
     if (lane < QUADS) {
       var total = lane_sums[lane];
       for (var i = lane + QUADS; i < SLICES * QUADS; i += QUADS) { total += lane_sums[i]; }

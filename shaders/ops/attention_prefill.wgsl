@@ -2,12 +2,15 @@
 // one attention tile (consecutive rows of one segment) and HEADS query heads of one KV head. Rows and heads together
 // are its query vectors, vector = row · HEADS + head: every page of K and V is read once for all of them.
 //
-// q, out: [rows, NUM_HEADS, HEAD_DIM]; k, v: [page][KV head][PAGE_SIZE][HEAD_DIM]. Workgroup (tile, KV head and chunk
+// q, out: [rows, NUM_HEADS, HEAD_DIM]; k, v: [page][KV head][PAGE_SIZE][HEAD_DIM]. sinks: one logit per head that joins
+// the sum and has no value. Workgroup (tile, KV head and chunk
 // of its heads). Scores: a lane computes 4 vectors × 2 keys from panels of Q and K. Values: a lane owns 4 vectors × 4
 // dimensions of the output. A vec4 over vectors belongs to a vector group.
 
 // #import "lib/step.wgsl"
+// #import "lib/attention_mask.wgsl"
 // #import "lib/online_softmax.wgsl"
+// #import "lib/soft_cap.wgsl"
 // #import "kv/f32.wgsl"
 
 alias Act = f32;
@@ -15,8 +18,6 @@ alias Act = f32;
 override NUM_HEADS: u32 = 1u;
 override NUM_KV_HEADS: u32 = 1u;
 override SCALE: f32 = 1.0;
-// 0: every earlier position is seen.
-override WINDOW: u32 = 0u;
 
 // The tile's shape: src/ops/attention/tile.ts.
 const HEAD_DIM = 8u;
@@ -27,6 +28,7 @@ const PANEL_QUADS = 2u;
 const PANEL_KEYS = 32u;
 const PANEL_SIZE = 288u;
 const LANES = 256u;
+const SINKS = false;
 
 const QUADS = HEAD_DIM / 4u;
 const VECTORS = 4u * VECTOR_GROUPS;
@@ -39,7 +41,8 @@ const KEY_LANES = PAGE_SIZE / 2u;
 @group(0) @binding(1) var<storage, read> q: array<vec4<Act>>;
 @group(0) @binding(2) var<storage, read> k: array<KvQuad>;
 @group(0) @binding(3) var<storage, read> v: array<KvQuad>;
-@group(0) @binding(4) var<storage, read_write> out: array<vec4<Act>>;
+@group(0) @binding(4) var<storage, read> sinks: array<f32>;
+@group(0) @binding(5) var<storage, read_write> out: array<vec4<Act>>;
 
 // Q panel [VECTORS][PANEL_STRIDE], K panel [PAGE_SIZE][PANEL_STRIDE]; later the V panel [PANEL_KEYS][QUADS].
 var<workgroup> panels: array<vec4<f32>, PANEL_SIZE>;
@@ -53,6 +56,7 @@ struct Tile {
   rows: u32,
   first_position: u32,
   pages_offset: u32,
+  length: u32,
 }
 
 // A tile ends where the segment's next tile begins.
@@ -64,13 +68,12 @@ fn tile_at(index: u32) -> Tile {
   if (index + 1u < step_tiles() && step_tile_segment(index + 1u) == segment_index) {
     end = step_tile_first_row(index + 1u);
   }
-  return Tile(first_row, end - first_row, segment.first_position + first_row - segment.first_row, segment.pages_offset);
+  let first_position = segment.first_position + first_row - segment.first_row;
+  return Tile(first_row, end - first_row, first_position, segment.pages_offset, segment.length);
 }
 
-fn visible(position: vec4<u32>, key: u32) -> vec4<bool> {
-  let seen = position >= vec4<u32>(key);
-  if (WINDOW == 0u) { return seen; }
-  return seen & (position < vec4<u32>(key + WINDOW));
+fn sink_of(vector: u32, first_head: u32, heads: u32) -> f32 {
+  return sinks[first_head + min(vector % HEADS, heads - 1u)];
 }
 
 @compute @workgroup_size(LANES)
@@ -90,19 +93,38 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let value_quad = lane % QUADS;
   let values_here = value_group < VECTOR_GROUPS;
 
-  // Positions of the score group's vectors; vectors past the tile's rows repeat the last and are never written.
+  // What the score group's vectors see; vectors past the tile's rows repeat the last and are never written.
   let vector = vec4<u32>(4u * score_group) + vec4<u32>(0u, 1u, 2u, 3u);
   let position = tile.first_position + min(vector / HEADS, vec4<u32>(tile.rows - 1u));
+  let seen_from = vec4<u32>(
+    seen_begin(position.x), seen_begin(position.y), seen_begin(position.z), seen_begin(position.w),
+  );
+  let seen_to = vec4<u32>(
+    seen_end(position.x, tile.length),
+    seen_end(position.y, tile.length),
+    seen_end(position.z, tile.length),
+    seen_end(position.w, tile.length),
+  );
 
+  // A sink is what has been seen before the first key.
   var best = vec4<f32>(LOWEST);
   var sum = vec4<f32>(0.0);
+  if (SINKS) {
+    best = vec4<f32>(
+      sink_of(vector.x, first_head, heads),
+      sink_of(vector.y, first_head, heads),
+      sink_of(vector.z, first_head, heads),
+      sink_of(vector.w, first_head, heads),
+    );
+    sum = vec4<f32>(1.0);
+  }
   var values_0 = vec4<f32>(0.0);
   var values_1 = vec4<f32>(0.0);
   var values_2 = vec4<f32>(0.0);
   var values_3 = vec4<f32>(0.0);
 
-  let end = tile.first_position + tile.rows;
-  let begin = window_start(tile.first_position, WINDOW) / PAGE_SIZE * PAGE_SIZE;
+  let end = seen_end(tile.first_position + tile.rows - 1u, tile.length);
+  let begin = seen_begin(tile.first_position) / PAGE_SIZE * PAGE_SIZE;
   for (var page_start = begin; page_start < end; page_start += PAGE_SIZE) {
     let page = (step_page(tile.pages_offset, page_start) * NUM_KV_HEADS + kv_head) * PAGE_SIZE * QUADS;
     let keys = min(PAGE_SIZE, end - page_start);
@@ -146,10 +168,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       workgroupBarrier();
     }
 
-    let visible_a = visible(position, page_start + key_lane);
-    let visible_b = visible(position, page_start + key_lane + KEY_LANES);
-    score_a = select(vec4<f32>(LOWEST), score_a, visible_a);
-    score_b = select(vec4<f32>(LOWEST), score_b, visible_b);
+    let key_a = vec4<u32>(page_start + key_lane);
+    let key_b = key_a + KEY_LANES;
+    let visible_a = (key_a >= seen_from) & (key_a < seen_to);
+    let visible_b = (key_b >= seen_from) & (key_b < seen_to);
+    score_a = select(vec4<f32>(LOWEST), soft_cap(score_a), visible_a);
+    score_b = select(vec4<f32>(LOWEST), soft_cap(score_b), visible_b);
     if (scores_here) { weights[key_lane * VECTOR_GROUPS + score_group] = max(score_a, score_b); }
     workgroupBarrier();
     var new_best = best;

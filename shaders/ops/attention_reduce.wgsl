@@ -1,7 +1,9 @@
 // Attention of few query rows, second half: the splits of a row are put together in the order of their positions.
-// partials: see attention_decode.wgsl. out: [rows, NUM_HEADS, HEAD_DIM]. Workgroup (64 quads of a row's heads, row).
+// partials: see attention_decode.wgsl. sinks: one logit per head that joins the sum and has no value. out: [rows,
+// NUM_HEADS, HEAD_DIM]. Workgroup (64 quads of a row's heads, row).
 
 // #import "lib/step.wgsl"
+// #import "lib/attention_mask.wgsl"
 // #import "lib/online_softmax.wgsl"
 
 alias Act = f32;
@@ -10,13 +12,14 @@ override NUM_HEADS: u32 = 1u;
 override QUADS: u32 = 1u;
 override SPLITS: u32 = 1u;
 override SPLIT_POSITIONS: u32 = 256u;
-override WINDOW: u32 = 0u;
 
 const LANES = 64u;
+const SINKS = false;
 
 @group(0) @binding(0) var<storage, read> step_data: array<u32>;
 @group(0) @binding(1) var<storage, read> partials: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read_write> out: array<vec4<Act>>;
+@group(0) @binding(2) var<storage, read> sinks: array<f32>;
+@group(0) @binding(3) var<storage, read_write> out: array<vec4<Act>>;
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -24,12 +27,19 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   if (index >= NUM_HEADS * QUADS) { return; }
   let row = group.y;
   let position = step_row_position(row);
+  let begin = seen_begin(position);
+  let end = seen_end(position, step_segment(step_row_segment(row)).length);
+  let splits = (end - 1u) / SPLIT_POSITIONS - begin / SPLIT_POSITIONS + 1u;
   let head = (row * NUM_HEADS + index / QUADS) * SPLITS;
 
   var best = LOWEST;
   var sum = 0.0;
+  if (SINKS) {
+    best = sinks[index / QUADS];
+    sum = 1.0;
+  }
   var values = vec4<f32>(0.0);
-  for (var split = window_start(position, WINDOW) / SPLIT_POSITIONS; split <= position / SPLIT_POSITIONS; split++) {
+  for (var split = 0u; split < splits; split++) {
     let at = (head + split) * (QUADS + 1u);
     let part = partials[at + QUADS];
     let new_best = max(best, part.x);

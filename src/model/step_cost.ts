@@ -35,11 +35,14 @@ export function stepCost(calls: readonly OpCall[], step: SequenceStep, kvType: K
       weightBytes += planes.quants + planes.scales;
       flops += 2 * computed * weight.rows * weight.cols;
     } else if (call.op === 'attention') {
-      const { cache, numHeads, window = Number.POSITIVE_INFINITY } = call;
+      const { cache, numHeads, mask, window = Number.POSITIVE_INFINITY } = call;
+      const most = mask === 'full' ? 2 * Math.floor(window / 2) + 1 : window;
       let pairs = 0;
-      for (let position = length - rows; position < length; position++) pairs += Math.min(position + 1, window);
+      for (let position = length - rows; position < length; position++) {
+        pairs += Math.min(mask === 'full' ? length : position + 1, most);
+      }
       // The first row of the step sees furthest back.
-      const read = Math.min(length, window + rows - 1);
+      const read = Math.min(length, most + rows - 1);
       kvBytes += 2 * read * cache.numKvHeads * cache.headDim * (kvType === 'f16' ? 2 : 4);
       // A product with K and one with V, two operations each.
       flops += 4 * pairs * numHeads * cache.headDim;

@@ -68,7 +68,7 @@ export interface RopeKvCall {
 }
 
 /**
- * out = softmax(scale · q·Kᵀ, causal over the row's sequence) · V with the pages of the row's segment.
+ * out = softmax(cap(scale · q·Kᵀ) over what the row sees) · V with the pages of the row's segment.
  * q and out are [rows, numHeads·headDim]; query head h reads KV head floor(h · numKvHeads / numHeads).
  */
 export interface AttentionCall {
@@ -78,8 +78,17 @@ export interface AttentionCall {
   readonly out: Activation;
   readonly numHeads: number;
   readonly scale: number;
-  /** Position q sees k when q - k < window; absent: all k ≤ q. */
+  /**
+   * Position q sees k: causal (the default) k ≤ q; full: every position of the segment, those that come with the same step included, so
+   * that a sequence must be computed in one step.
+   */
+  readonly mask?: 'causal' | 'full';
+  /** And of those only q - k < window (causal), |q - k| ≤ window / 2 (full). */
   readonly window?: number;
+  /** cap(s) = softcap · tanh(s / softcap) (Bello et al. 2016); absent: the identity. */
+  readonly softcap?: number;
+  /** One logit per query head that joins the softmax's sum and has no value (attention sinks, Xiao et al. 2023, as gpt-oss learns them). */
+  readonly sinks?: Vector;
 }
 
 /** out[r, j] = silu(x[r, j]) · x[r, cols + j] with x [rows, 2·cols]. */

@@ -26,11 +26,15 @@ const OUT = activation('out', NUM_HEADS * HEAD_DIM);
 const CACHE = { layer: 0, numKvHeads: NUM_KV_HEADS, headDim: HEAD_DIM };
 const TABLE = buildRopeTable({ ropeDims: HEAD_DIM, base: 10000, contextLength: CONTEXT });
 
+const SINKS = { name: 'sinks', length: NUM_HEADS };
+
+/** With a window, as gpt-oss and gemma2 have it: sinks and capped scores too. */
 function layer(window?: number): OpCall[] {
   const table = { name: 'table', length: TABLE.length };
+  const special = window === undefined ? {} : { window, softcap: 3, sinks: SINKS };
   return [
     { op: 'rope_kv', qkv: QKV, q: Q, cache: CACHE, numHeads: NUM_HEADS, table, ropeDims: HEAD_DIM, pairing: 'half' },
-    { op: 'attention', q: Q, cache: CACHE, out: OUT, numHeads: NUM_HEADS, scale: 0.3, window },
+    { op: 'attention', q: Q, cache: CACHE, out: OUT, numHeads: NUM_HEADS, scale: 0.3, ...special },
   ];
 }
 
@@ -102,7 +106,7 @@ describe('row invariance', () => {
         contextLength: CONTEXT,
         numPages: 3 * PAGES_PER_SEQUENCE,
         kvType,
-        vectors: { table: TABLE },
+        vectors: { table: TABLE, sinks: Float32Array.of(-2, -1, 0, 1, 2, 3) },
       };
       const one = await OpHarness.create(gpu, { ...options, bucket: { minRows: 1, maxRows: 1 } });
       const many = await OpHarness.create(gpu, { ...options, bucket: { minRows: 2, maxRows: 16 } });

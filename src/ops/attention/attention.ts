@@ -6,13 +6,22 @@ import { expectInteger, expectShape } from '../shape_check';
 import { decodeDispatches, MAX_DECODE_ROWS } from './decode';
 import { prefillDispatches } from './prefill';
 
-const MAX_HEAD_DIM = 256;
+const MAX_HEAD_DIM = 512;
+
+/** The positions [begin, end) that a row sees of its sequence, of which the cache holds `length`. */
+function seenBy({ mask, window }: AttentionCall, position: number, length: number): [begin: number, end: number] {
+  if (mask === 'full') {
+    const reach = window === undefined ? length : Math.floor(window / 2);
+    return [Math.max(0, position - reach), Math.min(length, position + reach + 1)];
+  }
+  return [Math.max(0, position + 1 - (window ?? position + 1)), position + 1];
+}
 
 /** Attention over KV pages: split-KV for few rows, tiled FlashAttention for more (docs/kernels/attention.md). */
 export const attentionOp: Op<AttentionCall> = {
   name: 'attention',
 
-  check({ q, cache, out, numHeads, scale, window }) {
+  check({ q, cache, out, numHeads, scale, window, softcap, sinks }) {
     expectInteger('attention', 'headDim / 4', cache.headDim / 4, 1, MAX_HEAD_DIM / 4);
     expectInteger('attention', 'numHeads / numKvHeads', numHeads / cache.numKvHeads, 1);
     expectShape('attention', `columns of "${q.name}"`, q.cols, numHeads * cache.headDim);
@@ -21,32 +30,38 @@ export const attentionOp: Op<AttentionCall> = {
     expectShape('attention', `rows of "${out.name}"`, out.rows, 'step');
     expectShape('attention', `type of "${out.name}"`, out.type, q.type);
     if (window !== undefined) expectInteger('attention', 'window', window, 1);
+    if (sinks) expectShape('attention', `length of "${sinks.name}"`, sinks.length, numHeads);
     if (!Number.isFinite(scale)) throw new InternalError(`attention: scale is ${scale}`);
+    if (softcap !== undefined && !(softcap > 0 && Number.isFinite(softcap))) {
+      throw new InternalError(`attention: softcap is ${softcap}`);
+    }
   },
 
   reference(call, env) {
-    const { cache, numHeads, scale } = call;
+    const { cache, numHeads, scale, softcap } = call;
     const { headDim } = cache;
     const q = env.activation(call.q);
     const out = env.activation(call.out);
     const k = env.kv(cache, 'k');
     const v = env.kv(cache, 'v');
+    const sinks = call.sinks && env.vector(call.sinks);
     env.batch.rows.forEach(({ position, segment }, row) => {
-      const { pages } = env.batch.segments[segment];
-      const first = Math.max(0, position + 1 - (call.window ?? position + 1));
+      const { pages, length } = env.batch.segments[segment];
+      const [first, end] = seenBy(call, position, length);
       for (let head = 0; head < numHeads; head++) {
         const kvHead = Math.floor((head * cache.numKvHeads) / numHeads);
         const at = (row * numHeads + head) * headDim;
-        const weights = new Float64Array(position + 1 - first);
+        const weights = new Float64Array(end - first);
         for (let i = 0; i < weights.length; i++) {
           const key = kvOffset(cache, pages, kvHead, first + i);
           let dot = 0;
           for (let d = 0; d < headDim; d++) dot += q[at + d] * k[key + d];
-          weights[i] = scale * dot;
+          weights[i] = softcap === undefined ? scale * dot : softcap * Math.tanh((scale * dot) / softcap);
         }
-        const best = weights.reduce((a, b) => Math.max(a, b));
+        const sink = sinks?.[head] ?? Number.NEGATIVE_INFINITY;
+        const best = weights.reduce((a, b) => Math.max(a, b), sink);
         const values = new Float64Array(headDim);
-        let sum = 0;
+        let sum = Math.exp(sink - best);
         for (let i = 0; i < weights.length; i++) {
           const weight = Math.exp(weights[i] - best);
           const value = kvOffset(cache, pages, kvHead, first + i);

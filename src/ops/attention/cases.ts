@@ -10,6 +10,9 @@ interface AttentionShape {
   readonly kvType?: KvType;
   readonly type?: ActivationType;
   readonly window?: number;
+  readonly mask?: AttentionCall['mask'];
+  readonly softcap?: number;
+  readonly sinks?: boolean;
   /** Multiplies the usual 1/√headDim: large scores make one key take it all. */
   readonly sharpness?: number;
   /** Rotates and writes the step's rows first, as a layer does. */
@@ -34,6 +37,9 @@ const DECODE: readonly AttentionShape[] = [
   { heads: [4, 4, 96], segments: [{ position: 600, rows: 3 }], window: 300, kvType: 'f16' },
   { heads: [4, 1, 64], segments: decodeRows(300, 600), sharpness: 30 },
   { heads: [2, 1, 32], segments: decodeRows(700), contextLength: 70000 },
+  { heads: [4, 1, 64], segments: decodeRows(300, 600), sharpness: 9, softcap: 5, sinks: true },
+  { heads: [6, 3, 64], segments: [{ position: 0, rows: 12 }], mask: 'full', window: 7, sinks: true },
+  { heads: [8, 1, 512], segments: decodeRows(290, 7), kvType: 'f16', sinks: true },
   { heads: [4, 2, 64], segments: [...decodeRows(257), { position: 0, rows: 5 }], withRope: true },
   { heads: [9, 3, 64], segments: decodeRows(64, 65, 1), withRope: true, kvType: 'f16' },
 ];
@@ -54,6 +60,11 @@ const PREFILL: readonly AttentionShape[] = [
   { heads: [6, 3, 64], segments: [{ position: 200, rows: 65 }, ...decodeRows(700)], window: 40 },
   { heads: [4, 4, 96], segments: [{ position: 0, rows: 40 }], window: 33, kvType: 'f16' },
   { heads: [4, 1, 64], segments: [{ position: 60, rows: 40 }], sharpness: 30 },
+  { heads: [4, 1, 64], segments: [{ position: 60, rows: 40 }], sharpness: 9, softcap: 5, sinks: true },
+  { heads: [6, 3, 64], segments: [{ position: 0, rows: 70 }, ...decodeRows(1)], mask: 'full', sinks: true },
+  { heads: [6, 3, 64], segments: [{ position: 0, rows: 70 }], mask: 'full', window: 50 },
+  { heads: [8, 1, 512], segments: [{ position: 30, rows: 17 }], kvType: 'f16' },
+  { heads: [4, 2, 192], segments: [{ position: 30, rows: 17 }], kvType: 'f16' },
   { heads: [4, 2, 64], segments: [{ position: 255, rows: 40 }, ...decodeRows(31)], withRope: true },
 ];
 
@@ -66,7 +77,7 @@ export function attentionCases(seed: number): readonly OpCase[] {
 }
 
 function attentionCase(shape: AttentionShape, seed: number): OpCase<AttentionCall | RopeKvCall> {
-  const { segments, kvType = 'f32', type = 'f32', window, sharpness = 1, withRope = false } = shape;
+  const { segments, kvType = 'f32', type = 'f32', window, sharpness = 1, withRope = false, mask, softcap } = shape;
   const [numHeads, numKvHeads, headDim] = shape.heads;
   const { batch, numPages, rows, maxLength } = caseBatch(segments, seed);
   const contextLength = shape.contextLength ?? maxLength;
@@ -83,6 +94,9 @@ function attentionCase(shape: AttentionShape, seed: number): OpCase<AttentionCal
     numHeads,
     scale: sharpness / Math.sqrt(headDim),
     window,
+    mask,
+    softcap,
+    sinks: shape.sinks ? { name: 'sinks', length: numHeads } : undefined,
   };
   const table = buildRopeTable({ ropeDims: headDim, base: 10000, contextLength });
   const rope: RopeKvCall = {
@@ -100,7 +114,10 @@ function attentionCase(shape: AttentionShape, seed: number): OpCase<AttentionCal
     `rows ${rows} length ${maxLength}`,
     `${type} kv ${kvType}`,
     ...(window === undefined ? [] : [`window ${window}`]),
-    ...(sharpness === 1 ? [] : ['sharp']),
+    ...(sharpness === 1 ? [] : [`sharp ${sharpness}`]),
+    ...(mask === undefined ? [] : [mask]),
+    ...(softcap === undefined ? [] : [`cap ${softcap}`]),
+    ...(shape.sinks ? ['sinks'] : []),
     ...(withRope ? ['after rope_kv'] : []),
   ];
   return {

@@ -11,20 +11,33 @@ export const MAX_DECODE_ROWS = 16;
 
 const REDUCE_LANES = 64;
 
+/** Most positions that a row sees of a sequence of `length`. */
+function seenPositions({ mask, window }: AttentionCall, length: number): number {
+  if (window === undefined) return length;
+  return Math.min(length, mask === 'full' ? 2 * Math.floor(window / 2) + 1 : window);
+}
+
 /** Bytes of K and V that a step must read when every sequence is as long as its longest. */
-export function kvTraffic({ cache, window }: AttentionCall, target: KernelTarget, step: StepShape): number {
-  const positions = Math.min(step.maxLength, window ?? step.maxLength);
+export function kvTraffic(call: AttentionCall, target: KernelTarget, step: StepShape): number {
+  const { cache } = call;
+  const positions = seenPositions(call, step.maxLength);
   return step.segments * positions * 2 * cache.numKvHeads * cache.headDim * elementBytes(target.kvType);
 }
 
 /** Split-KV attention: a partial result per (row, head, split), then their sum in the order of positions. */
 export function decodeDispatches(call: AttentionCall, target: KernelTarget): readonly Dispatch[] {
-  const { q, cache, out, numHeads, scale, window = 0 } = call;
+  const { q, cache, out, numHeads, scale, window = 0, softcap = 0, sinks } = call;
   const { numKvHeads, headDim } = cache;
   const { heads, headChunks, headQuads, keys } = decodeTile(numHeads, numKvHeads, headDim);
   const { limits } = target.capabilities;
   const perSplit = splitPositions(target.contextLength);
-  const splits = Math.ceil(target.contextLength / perSplit);
+  const splitsOf = (length: number): number => {
+    const all = Math.ceil(length / perSplit);
+    const seen = seenPositions(call, length);
+    // A range may begin anywhere in its first split.
+    return seen < length ? Math.min(all, Math.ceil((seen - 1) / perSplit) + 1) : all;
+  };
+  const splits = splitsOf(target.contextLength);
   const quads = headDim / 4;
   const partialBytes = (quads + 1) * 16;
   const bytes = target.bucket.maxRows * numHeads * splits * partialBytes;
@@ -33,10 +46,8 @@ export function decodeDispatches(call: AttentionCall, target: KernelTarget): rea
       `attention: partials of ${target.bucket.maxRows} rows take ${bytes} bytes, the device binds ${limits.maxStorageBufferBindingSize}`,
     );
   }
-  const stepSplits = (step: StepShape): number => Math.ceil(step.maxLength / perSplit);
-  const windowSplits = (step: StepShape): number =>
-    Math.min(stepSplits(step), window === 0 ? Number.POSITIVE_INFINITY : Math.ceil(window / perSplit) + 1);
-  const partialTraffic = (step: StepShape): number => step.rows * numHeads * windowSplits(step) * partialBytes;
+  const partialTraffic = (step: StepShape): number => step.rows * numHeads * splitsOf(step.maxLength) * partialBytes;
+  const fullMask = call.mask === 'full';
   const partials = { kind: 'scratch', name: 'attention.partials', bytes } as const;
   const shape = `${numHeads}/${numKvHeads}×${headDim}`;
   return [
@@ -46,7 +57,14 @@ export function decodeDispatches(call: AttentionCall, target: KernelTarget): rea
         entry: 'ops/attention_decode.wgsl',
         swaps: kvSwap(target.kvType),
         aliases: { Act: q.type },
-        constants: { HEAD_DIM: headDim, HEADS: heads, HEAD_CHUNKS: headChunks, HEAD_QUADS: headQuads, KEYS: keys },
+        constants: {
+          HEAD_DIM: headDim,
+          HEADS: heads,
+          HEAD_CHUNKS: headChunks,
+          HEAD_QUADS: headQuads,
+          KEYS: keys,
+          FULL_MASK: fullMask,
+        },
         overrides: {
           NUM_HEADS: numHeads,
           NUM_KV_HEADS: numKvHeads,
@@ -54,6 +72,7 @@ export function decodeDispatches(call: AttentionCall, target: KernelTarget): rea
           SPLIT_POSITIONS: perSplit,
           SCALE: scale,
           WINDOW: window,
+          SOFTCAP: softcap,
         },
       },
       bindings: [
@@ -63,13 +82,14 @@ export function decodeDispatches(call: AttentionCall, target: KernelTarget): rea
         { kind: 'kv', cache, which: 'v', access: 'read' },
         { ...partials, access: 'write' },
       ],
-      workgroups: (step) => [stepSplits(step), numKvHeads * headChunks, step.rows],
+      workgroups: (step) => [splitsOf(step.maxLength), numKvHeads * headChunks, step.rows],
       traffic: (step) => kvTraffic(call, target, step) + step.rows * rowBytes(q) + partialTraffic(step),
     },
     {
       label: `attention reduce ${shape} ${out.type}`,
       source: {
         entry: 'ops/attention_reduce.wgsl',
+        constants: { SINKS: sinks !== undefined, FULL_MASK: fullMask },
         aliases: { Act: out.type },
         overrides: {
           NUM_HEADS: numHeads,
@@ -82,6 +102,8 @@ export function decodeDispatches(call: AttentionCall, target: KernelTarget): rea
       bindings: [
         { kind: 'step' },
         { ...partials, access: 'read' },
+        // A binding that the variant does not read still has to be something.
+        sinks ? { kind: 'vector', tensor: sinks } : { ...partials, access: 'read' },
         { kind: 'activation', tensor: out, access: 'write' },
       ],
       workgroups: (step) => [Math.ceil((numHeads * quads) / REDUCE_LANES), step.rows, 1],

@@ -7,7 +7,7 @@ import { prefillTile } from './tile';
 
 /** Tiled FlashAttention over pages: a workgroup per (attention tile of the step, KV head). */
 export function prefillDispatches(call: AttentionCall, target: KernelTarget): readonly Dispatch[] {
-  const { q, cache, out, numHeads, scale, window = 0 } = call;
+  const { q, cache, out, numHeads, scale, window = 0, softcap = 0, sinks } = call;
   const { numKvHeads, headDim } = cache;
   const tile = prefillTile(numHeads, numKvHeads, headDim);
   return [
@@ -26,14 +26,18 @@ export function prefillDispatches(call: AttentionCall, target: KernelTarget): re
           PANEL_KEYS: tile.panelKeys,
           PANEL_SIZE: tile.panelSize,
           LANES: tile.invocations,
+          SINKS: sinks !== undefined,
+          FULL_MASK: call.mask === 'full',
         },
-        overrides: { NUM_HEADS: numHeads, NUM_KV_HEADS: numKvHeads, SCALE: scale, WINDOW: window },
+        overrides: { NUM_HEADS: numHeads, NUM_KV_HEADS: numKvHeads, SCALE: scale, WINDOW: window, SOFTCAP: softcap },
       },
       bindings: [
         { kind: 'step' },
         { kind: 'activation', tensor: q, access: 'read' },
         { kind: 'kv', cache, which: 'k', access: 'read' },
         { kind: 'kv', cache, which: 'v', access: 'read' },
+        // A binding that the variant does not read still has to be something.
+        sinks ? { kind: 'vector', tensor: sinks } : { kind: 'activation', tensor: q, access: 'read' },
         { kind: 'activation', tensor: out, access: 'write' },
       ],
       workgroups: (step) => [step.tiles, numKvHeads * tile.headChunks, 1],

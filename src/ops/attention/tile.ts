@@ -81,11 +81,13 @@ export interface DecodeTile {
 const DECODE_INVOCATIONS = 128;
 
 export function decodeTile(numHeads: number, numKvHeads: number, headDim: number): DecodeTile {
-  const { heads, headChunks } = splitHeads(numHeads / numKvHeads, 8);
-  const headQuads = Math.ceil(heads / 4);
-  for (let keys = 128; keys >= PAGE_SIZE; keys /= 2) {
-    const vec4s = (headDim + DECODE_INVOCATIONS + keys + PAGE_SIZE) * headQuads;
-    if (vec4s * VEC4_BYTES <= WORKGROUP_BYTES) return { heads, headChunks, headQuads, keys };
+  for (const most of [8, 4]) {
+    const { heads, headChunks } = splitHeads(numHeads / numKvHeads, most);
+    const headQuads = Math.ceil(heads / 4);
+    for (let keys = 128; keys >= PAGE_SIZE; keys /= 2) {
+      const vec4s = (headDim + DECODE_INVOCATIONS + keys + PAGE_SIZE) * headQuads;
+      if (vec4s * VEC4_BYTES <= WORKGROUP_BYTES) return { heads, headChunks, headQuads, keys };
+    }
   }
   throw new InternalError(`no decode attention tile for heads of ${headDim} dimensions`);
 }

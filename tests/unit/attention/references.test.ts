@@ -135,8 +135,8 @@ describe('attention', () => {
   const pages = [2, 0, 1];
 
   /** V at a position and KV head holds the position and the head; K is zero. */
-  function environment(position: number, rows: number): TestEnv {
-    const env = new TestEnv({ segments: [segment(position, rows, pages)] }, 3);
+  function environment(position: number, rows: number, vectors?: Record<string, Float32Array>): TestEnv {
+    const env = new TestEnv({ segments: [segment(position, rows, pages)] }, 3, vectors);
     const v = env.kv(cache, 'v');
     for (let p = 0; p < 96; p++) {
       for (let head = 0; head < 2; head++) v.set([p, head, 1, 0], ((pages[p >> 5] * 2 + head) * 32 + (p % 32)) * 4);
@@ -166,6 +166,34 @@ describe('attention', () => {
     expect(env.activation(call.out)[0]).toBe(40);
   });
 
+  it('with the full mask sees the rows that come with it, and half the window to either side', () => {
+    const env = environment(0, 9);
+    attentionOp.reference({ ...call, mask: 'full' }, env);
+    for (let row = 0; row < 9; row++) expect(env.activation(call.out)[row * 16]).toBeCloseTo(4, 5);
+    attentionOp.reference({ ...call, mask: 'full', window: 5 }, env);
+    const expected = [1, 1.5, 2, 3, 4, 5, 6, 6.5, 7];
+    for (let row = 0; row < 9; row++) expect(env.activation(call.out)[row * 16]).toBeCloseTo(expected[row], 5);
+  });
+
+  it('loses to the sink what the sink weighs', () => {
+    const sinks = Float32Array.of(Math.log(10), -1e4, Math.log(30), 1e4);
+    const env = environment(9, 1, { sinks });
+    attentionOp.reference({ ...call, sinks: { name: 'sinks', length: 4 } }, env);
+    const out = env.activation(call.out);
+    for (const [head, expected] of [0.5, 1, 0.25, 0].entries()) expect(out[4 * head + 2]).toBeCloseTo(expected, 5);
+  });
+
+  it('with a cap lets no score grow past it', () => {
+    const env = environment(1, 1);
+    env.activation(call.q).fill(1);
+    const key = ((pages[0] * 2 + 1) * 32 + 1) * 4;
+    env.kv(cache, 'k').fill(1e4, key, key + 4);
+    attentionOp.reference({ ...call, softcap: 2 }, env);
+    // Scores 0 and 2: position 1 has e² parts of 1 + e².
+    expect(env.activation(call.out)[8]).toBeCloseTo(Math.E ** 2 / (1 + Math.E ** 2), 5);
+    expect(env.activation(call.out)[0]).toBeCloseTo(0.5, 5);
+  });
+
   it('goes to the key that fits the query', () => {
     const env = environment(70, 1);
     env.activation(call.q).fill(1);
@@ -184,5 +212,9 @@ describe('attention', () => {
     );
     expect(() => attentionOp.check({ ...call, window: 0 })).toThrow(/window is 0/);
     expect(() => attentionOp.check({ ...call, scale: Number.NaN })).toThrow(/scale/);
+    expect(() => attentionOp.check({ ...call, softcap: 0 })).toThrow(/softcap is 0/);
+    expect(() => attentionOp.check({ ...call, sinks: { name: 'blk.0.sinks', length: 3 } })).toThrow(
+      /"blk.0.sinks" is 3, expected 4/,
+    );
   });
 });

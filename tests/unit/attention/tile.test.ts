@@ -4,7 +4,7 @@ import { attentionTileRows, decodeTile, prefillTile, splitPositions } from '../.
 const KIB = 1024;
 const PAGE = 32;
 const GROUPS = [1, 2, 3, 4, 7, 8, 12, 16, 71];
-const HEAD_DIMS = Array.from({ length: 64 }, (_, i) => 4 * (i + 1));
+const HEAD_DIMS = Array.from({ length: 128 }, (_, i) => 4 * (i + 1));
 const SHAPES = GROUPS.flatMap((group) => HEAD_DIMS.map((headDim) => ({ group, headDim })));
 
 describe('attention tiles', () => {
