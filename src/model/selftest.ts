@@ -6,6 +6,7 @@ import { embedCases } from '../ops/embed_cases';
 import { layerNormCases } from '../ops/layer_norm';
 import { linearCases } from '../ops/linear/cases';
 import type { OpCase } from '../ops/op';
+import { poolCases } from '../ops/pool';
 import { rmsNormCases } from '../ops/rms_norm';
 import { ropeKvCases } from '../ops/rope_kv';
 import { argmaxCases, sampleCases } from '../ops/sample/cases';
@@ -48,6 +49,7 @@ function allOpCases(seed: number): readonly OpCase[] {
     ...rmsNormCases(seed),
     ...layerNormCases(seed),
     ...activationCases(seed),
+    ...poolCases(seed),
     ...linearCases(seed),
     ...ropeKvCases(seed),
     ...attentionCases(seed),

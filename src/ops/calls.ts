@@ -109,6 +109,14 @@ export interface ActivationCall {
   readonly kind: ActivationFunction;
 }
 
+/** Sampled row i of out: the mean, the first or the last of the rows that the segment of the step's i-th sampled row has in this step. */
+export interface PoolCall {
+  readonly op: 'pool';
+  readonly x: Activation;
+  readonly out: Activation;
+  readonly kind: 'mean' | 'first' | 'last';
+}
+
 /** Greedy choice of each sampled row when the whole step is greedy: ties go to the lowest token id. */
 export interface ArgmaxCall {
   readonly op: 'argmax';
@@ -138,5 +146,6 @@ export type OpCall =
   | AttentionCall
   | SwigluCall
   | ActivationCall
+  | PoolCall
   | ArgmaxCall
   | SampleCall;

@@ -7,6 +7,7 @@ import { embedOp } from './embed';
 import { layerNormOp } from './layer_norm';
 import { linearOp } from './linear/linear';
 import type { Dispatch, KernelTarget, Op, ReferenceEnv } from './op';
+import { poolOp } from './pool';
 import { rmsNormOp } from './rms_norm';
 import { ropeKvOp } from './rope_kv';
 import { sampleOp } from './sample/sample';
@@ -23,6 +24,7 @@ const OPS: AnyOp = {
   attention: attentionOp,
   swiglu: swigluOp,
   activation: activationOp,
+  pool: poolOp,
   argmax: argmaxOp,
   sample: sampleOp,
 };

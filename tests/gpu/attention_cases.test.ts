@@ -3,6 +3,7 @@ import { runCase } from '../../src/model/case_runner';
 import { activationCases } from '../../src/ops/activation';
 import { attentionCases } from '../../src/ops/attention/cases';
 import { layerNormCases } from '../../src/ops/layer_norm';
+import { poolCases } from '../../src/ops/pool';
 import { rmsNormCases } from '../../src/ops/rms_norm';
 import { ropeKvCases } from '../../src/ops/rope_kv';
 import { swigluCases } from '../../src/ops/swiglu';
@@ -13,6 +14,7 @@ const CASES = [
   ...rmsNormCases(SEED),
   ...layerNormCases(SEED),
   ...activationCases(SEED),
+  ...poolCases(SEED),
   ...swigluCases(SEED),
   ...ropeKvCases(SEED),
   ...attentionCases(SEED),
