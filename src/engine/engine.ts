@@ -5,7 +5,9 @@ import {
   DisposedError,
   InvalidOptionError,
   throwIfAborted,
+  UnsupportedModelError,
 } from '../errors';
+import { EmbeddingSequence, type EmbedRequest } from './embedding';
 import { type ForkRequest, type GenerateRequest, GeneratingSequence, type Generation } from './generation';
 import type { Runner } from './runner';
 import { Scheduler } from './scheduler';
@@ -88,13 +90,24 @@ export class Engine {
   /** Computes the logits of every position of a prompt. Rejects like `generate`, and with AbortedError or what onLogits throws. */
   async score(request: ScoreRequest): Promise<void> {
     throwIfAborted(request.signal);
-    this.#checkPrompt(request.promptTokens);
+    this.#checkPrompt(request.promptTokens, 'tokens');
     const sequence = new ScoringSequence(this.#nextId++, request);
-    this.#add(sequence, request.signal, () => {
-      sequence.fail(new AbortedError('aborted', { cause: request.signal?.reason }));
-      this.#end(sequence);
-    });
+    this.#add(sequence, request.signal, () => this.#abort(sequence, request.signal));
     await sequence.finishedScoring;
+  }
+
+  /**
+   * The vector of a text under an encoder, as its pooling leaves it (not normalised). Rejects like `score`; with ContextLengthError
+   * for a text that no step has the rows for, and with UnsupportedModelError when the model is no encoder.
+   */
+  async embed(request: EmbedRequest): Promise<Float32Array> {
+    throwIfAborted(request.signal);
+    this.#checkPrompt(request.promptTokens, 'a vector');
+    const { maxRows } = this.#loop.scheduler;
+    if (request.promptTokens.length > maxRows) throw new ContextLengthError(request.promptTokens.length, maxRows);
+    const sequence = new EmbeddingSequence(this.#nextId++, request);
+    this.#add(sequence, request.signal, () => this.#abort(sequence, request.signal));
+    return sequence.vector;
   }
 
   /**
@@ -134,7 +147,7 @@ export class Engine {
 
   #generate(request: GenerateRequest, parent?: Sequence): Generation {
     const { promptTokens, maxTokens, signal } = request;
-    this.#checkPrompt(promptTokens);
+    this.#checkPrompt(promptTokens, 'tokens');
     if (!Number.isSafeInteger(maxTokens) || maxTokens < 1) {
       throw new InvalidOptionError('maxTokens', `${maxTokens} is not a positive integer`);
     }
@@ -160,11 +173,18 @@ export class Engine {
     return sequence.generation;
   }
 
-  #checkPrompt(promptTokens: readonly number[]): void {
+  #checkPrompt(promptTokens: readonly number[], wanted: 'tokens' | 'a vector'): void {
     if (this.#state.kind === 'disposed') throw new DisposedError('the engine was disposed');
     if (this.#state.kind === 'failed') throw this.#state.error;
     if (promptTokens.length === 0) throw new InvalidOptionError('promptTokens', 'the prompt is empty');
-    const { vocabSize } = this.#loop.scheduler.limits;
+    const { vocabSize, embeddingSize } = this.#loop.scheduler.limits;
+    if ((embeddingSize === undefined) !== (wanted === 'tokens')) {
+      throw new UnsupportedModelError(
+        embeddingSize === undefined
+          ? 'this model predicts tokens and has no pooling: it gives no embeddings'
+          : 'this model is an encoder: it gives embeddings and no tokens',
+      );
+    }
     promptTokens.forEach((token, i) => {
       if (!Number.isSafeInteger(token) || token < 0 || token >= vocabSize) {
         throw new InvalidOptionError('promptTokens', `${token} at ${i} is not a token of a vocabulary of ${vocabSize}`);
@@ -182,6 +202,11 @@ export class Engine {
     };
     if (signal?.aborted) abort();
     else this.#loop.wake();
+  }
+
+  #abort(sequence: Sequence, signal: AbortSignal | undefined): void {
+    sequence.fail(new AbortedError('aborted', { cause: signal?.reason }));
+    this.#end(sequence);
   }
 
   #end(sequence: Sequence): void {

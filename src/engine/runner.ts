@@ -77,7 +77,7 @@ export interface Sample {
 export interface SegmentResult {
   /** One per sampled row, in row order. */
   readonly samples: readonly Sample[];
-  /** One per sampled row, each vocabSize long, when `returnLogits` was set. */
+  /** One per sampled row, each vocabSize (an encoder: embeddingSize) long, when `returnLogits` was set. */
   readonly logits?: readonly Float32Array[];
 }
 
@@ -96,6 +96,11 @@ export interface SlotInit {
 
 export interface RunnerLimits {
   readonly vocabSize: number;
+  /**
+   * Set when the model is an encoder: each sampled row gives a vector of this many elements, pooled over its segment, in place of
+   * logits, and no token. A text must run in one step then.
+   */
+  readonly embeddingSize?: number;
   /** Longest context of one sequence, in positions. */
   readonly contextLength: number;
   /** Rows that one step may hold. */

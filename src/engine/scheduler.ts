@@ -56,6 +56,11 @@ export class Scheduler {
     return this.#blocks.pagesInUse;
   }
 
+  /** Rows that one step can have. */
+  get maxRows(): number {
+    return this.#rowBudget;
+  }
+
   /** Positions that one sequence can have. */
   get contextLength(): number {
     return Math.min(this.limits.contextLength, this.limits.numPages * this.limits.pageSize);
@@ -118,11 +123,13 @@ export class Scheduler {
       sequence.stepsInFlight--;
       if (rows.sample !== 'none') sequence.samplesInFlight--;
       if (sequence.finished) return;
-      const { samples } = result.segments[i];
+      const { samples, logits = [] } = result.segments[i];
+      // An encoder has vectors in place of samples.
+      const found = sequence.returnLogits ? logits.length : samples.length;
       const expected = rows.sample === 'none' ? 0 : rows.sample === 'last' ? 1 : rows.count;
-      if (samples.length !== expected) {
+      if (found !== expected) {
         throw new InternalError(
-          `${rows.count} rows at position ${rows.position}: ${samples.length} samples, expected ${expected}`,
+          `${rows.count} rows at position ${rows.position}: ${found} results, expected ${expected}`,
         );
       }
       // Whoever is told of a token may end the sequence from there.

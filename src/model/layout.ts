@@ -14,6 +14,9 @@ import type { ModelSpec } from './model_spec';
 /** Context in use when nobody asks for another: enough for a chat, and its KV cache fits anywhere. */
 const DEFAULT_CONTEXT = 4096;
 
+/** Texts that an encoder takes in one step. */
+const ENCODER_SLOTS = 16;
+
 export interface LoadProgress {
   readonly phase: 'header' | 'weights' | 'compile';
   /** Bytes of weights read so far; 0 outside the weights phase. */
@@ -86,14 +89,18 @@ export function layOut(gguf: Gguf, options: LoadModelOptions, capabilities: Capa
   const spec = readModelSpec(gguf, contextLength, maxBinding);
   const kvType = options.backend === 'reference' ? 'f32' : (options.kvType ?? 'f16');
   if (capabilities) preflightContext(spec, contextLength, kvType, capabilities.limits);
-  const maxSlots = options.maxSlots ?? 1;
-  const maxRows = options.maxRows ?? 256;
-  const maxSampledRows = options.maxSampledRows ?? 16;
-  const numPages = Math.ceil(contextLength / PAGE_SIZE);
+  const encoder = spec.embeddingSize !== undefined;
+  const maxSlots = options.maxSlots ?? (encoder ? ENCODER_SLOTS : 1);
+  // An encoder takes a text whole.
+  const maxRows = encoder ? contextLength : (options.maxRows ?? 256);
+  const maxSampledRows = encoder ? maxSlots : (options.maxSampledRows ?? 16);
+  // Texts that run together share the rows of a step; each leaves its last page half empty.
+  const numPages = Math.ceil(contextLength / PAGE_SIZE) + (encoder ? maxSlots : 0);
   return {
     spec,
     limits: {
       vocabSize: spec.vocabSize,
+      embeddingSize: spec.embeddingSize,
       contextLength,
       maxRows,
       maxSampledRows,
@@ -102,7 +109,7 @@ export function layOut(gguf: Gguf, options: LoadModelOptions, capabilities: Capa
       numPages,
     },
     states: samplerStates({ vocabSize: spec.vocabSize, maxSlots, maxSampledRows }),
-    logits: { name: 'logits', cols: spec.vocabSize, rows: 'sampled', type: 'f32' },
+    logits: { name: 'logits', cols: spec.embeddingSize ?? spec.vocabSize, rows: 'sampled', type: 'f32' },
     kvType,
     activationType: options.activationType ?? 'f32',
   };

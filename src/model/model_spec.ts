@@ -25,6 +25,8 @@ export interface PlanOptions {
 export interface ModelSpec {
   readonly architecture: string;
   readonly vocabSize: number;
+  /** Set for an encoder: its plan ends in the activation `logits` with a pooled vector of this many elements for each sampled row. */
+  readonly embeddingSize?: number;
   readonly hiddenSize: number;
   readonly numLayers: number;
   readonly trainedContextLength: number;

@@ -42,7 +42,7 @@ export class ReferenceRunner implements Runner {
       const words = this.executor.state(this.states.samples).slice(0, rows * SAMPLE_WORDS);
       const wantsLogits = batch.segments.some((segment) => segment.returnLogits);
       const logits = wantsLogits ? this.executor.activation(this.logits, step) : undefined;
-      return { segments: groupSamples(batch, decodeSamples(words, rows), logits, this.limits.vocabSize) };
+      return { segments: groupSamples(batch, decodeSamples(words, rows), logits, this.logits.cols) };
     });
   }
 

@@ -1,11 +1,11 @@
 import type { Batch, Sample, SegmentResult } from '../engine/runner';
 
-/** Deals the step's samples (and logit rows, [sampled rows × vocabSize]) out to the segments that asked for them. */
+/** Deals the step's samples (and logit rows, [sampled rows × size]) out to the segments that asked for them. */
 export function groupSamples(
   batch: Batch,
   samples: readonly Sample[],
   logits: Float32Array | undefined,
-  vocabSize: number,
+  size: number,
 ): SegmentResult[] {
   let at = 0;
   return batch.segments.map((segment) => {
@@ -14,9 +14,7 @@ export function groupSamples(
     at += count;
     const own = samples.slice(first, at);
     if (!segment.returnLogits || !logits) return { samples: own };
-    const rows = Array.from({ length: count }, (_, i) =>
-      logits.slice((first + i) * vocabSize, (first + i + 1) * vocabSize),
-    );
+    const rows = Array.from({ length: count }, (_, i) => logits.slice((first + i) * size, (first + i + 1) * size));
     return { samples: own, logits: rows };
   });
 }

@@ -78,8 +78,9 @@ export class WebGpuRunner implements Runner {
     const pass = encoder.beginComputePass();
     this.planFor(shape.rows).encode(pass, shape);
     pass.end();
+    // An encoder samples nothing: its vectors come the way of logits.
     const samples =
-      shape.sampledRows > 0
+      shape.sampledRows > 0 && this.limits.embeddingSize === undefined
         ? ring.copy(encoder, tensors.state(this.states.samples), shape.sampledRows * SAMPLE_WORDS * 4)
         : undefined;
     const logits = batch.segments.some((segment) => segment.returnLogits)
@@ -120,7 +121,7 @@ export class WebGpuRunner implements Runner {
   ): Promise<StepResult> {
     const [all, rows] = await Promise.all([words, logits]);
     const samples = decodeSamples(all, all.length / SAMPLE_WORDS);
-    return { segments: groupSamples(batch, samples, rows, this.limits.vocabSize) satisfies SegmentResult[] };
+    return { segments: groupSamples(batch, samples, rows, this.logits.cols) satisfies SegmentResult[] };
   }
 
   private async nothingSampled(): Promise<Uint32Array> {
