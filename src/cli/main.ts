@@ -1,6 +1,7 @@
 import { TesseraError } from '../errors';
 import { benchCommand } from './commands/bench';
 import { compareCommand } from './commands/compare';
+import { embedCommand } from './commands/embed';
 import { generateCommand } from './commands/generate';
 import { inspectCommand } from './commands/inspect';
 import { logitsCommand } from './commands/logits';
@@ -17,6 +18,7 @@ const COMMANDS: Readonly<Record<string, (args: readonly string[]) => Promise<voi
   bench: benchCommand,
   compare: compareCommand,
   perplexity: perplexityCommand,
+  embed: embedCommand,
 };
 
 const USAGE = `tessera: language models on WebGPU
@@ -25,6 +27,7 @@ const USAGE = `tessera: language models on WebGPU
   tessera logits MODEL --tokens 1,2,3 [--top 10] [--greedy N]
   tessera tokenize MODEL (--text T | --file F) [--special]
   tessera perplexity MODEL --file F [--ctx 512]
+  tessera embed MODEL (--text T | --tokens 1,2,3)
   tessera inspect MODEL
   tessera selftest [--seed S] [--filter TEXT]
   tessera bench MODEL [--prefill 512] [--decode 128] [--repeat 3] [--profile]

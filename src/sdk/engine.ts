@@ -3,6 +3,7 @@ import type { MaskableFeature } from '../gpu/capabilities';
 import type { Host, LoadProgress, LoadSettings, ModelInfo } from '../worker/protocol';
 import { RemoteHost } from '../worker/remote_host';
 import { ChatCompletions } from './completions';
+import { EmbeddingsApi } from './embeddings';
 import { type ModelInput, toModelSource } from './model_input';
 
 export interface LoadOptions {
@@ -42,6 +43,7 @@ const FEATURES: readonly unknown[] = [
 /** A model that answers; made by `createEngine`. */
 export class TesseraEngine {
   readonly chat: { readonly completions: ChatCompletions };
+  readonly embeddings: EmbeddingsApi;
   readonly #host: Host;
   #info: ModelInfo;
   #disposed = false;
@@ -54,6 +56,7 @@ export class TesseraEngine {
       return this.#host;
     };
     this.chat = { completions: new ChatCompletions(open, () => this.#info.model) };
+    this.embeddings = new EmbeddingsApi(open, () => this.#info.model);
   }
 
   /** The model that answers, where it runs, and what it occupies. */

@@ -3,7 +3,17 @@ import { type ProxyMarked, type Remote, releaseProxy } from 'comlink';
 import { InternalError } from '../errors';
 import { fromWire, toWire, type WireError } from '../errors/wire';
 import { EventBuffer } from './event_buffer';
-import type { ChatEvent, ChatRequest, Host, LoadProgress, LoadSettings, ModelInfo, ModelSource } from './protocol';
+import type {
+  ChatEvent,
+  ChatRequest,
+  Embeddings,
+  EmbedRequest,
+  Host,
+  LoadProgress,
+  LoadSettings,
+  ModelInfo,
+  ModelSource,
+} from './protocol';
 
 /** Unread events of one answer; beyond that the generation waits. */
 const STREAM_CAPACITY = 64;
@@ -76,6 +86,10 @@ export class HostEdge {
     this.#streams.delete(call);
     this.#calls.delete(call);
     await stream?.close();
+  }
+
+  embed(call: number, request: EmbedRequest): Promise<Result<Embeddings>> {
+    return this.#settle(call, (signal) => this.#host.embed(request, signal));
   }
 
   abort(call: number, reason: WireError): void {

@@ -3,12 +3,15 @@ import { loadModel } from '../model/load_model';
 import type { ByteSource } from '../storage/byte_source';
 import { ActiveModel } from './active_model';
 import { answerChat } from './answer_chat';
+import { embedTexts } from './embed_texts';
 import { withSource } from './open_source';
 import { countParameters } from './parameters';
 import type {
   Backend,
   ChatEvent,
   ChatRequest,
+  Embeddings,
+  EmbedRequest,
   Host,
   LoadHooks,
   LoadSettings,
@@ -45,16 +48,22 @@ export class EngineHost implements Host {
   }
 
   async *chat(request: ChatRequest, signal?: AbortSignal): AsyncGenerator<ChatEvent, undefined> {
-    this.#checkOpen();
-    if (!this.#active) throw new InternalError('a chat before any model was loaded');
-    const model = this.#active;
-    const release = model.use();
+    const { model, release } = this.#use();
     try {
       yield* answerChat(model, request, signal);
     } finally {
       release();
     }
     return undefined;
+  }
+
+  async embed(request: EmbedRequest, signal?: AbortSignal): Promise<Embeddings> {
+    const { model, release } = this.#use();
+    try {
+      return await embedTexts(model, request, signal);
+    } finally {
+      release();
+    }
   }
 
   async dispose(): Promise<void> {
@@ -99,6 +108,12 @@ export class EngineHost implements Host {
         },
       );
     }
+  }
+
+  #use(): { readonly model: ActiveModel; readonly release: () => void } {
+    this.#checkOpen();
+    if (!this.#active) throw new InternalError('a request before any model was loaded');
+    return { model: this.#active, release: this.#active.use() };
   }
 
   #checkOpen(): void {

@@ -83,6 +83,18 @@ export type ChatEvent =
   | { readonly type: 'delta'; readonly text: string; readonly scores: readonly ScoredToken[] }
   | { readonly type: 'end'; readonly finishReason: 'stop' | 'length'; readonly usage: ChatUsage };
 
+export interface EmbedRequest {
+  /** Texts, or their tokens with everything that the model wants around them. */
+  readonly inputs: readonly (string | readonly number[])[];
+}
+
+export interface Embeddings {
+  /** One per input, of length 1. */
+  readonly vectors: readonly Float32Array[];
+  /** Tokens of all inputs together. */
+  readonly promptTokens: number;
+}
+
 export interface LoadHooks {
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: LoadProgress) => void;
@@ -94,5 +106,7 @@ export interface Host {
   load(source: ModelSource, settings: LoadSettings, hooks?: LoadHooks): Promise<ModelInfo>;
   /** One `start`, any number of `delta`, one `end`. Closing the iterator stops the generation. */
   chat(request: ChatRequest, signal?: AbortSignal): AsyncIterableIterator<ChatEvent>;
+  /** The vectors of texts under an encoder. */
+  embed(request: EmbedRequest, signal?: AbortSignal): Promise<Embeddings>;
   dispose(): Promise<void>;
 }

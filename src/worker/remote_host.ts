@@ -2,7 +2,17 @@ import { proxy } from 'comlink';
 import { DisposedError, throwIfAborted } from '../errors';
 import { toWire } from '../errors/wire';
 import { Connection } from './connection';
-import type { ChatEvent, ChatRequest, Host, LoadHooks, LoadSettings, ModelInfo, ModelSource } from './protocol';
+import type {
+  ChatEvent,
+  ChatRequest,
+  Embeddings,
+  EmbedRequest,
+  Host,
+  LoadHooks,
+  LoadSettings,
+  ModelInfo,
+  ModelSource,
+} from './protocol';
 
 /**
  * A host in a worker. When the worker dies, pending calls reject with `WorkerLostError`; the next call starts a new one, which
@@ -45,6 +55,19 @@ export class RemoteHost implements Host {
     } finally {
       unbridge();
       if (connection.open) await connection.guard(connection.edge.closeChat(call));
+    }
+  }
+
+  async embed(request: EmbedRequest, signal?: AbortSignal): Promise<Embeddings> {
+    const connection = await this.#connect();
+    await this.#restore(connection);
+    throwIfAborted(signal);
+    const call = connection.newCall();
+    const unbridge = bridgeAbort(connection, call, signal);
+    try {
+      return await connection.settle(connection.edge.embed(call, request));
+    } finally {
+      unbridge();
     }
   }
 

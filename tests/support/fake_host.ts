@@ -2,6 +2,8 @@ import { AbortedError, ContextLengthError, InvalidFileError } from '../../src/er
 import type {
   ChatEvent,
   ChatRequest,
+  Embeddings,
+  EmbedRequest,
   Host,
   LoadHooks,
   LoadSettings,
@@ -68,6 +70,16 @@ export class FakeHost implements Host {
       this.openAnswers--;
     }
     return undefined;
+  }
+
+  /** The vector of a text is [its length in characters or tokens, 0]. */
+  async embed({ inputs }: EmbedRequest): Promise<Embeddings> {
+    await this.gate?.();
+    if (inputs.some(({ length }) => length > 200)) throw new ContextLengthError(201, 200);
+    return {
+      vectors: inputs.map((input) => Float32Array.of(input.length, 0)),
+      promptTokens: inputs.reduce((sum, input) => sum + input.length, 0),
+    };
   }
 
   async dispose(): Promise<void> {

@@ -1,0 +1,33 @@
+import { Engine } from '../../engine/engine';
+import { InvalidOptionError } from '../../errors';
+import { createTokenizer, type Tokenizer } from '../../tokenizer/tokenizer';
+import { embedTexts } from '../../worker/embed_texts';
+import { Arguments } from '../arguments';
+import { openModel } from '../open_model';
+import { printJson, printLine } from '../output';
+import { parseTokens } from '../tokens';
+
+/** The vector of a text under an encoder: pooled as the file says, of length 1. */
+export async function embedCommand(argv: readonly string[]): Promise<void> {
+  const args = Arguments.parse(argv, { text: { type: 'string' }, tokens: { type: 'string' } });
+  args.model();
+  const text = args.text('text');
+  const tokens = args.text('tokens');
+  if ((text === undefined) === (tokens === undefined)) {
+    throw new InvalidOptionError('--text', 'give either --text or --tokens');
+  }
+  const input = text ?? parseTokens(tokens);
+  const loaded = await openModel(args);
+  try {
+    const engine = new Engine(loaded.runner);
+    // Tokens need no tokenizer, and the file may have none that is known.
+    const tokenizer: Pick<Tokenizer, 'encode'> = { encode: (...args) => createTokenizer(loaded.gguf).encode(...args) };
+    const { vectors } = await embedTexts({ tokenizer, engine }, { inputs: [input] });
+    engine.dispose();
+    const embedding = [...vectors[0]];
+    if (args.json) printJson({ embedding });
+    else printLine(embedding.join(' '));
+  } finally {
+    loaded.dispose();
+  }
+}
