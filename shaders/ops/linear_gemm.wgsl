@@ -4,14 +4,12 @@
 
 // #import "lib/step.wgsl"
 // #import "quant/f32.wgsl"
+// #import "lib/linear_store.wgsl"
 
 alias Act = f32;
-alias Out = f32;
 // What the operands are kept as in workgroup memory; sums are f32 always.
 alias Tile = f32;
 
-const BIAS: bool = false;
-const ACCUMULATE: bool = false;
 // Rows of out are sampled rows; GATHER: those of x are the step's, so they are looked up.
 const SAMPLED: bool = false;
 const GATHER: bool = false;
@@ -23,10 +21,6 @@ const SIDE: u32 = 16u;
 override COLS: u32 = 4u;
 override BLOCKS: u32 = 1u;
 override PART_ROWS: u32 = 1u;
-// First row of this part in the whole weight.
-override FIRST_ROW: u32 = 0u;
-override OUT_COLS: u32 = 1u;
-override OUT_COLUMN: u32 = 0u;
 
 @group(0) @binding(0) var<storage, read> step_data: array<u32>;
 @group(0) @binding(1) var<storage, read> x: array<vec4<Act>>;
@@ -78,11 +72,7 @@ fn w_value(row: u32, quad: u32) -> vec4<f32> { return vec4<f32>(w_tile[tile_at(r
 
 fn store(row: u32, rows: u32, column: u32, sum: f32) {
   if (row >= rows || column >= PART_ROWS) { return; }
-  var value = sum;
-  if (BIAS) { value += bias[FIRST_ROW + column]; }
-  let at = row * OUT_COLS + OUT_COLUMN + column;
-  if (ACCUMULATE) { value += f32(out[at]); }
-  out[at] = Out(value);
+  store_value(row, column, sum, 0.0);
 }
 
 fn store_row(row: u32, rows: u32, column: u32, sums: vec4<f32>) {

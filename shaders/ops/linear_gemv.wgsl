@@ -8,17 +8,14 @@
 // #import "lib/step.wgsl"
 // #import "quant/f32.wgsl"
 // #import "lib/reduce_workgroup.wgsl"
+// #import "lib/linear_store.wgsl"
 
 alias Act = f32;
-alias Out = f32;
 
 const ROWS: u32 = 1u;
 const OUTS: u32 = 2u;
 const WORKGROUP: u32 = 64u;
 const NORM: bool = false;
-const BIAS: bool = false;
-const ACCUMULATE: bool = false;
-const SWIGLU: bool = false;
 // Rows of out are sampled rows; GATHER: those of x are the step's, so they are looked up.
 const SAMPLED: bool = false;
 const GATHER: bool = false;
@@ -27,7 +24,7 @@ const SWEEP_QUADS: u32 = 64u;
 const LANES: u32 = SWEEP_QUADS / QUANT_QUADS;
 const REDUCE_LANES: u32 = LANES;
 const GROUPS: u32 = WORKGROUP / LANES;
-const OUT_SLOTS: u32 = select(OUTS, OUTS / 2u, SWIGLU);
+const OUT_SLOTS: u32 = select(OUTS, OUTS / 2u, GLU);
 // x passes through 8 KiB of workgroup memory: up to 8 rows at a time, and as many sweeps as there is room for.
 const TILE_QUADS: u32 = 512u;
 const TILE_ROWS: u32 = min(ROWS, 8u);
@@ -40,10 +37,6 @@ const SQUARE_PARTS: u32 = 8u;
 override COLS: u32 = 4u;
 override BLOCKS: u32 = 1u;
 override PART_ROWS: u32 = 1u;
-// First row of this part in the whole weight.
-override FIRST_ROW: u32 = 0u;
-override OUT_COLS: u32 = 1u;
-override OUT_COLUMN: u32 = 0u;
 override EPS: f32 = 0.0;
 
 @group(0) @binding(0) var<storage, read> step_data: array<u32>;
@@ -171,7 +164,7 @@ fn vec_add(sums: SlotSums, packed: Packed, scale: Scales, lane_at: u32, quads: u
 
 fn out_index(group_base: u32, slot: u32) -> u32 { return group_base + slot % OUT_SLOTS; }
 
-// The weight row of a slot, clamped: surplus slots compute what nobody stores. SwiGLU's upper slots hold the up projection.
+// The weight row of a slot, clamped: surplus slots compute what nobody stores. A gated unit's upper slots hold the up projection.
 fn weight_row(group_base: u32, slot: u32) -> u32 {
   let half = select(0u, PART_ROWS / 2u, slot >= OUT_SLOTS);
   return min(out_index(group_base, slot) + half, PART_ROWS - 1u);
@@ -298,16 +291,8 @@ fn slot_total(slot: u32, group: u32, width: u32, one: u32) -> vec4<f32> {
   return sum;
 }
 
-fn silu(v: f32) -> f32 { return v / (1.0 + exp(-max(v, -80.0))); }
-
 fn store(row: u32, rows: u32, column: u32, total: f32, up: f32, scale: f32) {
-  if (row >= rows) { return; }
-  var value = total * scale;
-  if (BIAS) { value += bias[FIRST_ROW + column]; }
-  if (SWIGLU) { value = silu(value) * (up * scale); }
-  let at = row * OUT_COLS + OUT_COLUMN + column;
-  if (ACCUMULATE) { value += f32(out[at]); }
-  out[at] = Out(value);
+  if (row < rows) { store_value(row, column, total * scale, up * scale); }
 }
 
 // Rows 4i … 4i + 3 of a slot.
@@ -326,7 +311,7 @@ fn finish(thread: u32, lower: SlotSums, upper: SlotSums, i: u32, first_out: u32,
     tile[3u * WORKGROUP + thread] = reduce_lanes(four_rows(lower.v3, upper.v3, i), width);
   }
   workgroupBarrier();
-  let outs = select(PART_ROWS, PART_ROWS / 2u, SWIGLU);
+  let outs = select(PART_ROWS, PART_ROWS / 2u, GLU);
   for (var item = thread; item < GROUPS * OUT_SLOTS * one; item += WORKGROUP) {
     let group = item / OUT_SLOTS;
     let slot = item % OUT_SLOTS;
@@ -334,7 +319,7 @@ fn finish(thread: u32, lower: SlotSums, upper: SlotSums, i: u32, first_out: u32,
     if (column < outs) {
       let total = slot_total(slot, group, width, one);
       var up = vec4<f32>();
-      if (SWIGLU) { up = slot_total(slot + OUT_SLOTS, group, width, one); }
+      if (GLU) { up = slot_total(slot + OUT_SLOTS, group, width, one); }
       let row = first_row + 4u * i;
       let scale = norm_scales(4u * i, one);
       store(row, rows, column, total.x, up.x, scale.x);

@@ -32,8 +32,8 @@ export interface RmsNormCall {
 }
 
 /**
- * y = W·n(x) + bias, then the epilogue; y is written to columns [outColumn, outColumn + W.rows) of out (SwiGLU: W.rows / 2 columns).
- * n is the RMS norm of x with `norm`, or the identity. With `accumulate` the result is added to what out holds (the residual stream).
+ * y = scale·(W·n(x) + bias), then the epilogue; y is written to columns [outColumn, outColumn + W.rows) of out (gated units: W.rows / 2
+ * columns). n is the RMS norm of x with `norm`, or the identity. With `accumulate` y is added to what out holds (the residual stream).
  * When out has rows 'sampled' and x has rows 'step', row i of out comes from the step's i-th sampled row.
  */
 export interface LinearCall {
@@ -45,8 +45,15 @@ export interface LinearCall {
   readonly norm?: { readonly weight: Vector; readonly eps: number };
   readonly bias?: Vector;
   readonly accumulate: boolean;
-  /** swiglu: W is [gate; up] by rows, out column j = silu(gate_j) · up_j (Shazeer 2020). Not together with bias or accumulate. */
-  readonly epilogue: 'none' | 'swiglu';
+  /**
+   * Gated units (Shazeer 2020): W is [gate; up] by rows, out column j = act(gate_j) · up_j, with SiLU for swiglu and GELU (its tanh
+   * approximation) for geglu. Not together with bias, accumulate, scale or softcap.
+   */
+  readonly epilogue: 'none' | 'swiglu' | 'geglu';
+  /** Absent: 1. */
+  readonly scale?: number;
+  /** y = softcap·tanh(y / softcap), last of all; positive. Not together with accumulate. Absent: none. */
+  readonly softcap?: number;
 }
 
 /**

@@ -7,6 +7,7 @@ import type { WeightFormat } from '../formats/weight_format';
 import type { Capabilities } from '../gpu/capabilities';
 import type { KernelSource } from '../gpu/kernel';
 import type { StepShape } from './step_layout';
+import type { KernelTuning } from './tuning';
 
 export type ActivationType = 'f32' | 'f16';
 export type KvType = 'f32' | 'f16';
@@ -91,6 +92,8 @@ export interface KernelTarget {
   readonly contextLength: number;
   readonly maxSampledRows: number;
   readonly maxSlots: number;
+  /** What a tuner chose; absent: the ops' defaults. */
+  readonly tuning?: KernelTuning;
   weightParts(weight: Weight): readonly WeightPart[];
 }
 

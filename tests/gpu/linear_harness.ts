@@ -9,8 +9,8 @@ import { StepEncoder, stepBufferWords } from '../../src/model/step_encoder';
 import { WeightUploader } from '../../src/model/weight_uploader';
 import type { LinearCall } from '../../src/ops/calls';
 import { gemvDispatches } from '../../src/ops/linear/gemv';
-import type { GemvTuning } from '../../src/ops/linear/tuning';
 import type { ActivationType, Dispatch } from '../../src/ops/op';
+import type { KernelTuning } from '../../src/ops/tuning';
 
 const MAX_ROWS = 16;
 /** Rows of x for each sampled row: the others of its segment. */
@@ -48,7 +48,7 @@ export class LinearHarness {
     call: LinearCall,
     seed: number,
     rows: { readonly minRows: number; readonly maxRows: number },
-    tuning?: GemvTuning,
+    tuning?: KernelTuning,
   ): Promise<LinearHarness> {
     const random = seededRandom(seed);
     const maxRows = MAX_ROWS * ROWS_PER_SEGMENT;
@@ -75,9 +75,10 @@ export class LinearHarness {
       maxSampledRows: MAX_ROWS,
       maxSlots: MAX_ROWS,
       weightParts: () => parts,
+      tuning,
     } as const;
     const prepared: Prepared[] = [];
-    for (const dispatch of gemvDispatches(call, target, tuning)) {
+    for (const dispatch of gemvDispatches(call, target)) {
       for (const binding of dispatch.bindings) await tensors.ensure(binding);
       const access = dispatch.bindings.map((binding) => ('access' in binding ? binding.access : 'read'));
       const pipeline = await gpu.pipelines.get(dispatch.source, access);

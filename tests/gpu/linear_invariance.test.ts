@@ -4,7 +4,8 @@ import { BLOCK_FORMATS } from '../../src/formats/blocks';
 import { WEIGHT_FORMATS, type WeightFormat } from '../../src/formats/weight_format';
 import { seededRandom } from '../../src/model/random';
 import type { LinearCall } from '../../src/ops/calls';
-import { type GemvTuning, gemvTunings } from '../../src/ops/linear/tuning';
+import { linearTunings } from '../../src/ops/linear/tuning';
+import type { LinearTuning } from '../../src/ops/tuning';
 import { LinearHarness, type LinearRow, randomRow } from './linear_harness';
 import { VARIANTS, withDevice } from './variants';
 
@@ -85,17 +86,24 @@ describe.each([
     const { gpu } = await open([]);
     const call = linearCall(WEIGHT_FORMATS[(SEED + 1) % WEIGHT_FORMATS.length], TRAITS[(SEED + turn) % 2]);
     const random = seededRandom(SEED);
-    const count = [1, 3, 16][Math.floor(SEED / 2) % 3];
+    const [count, tile] = (
+      [
+        [1, 1],
+        [3, 4],
+        [16, 16],
+      ] as const
+    )[Math.floor(SEED / 2) % 3];
     const rows = Array.from({ length: count }, () => randomRow(call, random));
-    const run = async (tuning?: GemvTuning): Promise<Uint8Array[]> => {
-      const harness = await LinearHarness.create(gpu, call, SEED, { minRows: count, maxRows: count }, tuning);
+    const run = async (chosen?: LinearTuning): Promise<Uint8Array[]> => {
+      const bucket = { minRows: count, maxRows: count };
+      const harness = await LinearHarness.create(gpu, call, SEED, bucket, { linear: () => chosen });
       const results = await harness.run(rows);
       harness.dispose();
       return results;
     };
     const usual = await run();
     // Half of the tunings here, the other half on the other variant.
-    const tunings = gemvTunings(call).filter((_, i) => i % 2 === turn);
+    const tunings = linearTunings(call, tile, gpu.capabilities).filter((_, i) => i % 2 === turn);
     expect(tunings.length).toBeGreaterThan(1);
     for (const tuning of tunings) {
       expect(await run(tuning), `seed ${SEED}: ${JSON.stringify(tuning)}, ${count} rows`).toEqual(usual);

@@ -9,7 +9,17 @@ interface Shape {
   readonly rows: number;
   readonly cols: number;
   readonly outs: number;
-  readonly with?: readonly ('norm' | 'bias' | 'accumulate' | 'swiglu' | 'sampled' | 'column')[];
+  readonly with?: readonly (
+    | 'norm'
+    | 'bias'
+    | 'accumulate'
+    | 'swiglu'
+    | 'geglu'
+    | 'scale'
+    | 'softcap'
+    | 'sampled'
+    | 'column'
+  )[];
   readonly type?: ActivationType;
   /** See OpCase: the weight lies in parts of 64 rows and a rest. */
   readonly inParts?: boolean;
@@ -29,9 +39,9 @@ const SHAPES: readonly Shape[] = [
   { format: 'bf16', rows: 16, cols: 256, outs: 130, with: ['norm', 'column'] },
   { format: 'bf16', rows: 64, cols: 64, outs: 1 },
   { format: 'q8_0', rows: 1, cols: 2304, outs: 130, with: ['norm'] },
-  { format: 'q8_0', rows: 3, cols: 96, outs: 172, with: ['swiglu'], type: 'f16' },
+  { format: 'q8_0', rows: 3, cols: 96, outs: 172, with: ['geglu'], type: 'f16' },
   { format: 'q8_0', rows: 16, cols: 544, outs: 7, with: ['accumulate', 'bias'] },
-  { format: 'q8_0', rows: 17, cols: 32, outs: 64, with: ['column', 'accumulate'] },
+  { format: 'q8_0', rows: 17, cols: 32, outs: 64, with: ['column', 'accumulate', 'scale'] },
   { format: 'q8_0', rows: 65, cols: 96, outs: 130, type: 'f16' },
   { format: 'q4_0', rows: 1, cols: 2080, outs: 172, with: ['swiglu', 'norm'] },
   { format: 'q4_0', rows: 2, cols: 32, outs: 1 },
@@ -39,8 +49,8 @@ const SHAPES: readonly Shape[] = [
   { format: 'q4_0', rows: 16, cols: 2336, outs: 130, with: ['norm'], type: 'f16' },
   { format: 'q4_0', rows: 40, cols: 288, outs: 172 },
   { format: 'q4_1', rows: 1, cols: 96, outs: 7, with: ['norm', 'bias'] },
-  { format: 'q4_1', rows: 9, cols: 1056, outs: 64, with: ['accumulate'] },
-  { format: 'q4_1', rows: 64, cols: 256, outs: 172, with: ['bias', 'column'] },
+  { format: 'q4_1', rows: 9, cols: 1056, outs: 64, with: ['accumulate', 'scale'] },
+  { format: 'q4_1', rows: 64, cols: 256, outs: 172, with: ['bias', 'column', 'scale', 'softcap'] },
   { format: 'q4_k', rows: 1, cols: 2304, outs: 12, with: ['norm', 'swiglu'] },
   { format: 'q4_k', rows: 3, cols: 512, outs: 7, type: 'f16' },
   { format: 'q4_k', rows: 16, cols: 768, outs: 9, with: ['bias'] },
@@ -60,7 +70,7 @@ const SHAPES: readonly Shape[] = [
   { format: 'q5_1', rows: 4, cols: 544, outs: 7, with: ['bias'] },
   { format: 'q5_1', rows: 18, cols: 64, outs: 9, with: ['accumulate'] },
   { format: 'iq4_nl', rows: 1, cols: 544, outs: 7, with: ['norm'] },
-  { format: 'iq4_nl', rows: 9, cols: 96, outs: 10, with: ['swiglu'] },
+  { format: 'iq4_nl', rows: 9, cols: 96, outs: 10, with: ['geglu', 'norm'] },
   { format: 'iq4_nl', rows: 17, cols: 288, outs: 9, type: 'f16' },
   { format: 'iq4_xs', rows: 1, cols: 768, outs: 6, with: ['accumulate'] },
   { format: 'iq4_xs', rows: 3, cols: 256, outs: 7, with: ['norm'] },
@@ -74,7 +84,7 @@ const SHAPES: readonly Shape[] = [
   { format: 'q2_k', rows: 1, cols: 1280, outs: 7, with: ['norm'] },
   { format: 'q2_k', rows: 16, cols: 256, outs: 9, with: ['accumulate'] },
   { format: 'q2_k', rows: 17, cols: 512, outs: 66, type: 'f16' },
-  { format: 'q8_0', rows: 30, cols: 256, outs: 130, with: ['sampled', 'norm'] },
+  { format: 'q8_0', rows: 30, cols: 256, outs: 130, with: ['sampled', 'norm', 'softcap'] },
   { format: 'q4_0', rows: 60, cols: 64, outs: 64, with: ['sampled'] },
   { format: 'f16', rows: 12, cols: 172, outs: 7, with: ['sampled', 'norm'], type: 'f16' },
   { format: 'q8_0', rows: 1, cols: 96, outs: 110, with: ['norm', 'bias'], inParts: true },
@@ -96,7 +106,7 @@ function linearCase(
         segments: made.batch.segments.map((s, i) => ({ ...s, sample: i === 0 ? ('last' as const) : ('all' as const) })),
       }
     : made.batch;
-  const width = has('swiglu') ? outs / 2 : outs;
+  const width = has('swiglu') || has('geglu') ? outs / 2 : outs;
   const outColumn = has('column') ? 5 : 0;
   const vector = (name: string, length: number): Vector => ({ name, length });
   const out: Activation = {
@@ -118,7 +128,10 @@ function linearCase(
         bias: has('bias') ? vector('bias', outs) : undefined,
         // The columns beside the written ones are compared too: what out held has to be known.
         accumulate: has('accumulate'),
-        epilogue: has('swiglu') ? 'swiglu' : 'none',
+        epilogue: has('swiglu') ? 'swiglu' : has('geglu') ? 'geglu' : 'none',
+        scale: has('scale') ? 0.22 : undefined,
+        // The products lie around sqrt(cols): on both sides of the bend.
+        softcap: has('softcap') ? 20 : undefined,
       },
     ],
     batch,

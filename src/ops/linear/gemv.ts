@@ -2,9 +2,11 @@ import { InternalError } from '../../errors';
 import type { LinearCall } from '../calls';
 import type { Binding, Dispatch, KernelTarget, WeightPart } from '../op';
 import type { StepShape } from '../step_layout';
+import type { GemvTuning } from '../tuning';
 import { blocksPerRow, laneColumns, quantSwap } from '../weights/layout';
+import { isGated, storeVariant } from './epilogue';
 import { linearTraffic, rowsOf } from './traffic';
-import { defaultGemvTuning, GEMV_ROW_TILES, type GemvRowTile, type GemvTuning } from './tuning';
+import { GEMV_ROW_TILES, type GemvRowTile, gemvTuning } from './tuning';
 
 /** Rows of the largest tile: from here on a call is the GEMM's, or runs in several tiles. */
 export const MAX_GEMV_ROWS = GEMV_ROW_TILES[GEMV_ROW_TILES.length - 1];
@@ -24,16 +26,16 @@ function tilesOf(minRows: number, maxRows: number): { tile: GemvRowTile; above: 
  * The memory-bound kernels of a call: one dispatch per weight part and row tile, of which a step runs those of its row count.
  * More than MAX_GEMV_ROWS rows run in several tiles (grid z), reading the weight once for each.
  */
-export function gemvDispatches(call: LinearCall, target: KernelTarget, tuning?: GemvTuning): readonly Dispatch[] {
+export function gemvDispatches(call: LinearCall, target: KernelTarget): readonly Dispatch[] {
   const parts = target.weightParts(call.weight);
-  if (call.epilogue === 'swiglu' && parts.length > 1) {
+  if (isGated(call) && parts.length > 1) {
     throw new InternalError(
-      `linear: "${call.weight.name}" is split into ${parts.length} parts and cannot be fused with SwiGLU`,
+      `linear: "${call.weight.name}" is split into ${parts.length} parts and cannot be fused with ${call.epilogue}`,
     );
   }
   return tilesOf(target.bucket.minRows, target.bucket.maxRows).flatMap(({ tile, above, upTo }) =>
     parts.map((part, index) => {
-      const chosen = tuning ?? defaultGemvTuning(call.weight, tile, target.capabilities);
+      const chosen = gemvTuning(call, tile, target);
       const rowsToRun = (step: StepShape): number => {
         const rows = rowsOf(call, step);
         return rows > above && rows <= upTo ? rows : 0;
@@ -52,31 +54,30 @@ function partDispatch(
   { workgroupSize, outputsPerLane }: GemvTuning,
   rowsToRun: (step: StepShape) => number,
 ): Dispatch {
-  const { x, weight, out, norm, bias, accumulate, epilogue } = call;
-  const swiglu = epilogue === 'swiglu';
+  const { x, weight, out, norm, bias } = call;
+  const gated = isGated(call);
+  const store = storeVariant(call, part);
   const lanes = COLUMNS_PER_SWEEP / laneColumns(weight.format);
-  const outputs = swiglu ? part.rows / 2 : part.rows;
-  const groups = Math.ceil(outputs / ((workgroupSize / lanes) * (swiglu ? outputsPerLane / 2 : outputsPerLane)));
+  const outputs = gated ? part.rows / 2 : part.rows;
+  const groups = Math.ceil(outputs / ((workgroupSize / lanes) * (gated ? outputsPerLane / 2 : outputsPerLane)));
   const groupsX = Math.min(groups, target.capabilities.limits.maxComputeWorkgroupsPerDimension);
   const { subgroups } = target.capabilities;
   const scales: Binding = { kind: 'weight', tensor: weight, part: index, plane: 'scales' };
   return {
-    label: `gemv ${weight.format} ${weight.cols}→${outputs} ${tile} rows${norm ? ' norm' : ''}${swiglu ? ' swiglu' : ''}`,
+    label: `gemv ${weight.format} ${weight.cols}→${outputs} ${tile} rows${norm ? ' norm' : ''}${gated ? ` ${call.epilogue}` : ''}`,
     source: {
       entry: 'ops/linear_gemv.wgsl',
       swaps: {
         ...quantSwap(weight.format),
         ...(subgroups ? { 'lib/reduce_workgroup.wgsl': 'lib/reduce_subgroup.wgsl' } : {}),
       },
-      aliases: { Act: x.type, Out: out.type },
+      aliases: { ...store.aliases, Act: x.type },
       constants: {
         ROWS: tile,
         OUTS: outputsPerLane,
         WORKGROUP: workgroupSize,
         NORM: norm !== undefined,
-        BIAS: bias !== undefined,
-        ACCUMULATE: accumulate,
-        SWIGLU: swiglu,
+        ...store.constants,
         SAMPLED: out.rows === 'sampled',
         GATHER: out.rows === 'sampled' && x.rows === 'step',
       },
@@ -84,9 +85,7 @@ function partDispatch(
         COLS: weight.cols,
         BLOCKS: blocksPerRow(weight.cols),
         PART_ROWS: part.rows,
-        FIRST_ROW: part.firstRow,
-        OUT_COLS: out.cols,
-        OUT_COLUMN: call.outColumn + part.firstRow,
+        ...store.overrides,
         EPS: norm?.eps ?? 0,
       },
     },

@@ -2,6 +2,7 @@ import { InternalError } from '../../errors';
 import type { LinearCall } from '../calls';
 import type { KernelTarget, Op, ReferenceEnv } from '../op';
 import { expectInteger, expectShape } from '../shape_check';
+import { gateActivation, isGated } from './epilogue';
 import { gemmDispatches } from './gemm';
 import { gemvDispatches, MAX_GEMV_ROWS } from './gemv';
 
@@ -28,37 +29,46 @@ export const linearOp: Op<LinearCall> = {
   name: 'linear',
 
   check(call) {
-    const { x, weight, out, outColumn, norm, bias, epilogue } = call;
+    const { x, weight, out, outColumn, norm, bias, scale = 1, softcap } = call;
     const op = `linear "${weight.name}"`;
     expectShape(op, `columns of "${x.name}"`, x.cols, weight.cols);
     expectShape(op, `columns of "${x.name}" modulo 4`, x.cols % 4, 0);
     if (norm) expectShape(op, `length of "${norm.weight.name}"`, norm.weight.length, x.cols);
     if (bias) expectShape(op, `length of "${bias.name}"`, bias.length, weight.rows);
-    const swiglu = epilogue === 'swiglu';
-    if (swiglu) {
-      expectShape(op, 'rows modulo 2', weight.rows % 2, 0);
-      if (bias || call.accumulate) throw new InternalError(`${op}: SwiGLU goes with neither bias nor accumulate`);
+    if (!Number.isFinite(scale)) throw new InternalError(`${op}: scale is ${scale}`);
+    if (softcap !== undefined) {
+      if (!(softcap > 0 && Number.isFinite(softcap))) throw new InternalError(`${op}: softcap is ${softcap}`);
+      if (call.accumulate) throw new InternalError(`${op}: softcap does not go with accumulate`);
     }
-    expectInteger(op, 'outColumn', outColumn, 0, out.cols - (swiglu ? weight.rows / 2 : weight.rows));
+    const gated = isGated(call);
+    if (gated) {
+      expectShape(op, 'rows modulo 2', weight.rows % 2, 0);
+      if (bias || call.accumulate || scale !== 1 || softcap !== undefined) {
+        throw new InternalError(`${op}: ${call.epilogue} goes with neither bias, accumulate, scale nor softcap`);
+      }
+    }
+    expectInteger(op, 'outColumn', outColumn, 0, out.cols - (gated ? weight.rows / 2 : weight.rows));
     if (x.rows === 'sampled') expectShape(op, `rows of "${out.name}"`, out.rows, 'sampled');
     if (x.name === out.name) throw new InternalError(`${op}: "${x.name}" is both input and output`);
   },
 
   reference(call, env) {
-    const { weight, out, outColumn, accumulate } = call;
+    const { weight, out, outColumn, accumulate, epilogue, scale = 1, softcap } = call;
     const rows = inputRows(call, env);
     const target = env.activation(out);
     const bias = call.bias && env.vector(call.bias);
     const half = weight.rows / 2;
-    const gates = rows.map(() => new Float64Array(call.epilogue === 'swiglu' ? half : 0));
+    const gates = rows.map(() => new Float64Array(isGated(call) ? half : 0));
     for (let n = 0; n < weight.rows; n++) {
       const w = env.weightRow(weight, n);
       for (const [r, row] of rows.entries()) {
         let y = bias?.[n] ?? 0;
         for (let k = 0; k < w.length; k++) y += w[k] * row[k];
         const at = r * out.cols + outColumn;
-        if (call.epilogue === 'none') target[at + n] = y + (accumulate ? target[at + n] : 0);
-        else if (n < half) gates[r][n] = y / (1 + Math.exp(-y));
+        if (epilogue === 'none') {
+          const scaled = y * scale + (accumulate ? target[at + n] : 0);
+          target[at + n] = softcap === undefined ? scaled : softcap * Math.tanh(scaled / softcap);
+        } else if (n < half) gates[r][n] = gateActivation(epilogue, y);
         else target[at + n - half] = gates[r][n - half] * y;
       }
     }

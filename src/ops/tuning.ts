@@ -1,0 +1,36 @@
+/** What an autotuner chooses among the kernels' variants. Plain data, so that it can be remembered. */
+
+/** What decides the order of a row's sums: one choice for all row tiles of a call, so that a row's bits do not depend on its neighbours. */
+export interface GemvOrder {
+  /** How x gets to the lanes: through workgroup memory. */
+  readonly x: 'staged';
+  /** Groups of lanes that share the columns of a row, added up at the end. */
+  readonly splitK: 1;
+}
+
+/** The memory-bound kernel of up to 16 rows. */
+export interface GemvTuning extends GemvOrder {
+  readonly kernel: 'gemv';
+  /** Invocations of a workgroup. */
+  readonly workgroupSize: number;
+  /** Output rows that a lane computes side by side, each with its own load in flight. */
+  readonly outputsPerLane: number;
+}
+
+/** The compute-bound kernel of larger steps. */
+export interface GemmTuning {
+  readonly kernel: 'gemm';
+  /** Rows and output columns of a workgroup's tile. */
+  readonly tileRows: number;
+  readonly tileColumns: number;
+  /** What the operands are kept as in workgroup memory. */
+  readonly tileType: 'f32' | 'f16';
+}
+
+export type LinearTuning = GemvTuning | GemmTuning;
+
+/** The choices for one machine and model; absent ones are left to the ops' defaults. */
+export interface KernelTuning {
+  /** By `tuningKey` of ops/linear/tuning.ts. */
+  linear(key: string): LinearTuning | undefined;
+}
