@@ -22,6 +22,8 @@ export interface EngineOptions {
   readonly maxStepsInFlight?: number;
   /** A generation pauses at this many unread tokens, default 64. */
   readonly maxUnread?: number;
+  /** Longest that a submit of several decode steps should take by the measured time of a step, default 30 ms. 0: always one step. */
+  readonly submitBudgetMs?: number;
   readonly onStep?: (metrics: StepMetrics) => void;
   /**
    * Called when the runner lost its device: returns a new runner, on which everything that is under way goes on, or rejects with the
@@ -223,9 +225,10 @@ export class Engine {
   }
 
   #startLoop(runner: Runner): StepLoop {
-    const { rowBudget, maxStepsInFlight = 2, onStep } = this.#options;
+    const { rowBudget, maxStepsInFlight = 2, submitBudgetMs, onStep } = this.#options;
     return new StepLoop(runner, new Scheduler(runner.limits, rowBudget), {
       maxStepsInFlight,
+      submitBudgetMs,
       onStep,
       onFailure: (error) => void this.#onFailure(error),
     });

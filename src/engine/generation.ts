@@ -11,6 +11,11 @@ export interface ForkRequest {
   readonly signal?: AbortSignal;
   /** Called for each output token, in order, before it can be read. 'stop' makes it the last one. */
   readonly onToken?: (sample: Sample) => 'continue' | 'stop';
+  /**
+   * Tokens come one by one rather than several per submit: for requests that `onToken` is likely to stop (stop strings), where what
+   * was computed ahead would be thrown away.
+   */
+  readonly oneByOne?: boolean;
 }
 
 export interface GenerateRequest extends ForkRequest {
@@ -116,10 +121,20 @@ export class GeneratingSequence extends Sequence {
     return this.#stream.unread + this.samplesInFlight >= this.host.maxUnread;
   }
 
+  get stepsAhead(): number {
+    if (this.request.oneByOne || this.tokens.length === this.promptLength) return 0;
+    const room = this.host.maxUnread - this.#stream.unread - this.samplesInFlight;
+    return Math.max(0, Math.min(this.#outputLeft, room));
+  }
+
+  /** Output tokens that are neither there nor in flight. */
+  get #outputLeft(): number {
+    return this.#maxOutput - (this.tokens.length - this.promptLength + this.samplesInFlight);
+  }
+
   nextRows(maxRows: number, maxSampledRows: number): RowRange | undefined {
     const { backlog, computed: position } = this;
-    const output = this.tokens.length - this.promptLength + this.samplesInFlight;
-    if (this.paused || output >= this.#maxOutput) return undefined;
+    if (this.paused || this.#outputLeft <= 0) return undefined;
     const whole = backlog <= maxRows && maxSampledRows > 0;
     const count = whole ? backlog : Math.min(maxRows, backlog - 1);
     return count > 0 ? { position, count, sample: whole ? 'last' : 'none' } : undefined;

@@ -65,6 +65,11 @@ export interface Segment {
 
 export interface Batch {
   readonly segments: readonly Segment[];
+  /**
+   * Runs the batch this often in one submit, 1 (default) … limits.maxRepeat: each time one position further, with the token that was
+   * sampled before. Above 1 every segment is one row with `sample: 'last'`, its pages cover the last run, and no logits are returned.
+   */
+  readonly repeat?: number;
 }
 
 export interface Sample {
@@ -75,7 +80,7 @@ export interface Sample {
 }
 
 export interface SegmentResult {
-  /** One per sampled row, in row order. */
+  /** One per sampled row, in row order; of a repeated batch one per run. */
   readonly samples: readonly Sample[];
   /** One per sampled row, each vocabSize (an encoder: embeddingSize) long, when `returnLogits` was set. */
   readonly logits?: readonly Float32Array[];
@@ -110,6 +115,8 @@ export interface RunnerLimits {
   readonly maxSlots: number;
   readonly pageSize: number;
   readonly numPages: number;
+  /** Largest `Batch.repeat`; absent: 1. */
+  readonly maxRepeat?: number;
 }
 
 export interface Runner {
@@ -121,6 +128,11 @@ export interface Runner {
    * The promise settles when the results have been read back. Rejects with DeviceLostError when the device goes.
    */
   run(batch: Batch): Promise<StepResult>;
+  /**
+   * Undefined when a batch of `rows` rows can run now. Otherwise the first such batch has to wait for what this settles with: pipelines
+   * are still being compiled. Rejects when that fails.
+   */
+  ready?(rows: number): Promise<void> | undefined;
   /** Copies whole pages (`to` gets what `from` holds), ordered with the steps; for copy on write. */
   copyPages(pairs: readonly (readonly [from: number, to: number])[]): void;
   dispose(): void;

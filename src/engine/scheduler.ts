@@ -1,7 +1,7 @@
 import { ContextLengthError, InternalError, InvalidOptionError } from '../errors';
 import { BlockManager, type PageCopy } from './block_manager';
 import type { Batch, RunnerLimits, Segment, SlotInit, StepResult } from './runner';
-import type { RowRange, Sequence } from './sequence';
+import { type RowRange, type Sequence, samplesOf } from './sequence';
 import { SlotPool } from './slot_pool';
 
 /** A batch with what must happen before it runs, in this order, and whose rows they are. */
@@ -21,6 +21,7 @@ interface Draft {
   readonly members: Set<Sequence>;
   rows: number;
   sampledRows: number;
+  repeat: number;
 }
 
 /**
@@ -81,8 +82,11 @@ export class Scheduler {
     sequence.end();
   }
 
-  /** The next step, or undefined when no sequence can go on before something in flight settles or somebody reads. */
-  next(): ScheduledBatch | undefined {
+  /**
+   * The next step, or undefined when no sequence can go on before something in flight settles or somebody reads. It is repeated up to
+   * `maxRepeat` times when every sequence only decodes and nobody waits.
+   */
+  next(maxRepeat = 1): ScheduledBatch | undefined {
     const draft: Draft = {
       segments: [],
       slots: [],
@@ -91,6 +95,7 @@ export class Scheduler {
       members: new Set(),
       rows: 0,
       sampledRows: 0,
+      repeat: 1,
     };
     this.#admit(draft);
     let decodesLeft = this.#running.filter((sequence) => sequence.backlog === 1).length;
@@ -106,6 +111,7 @@ export class Scheduler {
       );
       if (rows && this.#makeRoom(sequence, rows, draft)) this.#schedule(sequence, rows, draft);
     }
+    this.#repeat(draft, Math.min(maxRepeat, this.limits.maxRepeat ?? 1));
     this.#running = [
       ...this.#running.filter((sequence) => !draft.members.has(sequence) || sequence.samplesInFlight === 0),
       ...this.#running.filter((sequence) => draft.members.has(sequence) && sequence.samplesInFlight > 0),
@@ -121,12 +127,12 @@ export class Scheduler {
     batch.entries.forEach(({ sequence, rows }, i) => {
       this.#slots.endStep(batch.segments[i].slot);
       sequence.stepsInFlight--;
-      if (rows.sample !== 'none') sequence.samplesInFlight--;
+      const expected = samplesOf(rows);
+      sequence.samplesInFlight -= expected;
       if (sequence.finished) return;
       const { samples, logits = [] } = result.segments[i];
       // An encoder has vectors in place of samples.
       const found = sequence.returnLogits ? logits.length : samples.length;
-      const expected = rows.sample === 'none' ? 0 : rows.sample === 'last' ? 1 : rows.count;
       if (found !== expected) {
         throw new InternalError(
           `${rows.count} rows at position ${rows.position}: ${found} results, expected ${expected}`,
@@ -248,13 +254,36 @@ export class Scheduler {
     draft.entries.push({ sequence, rows });
     draft.members.add(sequence);
     draft.rows += rows.count;
-    if (rows.sample !== 'none') {
-      draft.sampledRows += rows.sample === 'last' ? 1 : rows.count;
-      sequence.samplesInFlight++;
-    }
+    draft.sampledRows += samplesOf(rows);
+    sequence.samplesInFlight += samplesOf(rows);
     sequence.computed = end;
     sequence.stepsInFlight++;
     this.#slots.beginStep(slot);
+  }
+
+  /** Turns a step in which everybody decodes into as many runs of it as all sequences have use and pages for. */
+  #repeat(draft: Draft, maxRepeat: number): void {
+    const { entries, segments, copies } = draft;
+    if (maxRepeat === 1 || this.#waiting.some((sequence) => !sequence.paused)) return;
+    if (this.#running.some((sequence) => !draft.members.has(sequence) && sequence.nextRows(1, 1))) return;
+    if (entries.some(({ rows }) => rows.count > 1 || rows.sample !== 'last')) return;
+    let more = Math.min(maxRepeat - 1, ...entries.map(({ sequence }) => sequence.stepsAhead));
+    const missing = (): number =>
+      entries.reduce(
+        (sum, { sequence: { id, computed } }) => sum + this.#blocks.missing(id, computed, computed + more),
+        0,
+      );
+    while (more > 0 && missing() > this.#blocks.freePages) more--;
+    if (more <= 0) return;
+    draft.repeat = 1 + more;
+    entries.forEach(({ sequence, rows: { position } }, i) => {
+      const end = position + draft.repeat;
+      copies.push(...this.#blocks.allocate(sequence.id, position + 1, end));
+      segments[i] = { ...segments[i], pages: this.#blocks.table(sequence.id, end) };
+      entries[i] = { sequence, rows: { position, count: draft.repeat, sample: 'all', repeated: true } };
+      sequence.computed = end;
+      sequence.samplesInFlight += more;
+    });
   }
 
   #preempt(sequence: Sequence): void {

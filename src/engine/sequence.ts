@@ -11,6 +11,13 @@ export interface RowRange {
   readonly position: number;
   readonly count: number;
   readonly sample: Segment['sample'];
+  /** The rows are runs of a repeated batch: each takes the token that the one before it sampled. */
+  readonly repeated?: boolean;
+}
+
+/** How many samples rows give. */
+export function samplesOf({ count, sample }: RowRange): number {
+  return sample === 'all' ? count : sample === 'last' ? 1 : 0;
 }
 
 /**
@@ -63,6 +70,9 @@ export abstract class Sequence {
   /** The rows to compute next, or undefined: done, paused, or nothing fits into this many rows and sampled rows. */
   abstract nextRows(maxRows: number, maxSampledRows: number): RowRange | undefined;
 
+  /** Decode steps that may follow the rows in flight before anybody has to look at a sample: 0 for all but pure decoding. */
+  abstract get stepsAhead(): number;
+
   /** Takes the results of rows from `nextRows`, in order. True when the sequence has ended. */
   abstract accept(rows: RowRange, result: SegmentResult): boolean;
 
@@ -72,8 +82,9 @@ export abstract class Sequence {
   /** Ends the sequence with an error. */
   abstract fail(error: unknown): void;
 
-  tokensOf({ position, count }: RowRange): number[] {
-    return position < this.tokens.length ? this.tokens.slice(position, position + count) : [PENDING_TOKEN];
+  tokensOf({ position, count, repeated }: RowRange): number[] {
+    if (position >= this.tokens.length) return [PENDING_TOKEN];
+    return this.tokens.slice(position, position + (repeated ? 1 : count));
   }
 
   end(): void {

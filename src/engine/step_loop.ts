@@ -1,3 +1,4 @@
+import { RepeatPolicy } from './repeat_policy';
 import type { Runner, StepResult } from './runner';
 import type { ScheduledBatch, Scheduler } from './scheduler';
 
@@ -6,6 +7,8 @@ export interface StepMetrics {
   readonly rows: number;
   readonly prefillRows: number;
   readonly decodeRows: number;
+  /** Decode steps in one submit: each of the `rows` was computed this often. */
+  readonly repeat: number;
   /** From its submission, or the end of the step before if that is later, until its results were read back. */
   readonly ms: number;
   readonly pagesInUse: number;
@@ -20,6 +23,8 @@ interface Step {
 export interface StepLoopOptions {
   /** Steps that are submitted before the oldest has been read back. */
   readonly maxStepsInFlight: number;
+  /** Longest that a submit of several decode steps should take. */
+  readonly submitBudgetMs?: number;
   readonly onStep?: (metrics: StepMetrics) => void;
   /** The runner rejected, or an invariant broke: the loop has ended. */
   readonly onFailure: (error: unknown) => void;
@@ -31,12 +36,15 @@ export class StepLoop {
   #stopped = false;
   #lastSettledAt = 0;
   readonly #inFlight: Step[] = [];
+  readonly #policy: RepeatPolicy;
 
   constructor(
     private readonly runner: Runner,
     readonly scheduler: Scheduler,
     private readonly options: StepLoopOptions,
-  ) {}
+  ) {
+    this.#policy = new RepeatPolicy(options.submitBudgetMs);
+  }
 
   /** There may be work again. */
   wake(): void {
@@ -55,8 +63,12 @@ export class StepLoop {
     const { scheduler, options } = this;
     try {
       while (!this.#stopped) {
-        const batch = this.#inFlight.length < options.maxStepsInFlight ? scheduler.next() : undefined;
+        const batch =
+          this.#inFlight.length < options.maxStepsInFlight ? scheduler.next(this.#policy.repeat) : undefined;
         if (batch) {
+          const ready = this.runner.ready?.(batch.segments.reduce((rows, { tokens }) => rows + tokens.length, 0));
+          if (ready) await ready;
+          if (this.#stopped) return;
           this.#submit(batch);
           continue;
         }
@@ -92,13 +104,15 @@ export class StepLoop {
     const now = performance.now();
     const ms = now - Math.max(submittedAt, this.#lastSettledAt);
     this.#lastSettledAt = now;
+    const { repeat = 1 } = batch;
     let prefillRows = 0;
     let decodeRows = 0;
     for (const { sequence, rows } of batch.entries) {
-      if (rows.count === 1 && rows.position >= sequence.promptLength) decodeRows++;
+      if (rows.repeated || (rows.count === 1 && rows.position >= sequence.promptLength)) decodeRows++;
       else prefillRows += rows.count;
     }
+    if (prefillRows === 0) this.#policy.observe(repeat, ms);
     const { pagesInUse } = this.scheduler;
-    this.options.onStep?.({ rows: prefillRows + decodeRows, prefillRows, decodeRows, ms, pagesInUse });
+    this.options.onStep?.({ rows: prefillRows + decodeRows, prefillRows, decodeRows, repeat, ms, pagesInUse });
   }
 }

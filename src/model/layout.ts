@@ -41,6 +41,8 @@ export interface LoadModelOptions {
   readonly maxSampledRows?: number;
   /** Sequences with GPU-resident state at once. */
   readonly maxSlots?: number;
+  /** Ready as soon as short steps can run; pipelines of long prompts are compiled meanwhile, and a step that needs them waits. */
+  readonly compileInBackground?: boolean;
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: LoadProgress) => void;
 }

@@ -67,6 +67,7 @@ async function loadOnWebGpu(gguf: Gguf, source: ModelOrigin, options: LoadModelO
     const layout = layOut(gguf, options, device.capabilities);
     const prepared = await prepareWebGpu(device, gguf, source, layout, {
       ...weightOptions(options),
+      compileInBackground: options.compileInBackground,
       onCompile: () => options.onProgress?.({ phase: 'compile', loaded: 0, total: 0 }),
     });
     const { states, limits, logits } = layout;

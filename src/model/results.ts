@@ -1,14 +1,21 @@
 import type { Batch, Sample, SegmentResult } from '../engine/runner';
 
-/** Deals the step's samples (and logit rows, [sampled rows × size]) out to the segments that asked for them. */
+/**
+ * Deals the step's samples (and logit rows, [sampled rows × size]) out to the segments that asked for them. Of a repeated batch
+ * there are the samples of each run, one run after another.
+ */
 export function groupSamples(
   batch: Batch,
   samples: readonly Sample[],
   logits: Float32Array | undefined,
   size: number,
 ): SegmentResult[] {
+  const { segments, repeat = 1 } = batch;
+  if (repeat > 1) {
+    return segments.map((_, i) => ({ samples: samples.filter((_, at) => at % segments.length === i) }));
+  }
   let at = 0;
-  return batch.segments.map((segment) => {
+  return segments.map((segment) => {
     const count = segment.sample === 'none' ? 0 : segment.sample === 'all' ? segment.tokens.length : 1;
     const first = at;
     at += count;

@@ -109,12 +109,19 @@ export class StepEncoder {
     let tiles = 0;
     let maxLength = 0;
     let greedy = true;
+    const repeat = batch.repeat ?? 1;
     for (const segment of batch.segments) {
       const count = segment.tokens.length;
       const length = segment.position + count;
-      if (count === 0 || segment.pages.length * PAGE_SIZE < length || length > capacity.contextLength) {
+      const end = length + repeat - 1;
+      if (count === 0 || segment.pages.length * PAGE_SIZE < end || end > capacity.contextLength) {
         throw new InternalError(
-          `segment of slot ${segment.slot}: ${count} rows at position ${segment.position} on ${segment.pages.length} pages, context ${capacity.contextLength}`,
+          `segment of slot ${segment.slot}: ${count} rows at position ${segment.position}, ${repeat} times, on ${segment.pages.length} pages, context ${capacity.contextLength}`,
+        );
+      }
+      if (repeat > 1 && (count > 1 || segment.sample !== 'last')) {
+        throw new InternalError(
+          `segment of slot ${segment.slot}: ${count} rows, sample ${segment.sample}, are repeated`,
         );
       }
       rows += count;
@@ -179,8 +186,8 @@ export class StepEncoder {
         words[tile] = index;
         words[tile + 1] = row + i;
       }
-      // Only the pages that hold [0, length): the table may already have room for more.
-      const pages = pagesFor(length);
+      // Only the pages that hold what is read and written: the table may already have room for more.
+      const pages = pagesFor(length + repeat - 1);
       for (let i = 0; i < pages; i++) words[pagesOffset + i] = segment.pages[i];
       pagesOffset += pages;
       row += count;

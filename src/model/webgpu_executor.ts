@@ -7,28 +7,50 @@ import { checkCall, dispatchesOf } from '../ops/registry';
 import type { StepShape } from '../ops/step_layout';
 import type { GpuTensors } from './gpu_tensors';
 
-interface PreparedDispatch {
+/** A dispatch with the index of its call in the plan, for traces. */
+interface PlanDispatch {
   readonly dispatch: Dispatch;
-  readonly pipeline: GPUComputePipeline;
-  readonly bindGroup: GPUBindGroup;
-  /** Index of the call in the plan, for traces. */
   readonly call: number;
 }
 
-/** A plan with its pipelines compiled and bind groups made: encoding it creates nothing. */
+interface CompiledDispatch {
+  readonly pipeline: GPUComputePipeline;
+  readonly bindGroup: GPUBindGroup;
+}
+
+/** A plan whose buffers exist. Once `prepare` has compiled its pipelines and made its bind groups, encoding it creates nothing. */
 export class PreparedPlan {
+  private compiled: readonly CompiledDispatch[] | undefined;
+  private preparing: Promise<void> | undefined;
+
   constructor(
     readonly calls: readonly OpCall[],
-    private readonly dispatches: readonly PreparedDispatch[],
+    private readonly dispatches: readonly PlanDispatch[],
+    private readonly compile: () => Promise<readonly CompiledDispatch[]>,
   ) {}
+
+  get ready(): boolean {
+    return this.compiled !== undefined;
+  }
+
+  /** Compiles the plan, the first time that it is asked for. Rejects with KernelError, or with what became of the device. */
+  prepare(): Promise<void> {
+    this.preparing ??= this.compile().then((compiled) => {
+      this.compiled = compiled;
+    });
+    return this.preparing;
+  }
 
   /** Encodes every dispatch that the step needs, or only those of one call. */
   encode(pass: GPUComputePassEncoder, shape: StepShape, onlyCall?: number): void {
+    const compiled = this.requireCompiled();
     let current: GPUComputePipeline | undefined;
-    for (const { dispatch, pipeline, bindGroup, call } of this.dispatches) {
+    for (let i = 0; i < compiled.length; i++) {
+      const { dispatch, call } = this.dispatches[i];
       if (onlyCall !== undefined && call !== onlyCall) continue;
       const [x, y, z] = dispatch.workgroups(shape);
       if (x === 0 || y === 0 || z === 0) continue;
+      const { pipeline, bindGroup } = compiled[i];
       if (pipeline !== current) pass.setPipeline(pipeline);
       current = pipeline;
       pass.setBindGroup(0, bindGroup);
@@ -50,14 +72,15 @@ export class PreparedPlan {
     bindGroup: GPUBindGroup;
     workgroups: readonly [number, number, number];
   }[] {
+    const compiled = this.requireCompiled();
     return this.dispatches
-      .map(({ dispatch, pipeline, bindGroup }) => ({
-        label: dispatch.label,
-        pipeline,
-        bindGroup,
-        workgroups: dispatch.workgroups(shape),
-      }))
+      .map(({ dispatch }, i) => ({ label: dispatch.label, ...compiled[i], workgroups: dispatch.workgroups(shape) }))
       .filter((item) => item.workgroups.every((count) => count > 0));
+  }
+
+  private requireCompiled(): readonly CompiledDispatch[] {
+    if (!this.compiled) throw new InternalError('a plan runs before it was prepared');
+    return this.compiled;
   }
 }
 
@@ -72,10 +95,7 @@ function targetOf(call: OpCall, target: KernelTarget): KernelTarget {
 }
 
 /** The dispatches of a plan on a target, in order, each with the index of its call. Throws InternalError for shapes that do not fit. */
-export function planDispatches(
-  calls: readonly OpCall[],
-  target: KernelTarget,
-): { readonly dispatch: Dispatch; readonly call: number }[] {
+export function planDispatches(calls: readonly OpCall[], target: KernelTarget): PlanDispatch[] {
   return calls.flatMap((call, index) => {
     checkCall(call);
     return dispatchesOf(call, targetOf(call, target)).map((dispatch) => ({ dispatch, call: index }));
@@ -83,17 +103,21 @@ export function planDispatches(
 }
 
 /**
- * Prepares plans that share one set of tensors: compiles all pipelines in parallel, allocates what the bindings need (the largest of
- * all plans, before any bind group is made) and makes the bind groups.
+ * Plans that share one set of tensors: allocates what all their bindings need (the largest of all plans, before any bind group is made).
+ * Nothing is compiled yet: see `PreparedPlan.prepare`. A plan given as dispatches is no model's: no calls.
  */
-export async function preparePlans(
+export async function allocatePlans(
   gpu: GpuDevice,
   tensors: GpuTensors,
-  plans: readonly { readonly calls: readonly OpCall[]; readonly target: KernelTarget }[],
+  plans: readonly ({ readonly calls: readonly OpCall[]; readonly target: KernelTarget } | readonly Dispatch[])[],
 ): Promise<PreparedPlan[]> {
-  const chosen = plans.map(({ calls, target }) => planDispatches(calls, target));
+  const chosen = plans.map((plan) =>
+    'calls' in plan
+      ? { calls: plan.calls, items: planDispatches(plan.calls, plan.target) }
+      : { calls: [], items: plan.map((dispatch) => ({ dispatch, call: -1 })) },
+  );
   const limit = gpu.capabilities.limits.maxStorageBuffersPerShaderStage;
-  for (const { dispatch } of chosen.flat()) {
+  for (const { dispatch } of chosen.flatMap(({ items }) => items)) {
     if (dispatch.bindings.length > limit) {
       throw new InternalError(
         `${dispatch.label} binds ${dispatch.bindings.length} buffers, the device allows ${limit}`,
@@ -101,25 +125,40 @@ export async function preparePlans(
     }
     for (const binding of dispatch.bindings) await tensors.ensure(binding);
   }
-  return Promise.all(
-    chosen.map(async (items, plan) => {
-      const pipelines = await Promise.all(
-        items.map(({ dispatch }) => gpu.pipelines.get(dispatch.source, dispatch.bindings.map(accessOf))),
-      );
-      const prepared = await gpu.checked('bind groups', () =>
-        items.map(({ dispatch, call }, index): PreparedDispatch => {
-          const bindGroup = gpu.device.createBindGroup({
-            label: dispatch.label,
-            layout: pipelines[index].getBindGroupLayout(0),
-            entries: dispatch.bindings.map((binding, slot) => ({
-              binding: slot,
-              resource: { buffer: tensors.buffer(binding) },
-            })),
-          });
-          return { dispatch, pipeline: pipelines[index], bindGroup, call };
-        }),
-      );
-      return new PreparedPlan(plans[plan].calls, prepared);
+  return chosen.map(({ calls, items }) => new PreparedPlan(calls, items, () => compile(gpu, tensors, items)));
+}
+
+/** Compiles all pipelines in parallel, then makes the bind groups. */
+async function compile(
+  gpu: GpuDevice,
+  tensors: GpuTensors,
+  items: readonly PlanDispatch[],
+): Promise<CompiledDispatch[]> {
+  const pipelines = await Promise.all(
+    items.map(({ dispatch }) => gpu.pipelines.get(dispatch.source, dispatch.bindings.map(accessOf))),
+  );
+  return gpu.checked('bind groups', () =>
+    items.map(({ dispatch }, index): CompiledDispatch => {
+      const bindGroup = gpu.device.createBindGroup({
+        label: dispatch.label,
+        layout: pipelines[index].getBindGroupLayout(0),
+        entries: dispatch.bindings.map((binding, slot) => ({
+          binding: slot,
+          resource: { buffer: tensors.buffer(binding) },
+        })),
+      });
+      return { pipeline: pipelines[index], bindGroup };
     }),
   );
+}
+
+/** `allocatePlans`, and all of them prepared at once. */
+export async function preparePlans(
+  gpu: GpuDevice,
+  tensors: GpuTensors,
+  plans: readonly { readonly calls: readonly OpCall[]; readonly target: KernelTarget }[],
+): Promise<PreparedPlan[]> {
+  const allocated = await allocatePlans(gpu, tensors, plans);
+  await Promise.all(allocated.map((plan) => plan.prepare()));
+  return allocated;
 }

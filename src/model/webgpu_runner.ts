@@ -10,25 +10,33 @@ import {
 import { InternalError } from '../errors';
 import type { GpuDevice } from '../gpu/device';
 import { ReadbackRing } from '../gpu/readback';
-import type { Activation, RowBucket } from '../ops/op';
+import type { Activation, RowBucket, State } from '../ops/op';
 import { decodeSamples, encodeBias, encodeCounts, SAMPLE_WORDS } from '../ops/sample/record';
 import type { SamplerStates } from '../ops/sampler_state';
+import type { StepShape } from '../ops/step_layout';
 import type { GpuTensors } from './gpu_tensors';
 import { mappedBytes } from './read_buffer';
 import { groupSamples } from './results';
 import { usesCounts } from './slots';
+import { MAX_REPEAT } from './step_advance';
 import type { StepEncoder } from './step_encoder';
 import type { PreparedPlan } from './webgpu_executor';
 
 /** Steps whose samples may be on their way back at once. */
 const READBACK_DEPTH = 4;
 
+/** What several runs of a step in one submit need; see step_advance.ts. */
+export interface Repeater {
+  readonly advance: PreparedPlan;
+  readonly history: State;
+}
+
 export interface BucketPlan {
   readonly bucket: RowBucket;
   readonly plan: PreparedPlan;
 }
 
-/** Runs batches on the GPU: one buffer write, one pass, one submit and one mapping a step; nothing is created. */
+/** Runs batches on the GPU: one buffer write, one pass, one submit and one mapping a batch, repeated or not; nothing is created. */
 export class WebGpuRunner implements Runner {
   private constructor(
     private readonly gpu: GpuDevice,
@@ -37,6 +45,7 @@ export class WebGpuRunner implements Runner {
     private readonly encoder: StepEncoder,
     private readonly states: SamplerStates,
     private readonly ring: ReadbackRing,
+    private readonly repeater: Repeater | undefined,
     readonly limits: RunnerLimits,
     private readonly logits: Activation,
   ) {}
@@ -49,10 +58,20 @@ export class WebGpuRunner implements Runner {
     states: SamplerStates;
     limits: RunnerLimits;
     logits: Activation;
+    /** Absent: batches cannot be repeated. */
+    repeater?: Repeater;
   }): Promise<WebGpuRunner> {
-    const ring = await ReadbackRing.create(parts.gpu, parts.limits.maxSampledRows * SAMPLE_WORDS * 4, READBACK_DEPTH);
-    const { gpu, tensors, plans, encoder, states, limits, logits } = parts;
-    return new WebGpuRunner(gpu, tensors, plans, encoder, states, ring, limits, logits);
+    const { gpu, tensors, plans, encoder, states, repeater, logits } = parts;
+    const maxRepeat = repeater ? MAX_REPEAT : 1;
+    const limits = { ...parts.limits, maxRepeat };
+    const ring = await ReadbackRing.create(gpu, maxRepeat * limits.maxSampledRows * SAMPLE_WORDS * 4, READBACK_DEPTH);
+    return new WebGpuRunner(gpu, tensors, plans, encoder, states, ring, repeater, limits, logits);
+  }
+
+  /** Undefined when a step of `rows` rows can run; otherwise its pipelines are being compiled: settles when they are. */
+  ready(rows: number): Promise<void> | undefined {
+    const plan = this.planFor(rows);
+    return plan.ready ? undefined : plan.prepare();
   }
 
   openSlot(slot: number, init: SlotInit): void {
@@ -76,12 +95,14 @@ export class WebGpuRunner implements Runner {
     device.queue.writeBuffer(tensors.step, 0, words);
     const encoder = device.createCommandEncoder();
     const pass = encoder.beginComputePass();
-    this.planFor(shape.rows).encode(pass, shape);
+    const repeat = batch.repeat ?? 1;
+    this.encodeRuns(pass, shape, repeat);
     pass.end();
     // An encoder samples nothing: its vectors come the way of logits.
+    const from = repeat > 1 ? this.requireRepeater().history : this.states.samples;
     const samples =
       shape.sampledRows > 0 && this.limits.embeddingSize === undefined
-        ? ring.copy(encoder, tensors.state(this.states.samples), shape.sampledRows * SAMPLE_WORDS * 4)
+        ? ring.copy(encoder, tensors.state(from), repeat * shape.sampledRows * SAMPLE_WORDS * 4)
         : undefined;
     const logits = batch.segments.some((segment) => segment.returnLogits)
       ? this.copyLogits(encoder, shape.sampledRows)
@@ -112,6 +133,24 @@ export class WebGpuRunner implements Runner {
   dispose(): void {
     this.ring.dispose();
     this.tensors.dispose();
+  }
+
+  private encodeRuns(pass: GPUComputePassEncoder, shape: StepShape, repeat: number): void {
+    const plan = this.planFor(shape.rows);
+    plan.encode(pass, shape);
+    if (repeat === 1) return;
+    const { advance } = this.requireRepeater();
+    for (let run = 1; run < repeat; run++) {
+      advance.encode(pass, shape);
+      plan.encode(pass, { ...shape, maxLength: shape.maxLength + run });
+    }
+    // Keeps the samples of the last run.
+    advance.encode(pass, shape);
+  }
+
+  private requireRepeater(): Repeater {
+    if (!this.repeater) throw new InternalError('this runner cannot repeat a batch');
+    return this.repeater;
   }
 
   private async collect(

@@ -50,6 +50,8 @@ export interface State {
 /** What a kernel binds, in the order of @binding, all in @group(0). */
 export type Binding =
   | { readonly kind: 'step' }
+  /** Only for what moves the step itself on (ops/advance.wgsl). */
+  | { readonly kind: 'step'; readonly access: 'write' }
   | { readonly kind: 'activation'; readonly tensor: Activation; readonly access: 'read' | 'write' }
   /** `part`: index of the row range when a weight is larger than the device's binding limit (see KernelTarget.weightParts). */
   | { readonly kind: 'weight'; readonly tensor: Weight; readonly part: number; readonly plane: 'quants' | 'scales' }

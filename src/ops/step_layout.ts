@@ -31,6 +31,8 @@ export const HEADER = {
   samplingOffset: 6,
   sampledOffset: 7,
   tilesOffset: 8,
+  /** Runs of a repeated step that are done: counted on the GPU (shaders/ops/advance.wgsl). */
+  runs: 9,
 } as const;
 
 export const SEGMENT = {

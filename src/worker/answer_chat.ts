@@ -33,6 +33,7 @@ export async function* answerChat(
     maxTokens: request.maxTokens ?? engine.contextLength,
     sampling,
     stopTokens: tokenizer.stopTokens,
+    oneByOne: request.stop.length > 0,
     signal: signal ? AbortSignal.any([signal, left.signal]) : left.signal,
     onToken: (sample) => {
       pieces.push(answer.push(sample.token, wantsScores ? scored(tokenizer, sample) : undefined));

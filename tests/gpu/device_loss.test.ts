@@ -42,7 +42,9 @@ async function idleRunner(gpu: GpuDevice): Promise<WebGpuRunner> {
   const tensors = await GpuTensors.create(gpu, { ...LIMITS, kvType: 'f32', stepWords: stepBufferWords(capacity) });
   await tensors.ensure({ kind: 'activation', tensor: logits, access: 'read' });
   for (const state of Object.values(states)) await tensors.ensure({ kind: 'state', state, access: 'read' });
-  const plans = [{ bucket: { minRows: 1, maxRows: LIMITS.maxRows }, plan: new PreparedPlan([], []) }];
+  const plan = new PreparedPlan([], [], async () => []);
+  await plan.prepare();
+  const plans = [{ bucket: { minRows: 1, maxRows: LIMITS.maxRows }, plan }];
   return WebGpuRunner.create({
     gpu,
     tensors,

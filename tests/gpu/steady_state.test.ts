@@ -5,9 +5,10 @@ import { GREEDY, type SamplingSettings } from '../../src/engine/runner';
 import { type CallCounter, countCalls } from '../../src/gpu/counters';
 import { type LoadedModel, loadModel } from '../../src/model/load_model';
 
-/** Tokens before and after the counted ones: the pipeline fills and drains there. */
-const MARGIN = 4;
-const COUNTED = 8;
+/** Submits before the counted ones: the pipeline fills there. */
+const MARGIN = 3;
+/** Tokens. */
+const COUNTED = 16;
 
 const SAMPLINGS: readonly (readonly [name: string, settings: SamplingSettings])[] = [
   ['greedy', GREEDY],
@@ -27,40 +28,51 @@ describe('a decoded token of the demo model', () => {
   });
   afterAll(() => model.dispose());
 
-  test.each(SAMPLINGS)('%s: one pass, one submit, nothing created', async (_, sampling) => {
-    const { device, runner, description } = model;
+  /**
+   * One generation with submits of `repeat` steps, and the API calls between the reports of two of its submits, `COUNTED` tokens apart.
+   * In between the pipeline is full: for each report there is one more submit.
+   */
+  async function generate(sampling: SamplingSettings, repeat: number) {
+    const { device, runner } = model;
     if (!device) throw new Error('the model is not on a GPU');
     const bytes = device.allocatedBytes;
     const counts = countCalls(device.device);
-    const engine = new Engine(runner);
-    const generation = engine.generate({
-      promptTokens: [1, 5, 9],
-      maxTokens: COUNTED + 2 * MARGIN,
-      sampling,
-      stopTokens: new Set(),
-    });
-    let token = 0;
+    let reports = 0;
     let counted: Partial<CallCounter> = {};
-    for await (const _ of generation) {
-      token++;
-      if (token === MARGIN) counts.reset();
-      if (token === MARGIN + COUNTED) counted = { ...counts };
-    }
+    const engine = new Engine(runner, {
+      // By the clock it is one step, or as many as there may be.
+      submitBudgetMs: repeat === 1 ? 0 : 60_000,
+      onStep: (step) => {
+        if (step.repeat !== repeat || step.prefillRows > 0) return;
+        if (reports === MARGIN) counts.reset();
+        if (reports === MARGIN + COUNTED / repeat) counted = { ...counts };
+        reports++;
+      },
+    });
+    const request = { promptTokens: [1, 5, 9], maxTokens: 100, sampling, stopTokens: new Set<number>() };
+    const { outputTokens } = await engine.generate(request).drain();
     engine.dispose();
     counts.restore();
-    expect(token).toBe(COUNTED + 2 * MARGIN);
+    return { outputTokens, counted, bytesCreated: device.allocatedBytes - bytes };
+  }
 
-    expect(counted).toMatchObject({
-      passes: COUNTED,
-      submits: COUNTED,
-      maps: COUNTED,
-      bindGroups: 0,
-      buffers: 0,
-      pipelines: 0,
-      shaderModules: 0,
-    });
-    expect(counted.bufferWrites).toBeLessThanOrEqual(COUNTED);
-    expect((counted.dispatches ?? 0) / COUNTED).toBeLessThanOrEqual(7 * description.numLayers + 6);
-    expect(device.allocatedBytes).toBe(bytes);
-  });
+  test.each(SAMPLINGS)(
+    '%s: one pass, one submit, nothing created; eight in one submit are the same',
+    async (_, sampling) => {
+      const single = await generate(sampling, 1);
+      const repeated = await generate(sampling, 8);
+      for (const [run, submits] of [
+        [single, COUNTED],
+        [repeated, COUNTED / 8],
+      ] as const) {
+        expect(run.counted).toMatchObject({ passes: submits, submits, maps: submits, bindGroups: 0, buffers: 0 });
+        expect(run.counted).toMatchObject({ pipelines: 0, shaderModules: 0 });
+        expect(run.counted.bufferWrites).toBeLessThanOrEqual(submits);
+        expect((run.counted.dispatches ?? 0) / COUNTED).toBeLessThanOrEqual(7 * model.description.numLayers + 6);
+        expect(run.bytesCreated).toBe(0);
+      }
+      expect(repeated.outputTokens).toEqual(single.outputTokens);
+      expect(single.outputTokens).toHaveLength(100);
+    },
+  );
 });

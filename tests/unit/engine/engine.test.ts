@@ -65,6 +65,34 @@ describe('Engine.generate', () => {
     expect(engine.pagesInUse).toBe(0);
   });
 
+  it('puts several decode steps into one submit, and cuts what follows a stop token', async () => {
+    const { engine, runner } = setup({ submitBudgetMs: 1000 }, { maxRepeat: 8 });
+    const all = expected(PROMPT, 28);
+    const request28 = request(PROMPT, { maxTokens: 28 });
+    expect((await engine.generate(request28).drain()).outputTokens).toEqual(all);
+    expect(runner.maxRepeatSeen).toBe(8);
+    expect(runner.rows).toBe(PROMPT.length + 27);
+    const first = all.indexOf(all[20]);
+    const stopped = engine.generate({ ...request28, stopTokens: new Set([all[20]]) }).drain();
+    expect((await stopped).outputTokens).toEqual(all.slice(0, first));
+    await turns(10);
+    expect(engine.pagesInUse).toBe(0);
+  });
+
+  it('goes step by step where a request asks for it, where somebody waits, and without a budget', async () => {
+    const one = setup({ submitBudgetMs: 1000 }, { maxRepeat: 8 });
+    await one.engine.generate(request(PROMPT, { maxTokens: 20, oneByOne: true })).drain();
+    expect(one.runner.maxRepeatSeen).toBe(1);
+    const none = setup({ submitBudgetMs: 0 }, { maxRepeat: 8 });
+    await none.engine.generate(request(PROMPT, { maxTokens: 20 })).drain();
+    expect(none.runner.maxRepeatSeen).toBe(1);
+    const queue = setup({ submitBudgetMs: 1000 }, { maxRepeat: 8, maxSlots: 1 });
+    const first = queue.engine.generate(request(PROMPT, { maxTokens: 20 })).drain();
+    const second = queue.engine.generate(request(PROMPT, { maxTokens: 1 })).drain();
+    await Promise.all([first, second]);
+    expect(queue.runner.maxRepeatSeen).toBe(1);
+  });
+
   it('computes no row past maxTokens', async () => {
     const { engine, runner } = setup({ maxStepsInFlight: 3 });
     await engine.generate(request(PROMPT, { maxTokens: 4 })).drain();

@@ -42,6 +42,7 @@ export class FakeRunner implements Runner {
   rows = 0;
   maxRowsSeen = 0;
   pendingRows = 0;
+  maxRepeatSeen = 1;
   readonly #cache: { token: number; position: number }[];
   readonly #lastToken: number[];
   readonly #opened = new Map<number, SlotInit>();
@@ -77,7 +78,7 @@ export class FakeRunner implements Runner {
   run(batch: Batch): Promise<StepResult> {
     this.steps++;
     if (this.steps > this.loseAfter) return this.#later(() => Promise.reject(new DeviceLostError('the toy was lost')));
-    const result = { segments: this.#execute(batch) };
+    const result = { segments: this.#executeRuns(batch) };
     for (const { slot } of batch.segments) this.#stepsOfSlot[slot]++;
     return this.#later(() => {
       for (const { slot } of batch.segments) this.#stepsOfSlot[slot]--;
@@ -86,6 +87,26 @@ export class FakeRunner implements Runner {
   }
 
   dispose(): void {}
+
+  #executeRuns(batch: Batch): SegmentResult[] {
+    const { repeat = 1, segments } = batch;
+    if (repeat > (this.limits.maxRepeat ?? 1)) throw new Error(`a step ${repeat} times`);
+    this.maxRepeatSeen = Math.max(this.maxRepeatSeen, repeat);
+    const results = this.#execute(batch);
+    for (let run = 1; run < repeat; run++) {
+      if (segments.some(({ tokens, sample }) => tokens.length > 1 || sample !== 'last'))
+        throw new Error('repeated rows');
+      const next = segments.map((segment) => ({
+        ...segment,
+        tokens: [PENDING_TOKEN],
+        position: segment.position + run,
+      }));
+      this.#execute({ segments: next }).forEach(({ samples }, i) => {
+        results[i] = { samples: [...results[i].samples, ...samples] };
+      });
+    }
+    return results;
+  }
 
   #execute(batch: Batch): SegmentResult[] {
     const { limits } = this;

@@ -37,7 +37,12 @@ function turns(count: number): Promise<void> {
 }
 
 /** One random mix of requests on one random small machine. Returns what was seen, for the test to be sure that it tested something. */
-async function runSchedule(scheduleSeed: number): Promise<{ preempted: boolean; pending: number; lost: boolean }> {
+async function runSchedule(scheduleSeed: number): Promise<{
+  preempted: boolean;
+  pending: number;
+  lost: boolean;
+  repeated: boolean;
+}> {
   const random = seededRandom(scheduleSeed);
   const int = (low: number, high: number): number => low + Math.floor(random() * (high - low + 1));
   const pageSize = int(1, 6);
@@ -50,6 +55,7 @@ async function runSchedule(scheduleSeed: number): Promise<{ preempted: boolean; 
     maxSlots: int(1, 5),
     pageSize,
     numPages: Math.ceil(contextLength / pageSize) + int(0, 6),
+    maxRepeat: random() < 0.6 ? int(2, 8) : undefined,
   };
   const latency = (): number => int(0, 3);
   const runners: FakeRunner[] = [];
@@ -153,6 +159,7 @@ async function runSchedule(scheduleSeed: number): Promise<{ preempted: boolean; 
     preempted: runners.length === 1 && rows > expectedRows,
     pending: runners.reduce((sum, runner) => sum + runner.pendingRows, 0),
     lost: runners.length > 1,
+    repeated: runners.some((runner) => runner.maxRepeatSeen > 1),
   };
 }
 
@@ -161,12 +168,14 @@ describe('random schedules', () => {
     let pending = 0;
     let preempted = 0;
     let lost = 0;
+    let repeated = 0;
     for (let seed = 1; seed <= SCHEDULES; seed++) {
       try {
         const seen = await runSchedule(seed);
         pending += seen.pending;
         preempted += seen.preempted ? 1 : 0;
         lost += seen.lost ? 1 : 0;
+        repeated += seen.repeated ? 1 : 0;
       } catch (error) {
         throw new Error(`schedule ${seed}`, { cause: error });
       }
@@ -174,5 +183,6 @@ describe('random schedules', () => {
     expect(pending).toBeGreaterThan(100);
     expect(preempted).toBeGreaterThan(10);
     expect(lost).toBeGreaterThan(10);
+    expect(repeated).toBeGreaterThan(40);
   }, 60_000);
 });
