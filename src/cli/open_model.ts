@@ -17,12 +17,15 @@ export interface OpenOptions {
   readonly maxRows?: number;
   /** Where --ctx does not say. */
   readonly contextLength?: number;
+  /** See LoadModelOptions: for commands that begin with a short step. */
+  readonly compileInBackground?: boolean;
   /** Dawn's instance, where the command already has one. */
   readonly gpu?: GPU;
 }
 
 /** What the command's options say about loading. */
-export function loadOptions(args: Arguments, { gpu, maxRows, contextLength }: OpenOptions): LoadModelOptions {
+export function loadOptions(args: Arguments, options: OpenOptions): LoadModelOptions {
+  const { gpu, maxRows, contextLength, compileInBackground } = options;
   return {
     backend: args.backend,
     gpu,
@@ -30,6 +33,7 @@ export function loadOptions(args: Arguments, { gpu, maxRows, contextLength }: Op
     without: args.without,
     defaultLimits: args.flag('default-limits'),
     maxRows,
+    compileInBackground,
     onProgress: ({ phase, loaded, total }) =>
       progressLine(phase === 'weights' ? `loading ${formatBytes(loaded)} of ${formatBytes(total)}` : phase),
   };

@@ -121,7 +121,7 @@ export class GeneratingSequence extends Sequence {
     return this.#stream.unread + this.samplesInFlight >= this.host.maxUnread;
   }
 
-  get stepsAhead(): number {
+  override get stepsAhead(): number {
     if (this.request.oneByOne || this.tokens.length === this.promptLength) return 0;
     const room = this.host.maxUnread - this.#stream.unread - this.samplesInFlight;
     return Math.max(0, Math.min(this.#outputLeft, room));

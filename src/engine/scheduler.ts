@@ -265,7 +265,10 @@ export class Scheduler {
   #repeat(draft: Draft, maxRepeat: number): void {
     const { entries, segments, copies } = draft;
     if (maxRepeat === 1 || this.#waiting.some((sequence) => !sequence.paused)) return;
-    if (this.#running.some((sequence) => !draft.members.has(sequence) && sequence.nextRows(1, 1))) return;
+    if (
+      this.#running.some((sequence) => !draft.members.has(sequence) && sequence.nextRows(Number.POSITIVE_INFINITY, 1))
+    )
+      return;
     if (entries.some(({ rows }) => rows.count > 1 || rows.sample !== 'last')) return;
     let more = Math.min(maxRepeat - 1, ...entries.map(({ sequence }) => sequence.stepsAhead));
     const missing = (): number =>

@@ -17,7 +17,6 @@ export class ScoringSequence extends Sequence {
   readonly sampling = GREEDY;
   readonly returnLogits = true;
   readonly paused = false;
-  readonly stepsAhead = 0;
   readonly finishedScoring: Promise<void>;
   /** Positions that were handed out: they are computed again after a preemption, but not scored again. */
   #scored = 0;

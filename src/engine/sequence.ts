@@ -71,7 +71,9 @@ export abstract class Sequence {
   abstract nextRows(maxRows: number, maxSampledRows: number): RowRange | undefined;
 
   /** Decode steps that may follow the rows in flight before anybody has to look at a sample: 0 for all but pure decoding. */
-  abstract get stepsAhead(): number;
+  get stepsAhead(): number {
+    return 0;
+  }
 
   /** Takes the results of rows from `nextRows`, in order. True when the sequence has ended. */
   abstract accept(rows: RowRange, result: SegmentResult): boolean;

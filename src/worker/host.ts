@@ -90,8 +90,9 @@ export class EngineHost implements Host {
   async #loadOn(source: ModelSource | ByteSource, settings: LoadSettings, hooks: LoadHooks): Promise<ActiveModel> {
     const { backend, ...rest } = settings;
     const load = async (backend: Backend) => {
+      const options = { ...rest, backend, gpu: this.#gpu, compileInBackground: true };
       const open = (hooks: LoadHooks) =>
-        withSource(source, hooks.signal, (bytes) => loadModel(bytes, { ...rest, ...hooks, backend, gpu: this.#gpu }));
+        withSource(source, hooks.signal, (bytes) => loadModel(bytes, { ...options, ...hooks }));
       return new ActiveModel(await open(hooks), backend, () => open({}));
     };
     if (backend !== 'auto') return await load(backend);

@@ -23,10 +23,23 @@ describe('a decoded token of the demo model', () => {
     model = await loadModel(await fileSource('public/models/demo.q8_0.gguf'), {
       backend: 'webgpu',
       contextLength: 128,
-      maxRows: 16,
+      maxRows: 32,
+      compileInBackground: true,
     });
   });
   afterAll(() => model.dispose());
+
+  test('is computed as soon as short steps are ready; a long prompt waits for its own', async () => {
+    const { runner } = model;
+    expect(runner.ready?.(1)).toBeUndefined();
+    expect(runner.ready?.(16)).toBeUndefined();
+    const engine = new Engine(runner);
+    const promptTokens = Array.from({ length: 20 }, (_, i) => 5 + i);
+    const request = { promptTokens, maxTokens: 2, sampling: GREEDY, stopTokens: new Set<number>() };
+    expect((await engine.generate(request).drain()).outputTokens).toHaveLength(2);
+    engine.dispose();
+    expect(runner.ready?.(32)).toBeUndefined();
+  });
 
   /**
    * One generation with submits of `repeat` steps, and the API calls between the reports of two of its submits, `COUNTED` tokens apart.

@@ -31,7 +31,7 @@ export async function generateCommand(argv: readonly string[]): Promise<void> {
   });
   const limit = args.integer('max-tokens', 1);
 
-  const model = await openModel(args);
+  const model = await openModel(args, { compileInBackground: true });
   try {
     const tokenizer = createTokenizer(model.gguf);
     const { contextLength } = model.description;
