@@ -1,12 +1,15 @@
-// out = x / sqrt(mean(x²) + eps) · weight, per row (Zhang & Sennrich 2019). x, out: [rows, COLS]. Workgroup (row).
+// out = SCALE · x / sqrt(mean(x²) + eps) · weight, per row (Zhang & Sennrich 2019); with ACCUMULATE added to what out
+// holds. x, out: [rows, COLS]. Workgroup (row).
 
 alias ActIn = f32;
 alias ActOut = f32;
 
 override COLS: u32 = 1u;
 override EPS: f32 = 1e-5;
+override SCALE: f32 = 1.0;
 
 const LANES = 256u;
+const ACCUMULATE = false;
 
 @group(0) @binding(0) var<storage, read> x: array<ActIn>;
 @group(0) @binding(1) var<storage, read> weight: array<f32>;
@@ -28,8 +31,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     if (lane < half) { sums[lane] += sums[lane + half]; }
     workgroupBarrier();
   }
-  let scale = 1.0 / sqrt(sums[0] / f32(COLS) + EPS);
+  let scale = SCALE / sqrt(sums[0] / f32(COLS) + EPS);
   for (var col = lane; col < COLS; col += LANES) {
-    out[first + col] = ActOut(f32(x[first + col]) * scale * weight[col]);
+    var value = f32(x[first + col]) * scale * weight[col];
+    if (ACCUMULATE) { value += f32(out[first + col]); }
+    out[first + col] = ActOut(value);
   }
 }

@@ -3,6 +3,7 @@ import { GpuDevice } from '../gpu/device';
 import { activationCases } from '../ops/activation';
 import { attentionCases } from '../ops/attention/cases';
 import { embedCases } from '../ops/embed_cases';
+import { gluCases } from '../ops/glu';
 import { layerNormCases } from '../ops/layer_norm';
 import { linearCases } from '../ops/linear/cases';
 import type { OpCase } from '../ops/op';
@@ -10,7 +11,6 @@ import { poolCases } from '../ops/pool';
 import { rmsNormCases } from '../ops/rms_norm';
 import { ropeKvCases } from '../ops/rope_kv';
 import { argmaxCases, sampleCases } from '../ops/sample/cases';
-import { swigluCases } from '../ops/swiglu';
 import { runCase } from './case_runner';
 import { caseKernels } from './case_target';
 
@@ -53,7 +53,7 @@ function allOpCases(seed: number): readonly OpCase[] {
     ...linearCases(seed),
     ...ropeKvCases(seed),
     ...attentionCases(seed),
-    ...swigluCases(seed),
+    ...gluCases(seed),
     ...argmaxCases(seed),
     ...sampleCases(seed),
   ];

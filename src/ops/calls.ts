@@ -22,13 +22,17 @@ export interface LayerNormCall {
   readonly eps: number;
 }
 
-/** out = x / sqrt(mean(x²) + eps) · weight, per row (Zhang & Sennrich 2019). */
+/** out = scale · x / sqrt(mean(x²) + eps) · weight, per row (Zhang & Sennrich 2019). */
 export interface RmsNormCall {
   readonly op: 'rms_norm';
   readonly x: Activation;
   readonly weight: Vector;
   readonly out: Activation;
   readonly eps: number;
+  /** The result is added to what out holds: a norm after a branch, on its way into the residual stream. */
+  readonly accumulate?: boolean;
+  /** Default 1. */
+  readonly scale?: number;
 }
 
 /**
@@ -56,8 +60,17 @@ export interface LinearCall {
   readonly softcap?: number;
 }
 
+/** A norm of queries and keys: of each head, or of all heads of Q and all of K at once. */
+export interface QkNorm {
+  readonly kind: 'rms' | 'layer';
+  readonly per: 'head' | 'projection';
+  /** Q's weights, then K's: one value for every dimension, or (per head only) headDim values that all heads share. */
+  readonly weight: Vector;
+  readonly eps: number;
+}
+
 /**
- * Rotary embedding (Su et al. 2021) of Q and K and the cache write of K and V.
+ * Norm of Q and K where there is one, then the rotary embedding (Su et al. 2021), and the cache write of K and V.
  * qkv is [rows, (numHeads + 2·numKvHeads)·headDim]: all Q heads, then K heads, then V heads. q gets the rotated queries.
  * `table` holds cos and sin of two-level angles so that no kernel computes a sine: see ops/rope_table.ts.
  */
@@ -67,11 +80,13 @@ export interface RopeKvCall {
   readonly q: Activation;
   readonly cache: KvCache;
   readonly numHeads: number;
-  readonly table: Vector;
-  /** Leading dimensions of each head that rotate; even, ≤ headDim. */
+  readonly norm?: QkNorm;
+  /** Left out where nothing rotates. */
+  readonly table?: Vector;
+  /** Leading dimensions of each head that rotate; even, ≤ headDim; 0: none. */
   readonly ropeDims: number;
   /** Pairs (2i, 2i+1), or (i, i + ropeDims/2). */
-  readonly pairing: 'interleaved' | 'half';
+  readonly pairing: 'interleaved' | 'halves';
 }
 
 /**
@@ -98,11 +113,12 @@ export interface AttentionCall {
   readonly sinks?: Vector;
 }
 
-/** out[r, j] = silu(x[r, j]) · x[r, cols + j] with x [rows, 2·cols]. */
-export interface SwigluCall {
-  readonly op: 'swiglu';
+/** out[r, j] = act(x[r, j]) · x[r, cols + j] with x [rows, 2·cols]; gelu is the tanh form, as ggml's is (Shazeer 2020). */
+export interface GluCall {
+  readonly op: 'glu';
   readonly x: Activation;
   readonly out: Activation;
+  readonly activation: 'silu' | 'gelu';
 }
 
 /** gelu: x/2 · (1 + tanh(√(2/π)·(x + 0.044715·x³))) (Hendrycks & Gimpel 2016); silu: x·σ(x); relu2: max(x, 0)² (So et al. 2021). */
@@ -151,8 +167,8 @@ export type OpCall =
   | LinearCall
   | RopeKvCall
   | AttentionCall
-  | SwigluCall
   | ActivationCall
   | PoolCall
+  | GluCall
   | ArgmaxCall
   | SampleCall;

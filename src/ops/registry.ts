@@ -4,6 +4,7 @@ import { argmaxOp } from './argmax';
 import { attentionOp } from './attention/attention';
 import type { OpCall } from './calls';
 import { embedOp } from './embed';
+import { gluOp } from './glu';
 import { layerNormOp } from './layer_norm';
 import { linearOp } from './linear/linear';
 import type { Dispatch, KernelTarget, Op, ReferenceEnv } from './op';
@@ -11,7 +12,6 @@ import { poolOp } from './pool';
 import { rmsNormOp } from './rms_norm';
 import { ropeKvOp } from './rope_kv';
 import { sampleOp } from './sample/sample';
-import { swigluOp } from './swiglu';
 
 type AnyOp = { [Call in OpCall as Call['op']]: Op<Call> };
 
@@ -22,9 +22,9 @@ const OPS: AnyOp = {
   linear: linearOp,
   rope_kv: ropeKvOp,
   attention: attentionOp,
-  swiglu: swigluOp,
   activation: activationOp,
   pool: poolOp,
+  glu: gluOp,
   argmax: argmaxOp,
   sample: sampleOp,
 };

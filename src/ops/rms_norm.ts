@@ -17,22 +17,26 @@ export const rmsNormOp: Op<RmsNormCall> = {
     const x = env.activation(call.x);
     const out = env.activation(call.out);
     const weight = env.vector(call.weight);
+    const { accumulate = false, scale: factor = 1 } = call;
     for (let first = 0; first < x.length; first += cols) {
       let sum = 0;
       for (let i = 0; i < cols; i++) sum += x[first + i] ** 2;
-      const scale = 1 / Math.sqrt(sum / cols + call.eps);
-      for (let i = 0; i < cols; i++) out[first + i] = x[first + i] * scale * weight[i];
+      const scale = factor / Math.sqrt(sum / cols + call.eps);
+      for (let i = 0; i < cols; i++) {
+        out[first + i] = x[first + i] * scale * weight[i] + (accumulate ? out[first + i] : 0);
+      }
     }
   },
 
-  dispatches({ x, weight, out, eps }): readonly Dispatch[] {
+  dispatches({ x, weight, out, eps, accumulate = false, scale = 1 }): readonly Dispatch[] {
     return [
       {
-        label: `rms_norm ${x.cols} ${x.type}→${out.type}`,
+        label: `rms_norm ${x.cols} ${x.type}→${out.type}${accumulate ? ' accumulate' : ''}`,
         source: {
           entry: 'ops/rms_norm.wgsl',
+          constants: { ACCUMULATE: accumulate },
           aliases: { ActIn: x.type, ActOut: out.type },
-          overrides: { COLS: x.cols, EPS: eps },
+          overrides: { COLS: x.cols, EPS: eps, SCALE: scale },
         },
         bindings: [
           { kind: 'activation', tensor: x, access: 'read' },
@@ -41,7 +45,8 @@ export const rmsNormOp: Op<RmsNormCall> = {
         ],
         workgroups: (step) => [x.rows === 'step' ? step.rows : step.sampledRows, 1, 1],
         traffic: (step) =>
-          (x.rows === 'step' ? step.rows : step.sampledRows) * (rowBytes(x) + rowBytes(out)) + 4 * weight.length,
+          (x.rows === 'step' ? step.rows : step.sampledRows) * (rowBytes(x) + (accumulate ? 2 : 1) * rowBytes(out)) +
+          4 * weight.length,
       },
     ];
   },
@@ -49,7 +54,13 @@ export const rmsNormOp: Op<RmsNormCall> = {
 
 /** Odd and typical widths, from one to many rows, both activation types. */
 export function rmsNormCases(seed: number): readonly OpCase<RmsNormCall>[] {
-  const shapes: readonly (readonly [rows: number, cols: number, from: ActivationType, to: ActivationType])[] = [
+  const shapes: readonly (readonly [
+    rows: number,
+    cols: number,
+    from: ActivationType,
+    to: ActivationType,
+    accumulate?: 'accumulate',
+  ])[] = [
     [1, 8, 'f32', 'f32'],
     [3, 64, 'f32', 'f32'],
     [17, 288, 'f32', 'f32'],
@@ -57,15 +68,25 @@ export function rmsNormCases(seed: number): readonly OpCase<RmsNormCall>[] {
     [2, 8192, 'f32', 'f32'],
     [16, 576, 'f32', 'f16'],
     [65, 96, 'f16', 'f16'],
+    [3, 64, 'f32', 'f32', 'accumulate'],
   ];
-  return shapes.map(([rows, cols, from, to], i): OpCase<RmsNormCall> => {
+  return shapes.map(([rows, cols, from, to, accumulate], i): OpCase<RmsNormCall> => {
     const { batch, numPages } = rowsBatch(rows, seed + i);
     const activation = (name: string, type: ActivationType): Activation => ({ name, cols, rows: 'step', type });
     const out = activation('out', to);
     const weight = { name: 'weight', length: cols };
     return {
-      label: `rms_norm ${rows}×${cols} ${from}→${to}`,
-      calls: [{ op: 'rms_norm', x: activation('x', from), weight, out, eps: 1e-5 }],
+      label: `rms_norm ${rows}×${cols} ${from}→${to}${accumulate ? ' accumulate' : ''}`,
+      calls: [
+        {
+          op: 'rms_norm',
+          x: activation('x', from),
+          weight,
+          out,
+          eps: 1e-5,
+          ...(accumulate && { accumulate: true, scale: 0.3 }),
+        },
+      ],
       batch,
       bucket: { minRows: 1, maxRows: rows },
       contextLength: 128,

@@ -1,5 +1,5 @@
 import { InternalError } from '../errors';
-import type { RopeKvCall } from './calls';
+import type { QkNorm, RopeKvCall } from './calls';
 import { type CaseSegment, caseBatch } from './case_batch';
 import { kvOffset, kvSwap } from './kv_layout';
 import type { Activation, ActivationType, Dispatch, KvType, Op, OpCase } from './op';
@@ -8,14 +8,38 @@ import { elementBytes, expectInteger, expectShape, rowBytes } from './shape_chec
 
 const LANES = 64;
 
+/** Whether all heads are scaled by the same headDim weights. */
+function sharesWeights({ per, weight }: QkNorm, headDim: number): boolean {
+  return per === 'head' && weight.length === 2 * headDim;
+}
+
+/** Norm of consecutive groups of `group` values, times weights that repeat. */
+function normalised({ kind, eps }: QkNorm, values: Float32Array, group: number, weights: Float32Array): Float32Array {
+  const out = new Float32Array(values.length);
+  for (let first = 0; first < values.length; first += group) {
+    const part = values.subarray(first, first + group);
+    const mean = kind === 'layer' ? part.reduce((sum, x) => sum + x, 0) / group : 0;
+    const scale = 1 / Math.sqrt(part.reduce((sum, x) => sum + (x - mean) ** 2, 0) / group + eps);
+    part.forEach((x, i) => {
+      out[first + i] = (x - mean) * scale * weights[(first + i) % weights.length];
+    });
+  }
+  return out;
+}
+
 export const ropeKvOp: Op<RopeKvCall> = {
   name: 'rope_kv',
 
-  check({ qkv, q, cache, numHeads, table, ropeDims }) {
+  check({ qkv, q, cache, numHeads, norm, table, ropeDims }) {
     const { numKvHeads, headDim } = cache;
     expectInteger('rope_kv', 'headDim / 4', headDim / 4, 1);
-    expectInteger('rope_kv', 'ropeDims / 2', ropeDims / 2, 1, headDim / 2);
-    expectInteger('rope_kv', `rows of "${table.name}"`, table.length / ropeDims, 1);
+    expectInteger('rope_kv', 'ropeDims / 2', ropeDims / 2, 0, headDim / 2);
+    if (table) expectInteger('rope_kv', `rows of "${table.name}"`, table.length / ropeDims, 1);
+    else expectShape('rope_kv', 'ropeDims without a table', ropeDims, 0);
+    if (norm && !sharesWeights(norm, headDim)) {
+      const { name, length } = norm.weight;
+      expectShape('rope_kv', `length of "${name}"`, length, (numHeads + numKvHeads) * headDim);
+    }
     expectShape('rope_kv', `columns of "${qkv.name}"`, qkv.cols, (numHeads + 2 * numKvHeads) * headDim);
     expectShape('rope_kv', `columns of "${q.name}"`, q.cols, numHeads * headDim);
     expectShape('rope_kv', `rows of "${qkv.name}"`, qkv.rows, 'step');
@@ -29,11 +53,21 @@ export const ropeKvOp: Op<RopeKvCall> = {
     const q = env.activation(call.q);
     const k = env.kv(cache, 'k');
     const v = env.kv(cache, 'v');
-    const table = env.vector(call.table);
-    const heads = numHeads + 2 * numKvHeads;
+    const { norm } = call;
+    const table = call.table && env.vector(call.table);
+    const weight = norm && env.vector(norm.weight);
+    const qSize = numHeads * headDim;
+    const kvSize = numKvHeads * headDim;
     const pairs = ropeDims / 2;
+    const normed = (values: Float32Array, which: 'q' | 'k'): Float32Array => {
+      if (!norm || !weight) return values;
+      const cut = sharesWeights(norm, headDim) ? headDim : qSize;
+      const weights = which === 'q' ? weight.subarray(0, cut) : weight.subarray(cut);
+      return normalised(norm, values, norm.per === 'head' ? headDim : values.length, weights);
+    };
     const rotate = (head: Float32Array, position: number): Float32Array => {
       const turned = head.slice();
+      if (!table) return turned;
       for (let pair = 0; pair < pairs; pair++) {
         const [cos, sin] = ropeAngle(table, ropeDims, position, pair);
         const a = pairing === 'interleaved' ? 2 * pair : pair;
@@ -45,48 +79,68 @@ export const ropeKvOp: Op<RopeKvCall> = {
     };
     env.batch.rows.forEach(({ position, segment }, row) => {
       const { pages } = env.batch.segments[segment];
-      for (let head = 0; head < heads; head++) {
-        const start = (row * heads + head) * headDim;
-        const values = qkv.subarray(start, start + headDim);
-        const kvHead = (head - numHeads) % numKvHeads;
-        if (head < numHeads) q.set(rotate(values, position), (row * numHeads + head) * headDim);
-        else if (head < numHeads + numKvHeads)
-          k.set(rotate(values, position), kvOffset(cache, pages, kvHead, position));
-        else v.set(values, kvOffset(cache, pages, kvHead, position));
+      const values = qkv.subarray(row * (qSize + 2 * kvSize), (row + 1) * (qSize + 2 * kvSize));
+      const queries = normed(values.subarray(0, qSize), 'q');
+      const keys = normed(values.subarray(qSize, qSize + kvSize), 'k');
+      for (let first = 0; first < qSize; first += headDim) {
+        q.set(rotate(queries.subarray(first, first + headDim), position), row * qSize + first);
+      }
+      for (let head = 0; head < numKvHeads; head++) {
+        const first = head * headDim;
+        const to = kvOffset(cache, pages, head, position);
+        k.set(rotate(keys.subarray(first, first + headDim), position), to);
+        v.set(values.subarray(qSize + kvSize + first, qSize + kvSize + first + headDim), to);
       }
     });
   },
 
   dispatches(call, target): readonly Dispatch[] {
-    const { qkv, q, cache, numHeads, table, ropeDims, pairing } = call;
+    const { qkv, q, cache, numHeads, norm, table, ropeDims, pairing } = call;
     const { numKvHeads, headDim } = cache;
     const needed = ropeTableLength(ropeDims, target.contextLength);
-    if (table.length < needed) {
+    if (table && table.length < needed) {
       throw new InternalError(
         `rope_kv: "${table.name}" has ${table.length} values, a context of ${target.contextLength} needs ${needed}`,
       );
     }
-    const quads = ((numHeads + 2 * numKvHeads) * headDim) / 4;
+    const heads = numHeads + 2 * numKvHeads;
+    // A norm needs the whole head in one workgroup; without one the quads of a row are dealt out evenly.
+    const groups = norm ? heads : Math.ceil((heads * headDim) / 4 / LANES);
     const kvRowBytes = 2 * numKvHeads * headDim * elementBytes(target.kvType);
     return [
       {
-        label: `rope_kv ${pairing} ${qkv.type}→${q.type} kv ${target.kvType}`,
+        label: `rope_kv ${table ? pairing : 'unrotated'}${norm ? ` ${norm.kind} norm` : ''} ${qkv.type}→${q.type} kv ${target.kvType}`,
         source: {
           entry: 'ops/rope_kv.wgsl',
           swaps: kvSwap(target.kvType),
-          constants: { HALF_PAIRING: pairing === 'half' },
+          constants: {
+            ROTATE: table !== undefined,
+            HALF_PAIRING: pairing === 'halves',
+            NORM: norm !== undefined,
+            LAYER_NORM: norm?.kind === 'layer',
+            WHOLE_NORM: norm?.per === 'projection',
+            SHARED_WEIGHTS: norm !== undefined && sharesWeights(norm, headDim),
+          },
           aliases: { ActIn: qkv.type, ActOut: q.type },
-          overrides: { NUM_HEADS: numHeads, NUM_KV_HEADS: numKvHeads, HEAD_DIM: headDim, ROPE_DIMS: ropeDims },
+          overrides: {
+            NUM_HEADS: numHeads,
+            NUM_KV_HEADS: numKvHeads,
+            HEAD_DIM: headDim,
+            ROPE_DIMS: table ? ropeDims : headDim,
+            EPS: norm?.eps ?? 0,
+          },
         },
         bindings: [
           { kind: 'step' },
           { kind: 'activation', tensor: qkv, access: 'read' },
-          { kind: 'vector', tensor: table },
+          // A binding that the variant does not read still has to be something.
+          table ? { kind: 'vector', tensor: table } : { kind: 'step' },
+          norm ? { kind: 'vector', tensor: norm.weight } : { kind: 'step' },
           { kind: 'activation', tensor: q, access: 'write' },
           { kind: 'kv', cache, which: 'k', access: 'write' },
           { kind: 'kv', cache, which: 'v', access: 'write' },
         ],
-        workgroups: (step) => [Math.ceil(quads / LANES), step.rows, 1],
+        workgroups: (step) => [groups, step.rows, 1],
         traffic: (step) => step.rows * (rowBytes(qkv) + rowBytes(q) + kvRowBytes + 2 * 4 * ropeDims),
       },
     ];
@@ -101,9 +155,10 @@ interface RopeShape {
   readonly type?: ActivationType;
   /** Frequency factors and a position scale, as long-context files have them. */
   readonly scaled?: boolean;
+  readonly norm?: readonly [kind: QkNorm['kind'], per: QkNorm['per'], weights?: 'per head'];
 }
 
-/** Both pairings, partial rotation, several sequences on shuffled pages, far positions, both KV and activation types. */
+/** Both pairings, partial and no rotation, norms of either kind, several sequences on shuffled pages, far positions, both KV and activation types. */
 export function ropeKvCases(seed: number): readonly OpCase<RopeKvCall>[] {
   const shapes: readonly RopeShape[] = [
     { heads: [1, 1, 8, 8], pairing: 'interleaved', segments: [{ position: 0, rows: 1 }], kvType: 'f32' },
@@ -117,17 +172,17 @@ export function ropeKvCases(seed: number): readonly OpCase<RopeKvCall>[] {
       ],
       kvType: 'f32',
     },
-    { heads: [8, 1, 80, 20], pairing: 'half', segments: [{ position: 31, rows: 3 }], kvType: 'f32' },
+    { heads: [8, 1, 80, 20], pairing: 'halves', segments: [{ position: 31, rows: 3 }], kvType: 'f32' },
     {
       heads: [14, 2, 64, 64],
-      pairing: 'half',
+      pairing: 'halves',
       segments: [
         { position: 3000, rows: 16 },
         { position: 0, rows: 1 },
       ],
       kvType: 'f16',
     },
-    { heads: [4, 4, 96, 96], pairing: 'half', segments: [{ position: 0, rows: 65 }], kvType: 'f16', type: 'f16' },
+    { heads: [4, 4, 96, 96], pairing: 'halves', segments: [{ position: 0, rows: 65 }], kvType: 'f16', type: 'f16' },
     {
       heads: [2, 2, 256, 128],
       pairing: 'interleaved',
@@ -135,49 +190,83 @@ export function ropeKvCases(seed: number): readonly OpCase<RopeKvCall>[] {
       kvType: 'f16',
       scaled: true,
     },
-    { heads: [4, 2, 32, 32], pairing: 'half', segments: [{ position: 4090, rows: 40 }], kvType: 'f32', scaled: true },
+    { heads: [4, 2, 32, 32], pairing: 'halves', segments: [{ position: 4090, rows: 40 }], kvType: 'f32', scaled: true },
+    { heads: [4, 2, 32, 0], pairing: 'halves', segments: [{ position: 9, rows: 2 }], kvType: 'f32' },
+    {
+      heads: [4, 2, 32, 32],
+      pairing: 'halves',
+      segments: [{ position: 40, rows: 3 }],
+      kvType: 'f32',
+      norm: ['rms', 'head'],
+    },
+    {
+      heads: [2, 1, 264, 264],
+      pairing: 'halves',
+      segments: [{ position: 40, rows: 2 }],
+      kvType: 'f16',
+      type: 'f16',
+      norm: ['rms', 'head'],
+    },
+    {
+      heads: [5, 1, 80, 20],
+      pairing: 'interleaved',
+      segments: [{ position: 7, rows: 2 }],
+      kvType: 'f32',
+      norm: ['rms', 'projection'],
+    },
+    {
+      heads: [3, 3, 32, 8],
+      pairing: 'halves',
+      segments: [{ position: 7, rows: 2 }],
+      kvType: 'f32',
+      norm: ['layer', 'head', 'per head'],
+    },
   ];
-  return shapes.map(({ heads, pairing, segments, kvType, type = 'f32', scaled = false }, i): OpCase<RopeKvCall> => {
-    const [numHeads, numKvHeads, headDim, ropeDims] = heads;
-    const { batch, numPages, rows, maxLength } = caseBatch(segments, seed + i);
-    const activation = (name: string, cols: number): Activation => ({ name, cols, rows: 'step', type });
-    const q = activation('q', numHeads * headDim);
-    const cache = { layer: 0, numKvHeads, headDim };
-    const values = buildRopeTable({
-      ropeDims,
-      base: 10000,
-      contextLength: maxLength,
-      ...(scaled && {
-        frequencyFactors: Array.from({ length: ropeDims / 2 }, (_, pair) => 1 + pair / 4),
-        positionScale: 0.25,
-      }),
-    });
-    const budget = kvType === 'f16' || type === 'f16' ? 1e-6 : 1e-9;
-    return {
-      label: `rope_kv ${pairing} heads ${numHeads}/${numKvHeads}×${headDim} rope ${ropeDims} rows ${rows} ${type} kv ${kvType}${scaled ? ' scaled' : ''}`,
-      calls: [
-        {
-          op: 'rope_kv',
-          qkv: activation('qkv', (numHeads + 2 * numKvHeads) * headDim),
-          q,
-          cache,
-          numHeads,
-          table: { name: 'table', length: values.length },
-          ropeDims,
-          pairing,
-        },
-      ],
-      batch,
-      bucket: { minRows: 1, maxRows: rows },
-      contextLength: maxLength,
-      numPages,
-      kvType,
-      inputs: { table: values },
-      outputs: [
-        { tensor: q, budget: type === 'f16' ? 1e-6 : 1e-9 },
-        { tensor: { ...cache, which: 'k' }, budget },
-        { tensor: { ...cache, which: 'v' }, budget },
-      ],
-    };
-  });
+  return shapes.map(
+    ({ heads, pairing, segments, kvType, type = 'f32', scaled = false, norm }, i): OpCase<RopeKvCall> => {
+      const [numHeads, numKvHeads, headDim, ropeDims] = heads;
+      const { batch, numPages, rows, maxLength } = caseBatch(segments, seed + i);
+      const activation = (name: string, cols: number): Activation => ({ name, cols, rows: 'step', type });
+      const q = activation('q', numHeads * headDim);
+      const cache = { layer: 0, numKvHeads, headDim };
+      const values = buildRopeTable({
+        ropeDims: ropeDims || headDim,
+        base: 10000,
+        contextLength: maxLength,
+        ...(scaled && {
+          frequencyFactors: Array.from({ length: ropeDims / 2 }, (_, pair) => 1 + pair / 4),
+          positionScale: 0.25,
+        }),
+      });
+      const normLength = (norm?.[1] === 'head' && !norm[2] ? 2 : numHeads + numKvHeads) * headDim;
+      const budget = kvType === 'f16' || type === 'f16' ? 1e-6 : 1e-9;
+      return {
+        label: `rope_kv ${pairing} heads ${numHeads}/${numKvHeads}×${headDim} rope ${ropeDims} rows ${rows} ${type} kv ${kvType}${scaled ? ' scaled' : ''}${norm ? ` ${norm.join(' ')} norm` : ''}`,
+        calls: [
+          {
+            op: 'rope_kv',
+            qkv: activation('qkv', (numHeads + 2 * numKvHeads) * headDim),
+            q,
+            cache,
+            numHeads,
+            table: ropeDims === 0 ? undefined : { name: 'table', length: values.length },
+            norm: norm && { kind: norm[0], per: norm[1], weight: { name: 'norm', length: normLength }, eps: 1e-5 },
+            ropeDims,
+            pairing,
+          },
+        ],
+        batch,
+        bucket: { minRows: 1, maxRows: rows },
+        contextLength: maxLength,
+        numPages,
+        kvType,
+        inputs: ropeDims === 0 ? undefined : { table: values },
+        outputs: [
+          { tensor: q, budget: type === 'f16' ? 1e-6 : 1e-9 },
+          { tensor: { ...cache, which: 'k' }, budget },
+          { tensor: { ...cache, which: 'v' }, budget },
+        ],
+      };
+    },
+  );
 }

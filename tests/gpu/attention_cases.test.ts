@@ -2,11 +2,11 @@ import { describe, expect, it } from 'vitest';
 import { runCase } from '../../src/model/case_runner';
 import { activationCases } from '../../src/ops/activation';
 import { attentionCases } from '../../src/ops/attention/cases';
+import { gluCases } from '../../src/ops/glu';
 import { layerNormCases } from '../../src/ops/layer_norm';
 import { poolCases } from '../../src/ops/pool';
 import { rmsNormCases } from '../../src/ops/rms_norm';
 import { ropeKvCases } from '../../src/ops/rope_kv';
-import { swigluCases } from '../../src/ops/swiglu';
 import { casesByVariant, withDevice } from './variants';
 
 const SEED = Math.floor(Math.random() * 2 ** 31);
@@ -15,7 +15,7 @@ const CASES = [
   ...layerNormCases(SEED),
   ...activationCases(SEED),
   ...poolCases(SEED),
-  ...swigluCases(SEED),
+  ...gluCases(SEED),
   ...ropeKvCases(SEED),
   ...attentionCases(SEED),
 ];

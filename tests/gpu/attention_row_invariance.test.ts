@@ -33,7 +33,7 @@ function layer(window?: number): OpCall[] {
   const table = { name: 'table', length: TABLE.length };
   const special = window === undefined ? {} : { window, softcap: 3, sinks: SINKS };
   return [
-    { op: 'rope_kv', qkv: QKV, q: Q, cache: CACHE, numHeads: NUM_HEADS, table, ropeDims: HEAD_DIM, pairing: 'half' },
+    { op: 'rope_kv', qkv: QKV, q: Q, cache: CACHE, numHeads: NUM_HEADS, table, ropeDims: HEAD_DIM, pairing: 'halves' },
     { op: 'attention', q: Q, cache: CACHE, out: OUT, numHeads: NUM_HEADS, scale: 0.3, ...special },
   ];
 }
@@ -74,14 +74,14 @@ function expectSameBits(actual: Float32Array, expected: Float32Array, message: s
 describe('row invariance', () => {
   const device = withDevice();
 
-  it('of rms_norm and swiglu, alone or among 16', async () => {
+  it('of rms_norm and glu, alone or among 16', async () => {
     const gpu = await device();
     const normed = activation('normed', X.cols);
     const out = activation('out', X.cols / 2);
     const random = seededRandom(SEED);
     const calls: OpCall[] = [
       { op: 'rms_norm', x: X, weight: { name: 'weight', length: X.cols }, out: normed, eps: 1e-6 },
-      { op: 'swiglu', x: normed, out },
+      { op: 'glu', x: normed, out, activation: 'silu' },
     ];
     const options = { calls, contextLength: CONTEXT, numPages: PAGES_PER_SEQUENCE, kvType: 'f32' as const };
     const vectors = { weight: normals(X.cols, random) };

@@ -107,7 +107,7 @@ function attentionCase(shape: AttentionShape, seed: number): OpCase<AttentionCal
     numHeads,
     table: { name: 'table', length: table.length },
     ropeDims: headDim,
-    pairing: 'half',
+    pairing: 'halves',
   };
   const traits = [
     `${numHeads}/${numKvHeads}×${headDim}`,

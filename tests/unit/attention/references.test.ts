@@ -3,12 +3,12 @@ import { GREEDY, type Segment } from '../../../src/engine/runner';
 import { InternalError } from '../../../src/errors';
 import { normals, seededRandom } from '../../../src/model/random';
 import { attentionOp } from '../../../src/ops/attention/attention';
-import type { AttentionCall, RmsNormCall, RopeKvCall, SwigluCall } from '../../../src/ops/calls';
+import type { AttentionCall, GluCall, RmsNormCall, RopeKvCall } from '../../../src/ops/calls';
+import { gluOp } from '../../../src/ops/glu';
 import type { Activation } from '../../../src/ops/op';
 import { rmsNormOp } from '../../../src/ops/rms_norm';
 import { ropeKvOp } from '../../../src/ops/rope_kv';
 import { buildRopeTable } from '../../../src/ops/rope_table';
-import { swigluOp } from '../../../src/ops/swiglu';
 import { TestEnv } from './reference_env';
 
 const SEED = Math.floor(Math.random() * 2 ** 31);
@@ -52,15 +52,18 @@ describe('rms_norm', () => {
   });
 });
 
-describe('swiglu', () => {
-  it('is the gate where it is large and nothing where it is very negative', () => {
-    const call: SwigluCall = { op: 'swiglu', x: activation('x', 6), out: activation('out', 3) };
-    const env = new TestEnv({ segments: [segment(0, 1, [0])] }, 1);
-    env.activation(call.x).set([500, -500, 0, 2, 2, 2]);
-    swigluOp.reference(call, env);
-    expect([...env.activation(call.out)].map(Math.abs)).toEqual([1000, 0, 0]);
-    expect(() => swigluOp.check({ ...call, x: activation('gate_up', 5) })).toThrow(/"gate_up" is 5, expected 6/);
-  });
+describe('glu', () => {
+  it.each(['silu', 'gelu'] as const)(
+    '%s is the gate where it is large and nothing where it is very negative',
+    (kind) => {
+      const call: GluCall = { op: 'glu', x: activation('x', 6), out: activation('out', 3), activation: kind };
+      const env = new TestEnv({ segments: [segment(0, 1, [0])] }, 1);
+      env.activation(call.x).set([500, -500, 0, 2, 2, 2]);
+      gluOp.reference(call, env);
+      expect([...env.activation(call.out)].map(Math.abs)).toEqual([1000, 0, 0]);
+      expect(() => gluOp.check({ ...call, x: activation('gate_up', 5) })).toThrow(/"gate_up" is 5, expected 6/);
+    },
+  );
 });
 
 describe('rope_kv', () => {
@@ -74,7 +77,7 @@ describe('rope_kv', () => {
     numHeads: 2,
     table: { name: 'table', length: values.length },
     ropeDims: 6,
-    pairing: 'half',
+    pairing: 'halves',
   };
 
   function rotate(pairing: RopeKvCall['pairing'], position: number, qkv: Float32Array): TestEnv {
@@ -85,7 +88,7 @@ describe('rope_kv', () => {
     return env;
   }
 
-  it.each(['half', 'interleaved'] as const)('%s: scores depend on the distance alone', (pairing) => {
+  it.each(['halves', 'interleaved'] as const)('%s: scores depend on the distance alone', (pairing) => {
     const qkv = normals(32, seededRandom(SEED));
     const key = (position: number) => {
       const at = ((31 - Math.floor(position / 32)) * 32 + (position % 32)) * 8;
@@ -103,11 +106,11 @@ describe('rope_kv', () => {
     const qkv = normals(32, seededRandom(SEED));
     const at = (31 * 32 + 1) * 8;
     const angle = [1, 100 ** (-1 / 3), 100 ** (-2 / 3)];
-    for (const pairing of ['half', 'interleaved'] as const) {
+    for (const pairing of ['halves', 'interleaved'] as const) {
       const env = rotate(pairing, 1, qkv);
       const k = env.kv(cache, 'k').subarray(at, at + 8);
       for (let pair = 0; pair < 3; pair++) {
-        const [a, b] = pairing === 'half' ? [pair, pair + 3] : [2 * pair, 2 * pair + 1];
+        const [a, b] = pairing === 'halves' ? [pair, pair + 3] : [2 * pair, 2 * pair + 1];
         expect(k[a]).toBeCloseTo(qkv[16 + a] * Math.cos(angle[pair]) - qkv[16 + b] * Math.sin(angle[pair]), 5);
         expect(k[b]).toBeCloseTo(qkv[16 + a] * Math.sin(angle[pair]) + qkv[16 + b] * Math.cos(angle[pair]), 5);
       }

@@ -1,34 +1,45 @@
-import type { SwigluCall } from './calls';
+import type { GluCall } from './calls';
 import { rowsBatch } from './case_batch';
 import type { Activation, ActivationType, Dispatch, Op, OpCase } from './op';
 import { expectShape, rowBytes } from './shape_check';
 
 const LANES = 256;
 
-export const swigluOp: Op<SwigluCall> = {
-  name: 'swiglu',
+function silu(x: number): number {
+  return x / (1 + Math.exp(-x));
+}
+
+/** x·Φ(x) by its tanh approximation (Hendrycks & Gimpel 2016). */
+function gelu(x: number): number {
+  return 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * x * (1 + 0.044715 * x * x)));
+}
+
+export const gluOp: Op<GluCall> = {
+  name: 'glu',
 
   check({ x, out }) {
-    expectShape('swiglu', `columns of "${x.name}"`, x.cols, 2 * out.cols);
-    expectShape('swiglu', `rows of "${out.name}"`, out.rows, x.rows);
+    expectShape('glu', `columns of "${x.name}"`, x.cols, 2 * out.cols);
+    expectShape('glu', `rows of "${out.name}"`, out.rows, x.rows);
   },
 
   reference(call, env) {
     const { cols } = call.out;
     const x = env.activation(call.x);
     const out = env.activation(call.out);
+    const activate = call.activation === 'gelu' ? gelu : silu;
     for (let i = 0; i < out.length; i++) {
       const gate = Math.floor(i / cols) * 2 * cols + (i % cols);
-      out[i] = (x[gate] / (1 + Math.exp(-x[gate]))) * x[gate + cols];
+      out[i] = activate(x[gate]) * x[gate + cols];
     }
   },
 
-  dispatches({ x, out }): readonly Dispatch[] {
+  dispatches({ x, out, activation }): readonly Dispatch[] {
     return [
       {
-        label: `swiglu ${out.cols} ${x.type}→${out.type}`,
+        label: `${activation} glu ${out.cols} ${x.type}→${out.type}`,
         source: {
-          entry: 'ops/swiglu.wgsl',
+          entry: 'ops/glu.wgsl',
+          constants: { GELU: activation === 'gelu' },
           aliases: { ActIn: x.type, ActOut: out.type },
           overrides: { COLS: out.cols },
         },
@@ -44,23 +55,30 @@ export const swigluOp: Op<SwigluCall> = {
 };
 
 /** Odd and typical widths; gates far beyond where the exponential overflows in f32. */
-export function swigluCases(seed: number): readonly OpCase<SwigluCall>[] {
-  const shapes: readonly (readonly [rows: number, cols: number, type: ActivationType, gates?: 'extreme'])[] = [
-    [1, 8, 'f32'],
-    [3, 344, 'f32'],
-    [17, 257, 'f32'],
-    [65, 64, 'f16'],
-    [16, 300, 'f16'],
-    [2, 7, 'f32', 'extreme'],
+export function gluCases(seed: number): readonly OpCase<GluCall>[] {
+  const shapes: readonly (readonly [
+    rows: number,
+    cols: number,
+    type: ActivationType,
+    activation: GluCall['activation'],
+    gates?: 'extreme',
+  ])[] = [
+    [1, 8, 'f32', 'silu'],
+    [3, 344, 'f32', 'gelu'],
+    [17, 257, 'f32', 'silu'],
+    [65, 64, 'f16', 'gelu'],
+    [16, 300, 'f16', 'silu'],
+    [2, 7, 'f32', 'silu', 'extreme'],
+    [2, 7, 'f32', 'gelu', 'extreme'],
   ];
-  return shapes.map(([rows, cols, type, gates], i): OpCase<SwigluCall> => {
+  return shapes.map(([rows, cols, type, activation, gates], i): OpCase<GluCall> => {
     const { batch, numPages } = rowsBatch(rows, seed + i);
     const x: Activation = { name: 'x', cols: 2 * cols, rows: 'step', type };
     const out: Activation = { name: 'out', cols, rows: 'step', type };
     const large = [1000, -1000, 88.8, -88.8, 3e4, -3e4, 0];
     return {
-      label: `swiglu ${rows}×${cols} ${type}${gates ? ` ${gates} gates` : ''}`,
-      calls: [{ op: 'swiglu', x, out }],
+      label: `${activation} glu ${rows}×${cols} ${type}${gates ? ` ${gates} gates` : ''}`,
+      calls: [{ op: 'glu', x, out, activation }],
       batch,
       bucket: { minRows: 1, maxRows: rows },
       contextLength: 128,

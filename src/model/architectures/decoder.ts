@@ -1,0 +1,99 @@
+/**
+ * A decoder described by data: an embedding, layers of residual branches, an output head (Vaswani et al. 2017; Xiong et al. 2020 for
+ * norms before the branches). What a branch computes is a function that writes its calls: attention and feed-forward networks are in
+ * branches.ts, other mixers (experts, recurrent layers) are further functions of the same form.
+ */
+import { InternalError } from '../../errors';
+import type { OpCall } from '../../ops/calls';
+import type { Activation, KvCache, Vector, Weight } from '../../ops/op';
+import type { ModelSpec } from '../model_spec';
+import { type BranchInput, type BranchOutput, type Norm, PlanContext } from './plan_context';
+
+/** Writes the calls of what stands between a norm and the residual stream. */
+export type Branch = (input: BranchInput, output: BranchOutput, context: PlanContext) => readonly OpCall[];
+
+/** x += postNorm(branch(norm(x))). */
+export interface ResidualBranch {
+  readonly norm?: Norm;
+  readonly branch: Branch;
+  readonly postNorm?: Norm;
+}
+
+/** Branches that read the residual stream at the same time, before any of them adds to it; mostly there is one. */
+export type Stage = readonly ResidualBranch[];
+
+export interface Decoder {
+  readonly architecture: string;
+  readonly trainedContextLength: number;
+  readonly embedding: { readonly table: Weight; readonly scale: number };
+  /** Each layer is a list of stages: attention then feed-forward, or both in one stage (parallel blocks). */
+  readonly layers: readonly (readonly Stage[])[];
+  readonly head: { readonly norm?: Norm; readonly weight: Weight; readonly bias?: Vector };
+  readonly caches: readonly KvCache[];
+}
+
+/** The model's spec: what to load, and its plan for any row bucket. */
+export function decoderSpec(decoder: Decoder, sources: Pick<ModelSpec, 'weights' | 'vectors'>): ModelSpec {
+  const { table } = decoder.embedding;
+  return {
+    architecture: decoder.architecture,
+    vocabSize: table.rows,
+    hiddenSize: table.cols,
+    numLayers: decoder.layers.length,
+    trainedContextLength: decoder.trainedContextLength,
+    weights: sources.weights,
+    vectors: sources.vectors,
+    caches: decoder.caches,
+    plan: (bucket, options) => plan(decoder, new PlanContext(table.cols, bucket, options)),
+  };
+}
+
+function plan({ embedding, layers, head }: Decoder, context: PlanContext): OpCall[] {
+  const { x, options } = context;
+  const { lastTokens, samples, counts, bias } = options.states;
+  const logits: Activation = { name: 'logits', cols: head.weight.rows, rows: 'sampled', type: 'f32' };
+  return [
+    { op: 'embed', table: embedding.table, lastTokens, out: x, scale: embedding.scale },
+    ...layers.flat().flatMap((stage) => stageCalls(stage, context)),
+    {
+      op: 'linear',
+      x,
+      weight: head.weight,
+      out: logits,
+      outColumn: 0,
+      // The rows that are sampled are few: their norm folds in whatever the size of the step.
+      norm: head.norm && { weight: head.norm.weight, eps: head.norm.eps },
+      bias: head.bias,
+      accumulate: false,
+      epilogue: 'none',
+    },
+    { op: 'argmax', logits, lastTokens, samples },
+    { op: 'sample', logits, lastTokens, counts, bias, samples },
+  ];
+}
+
+function stageCalls(stage: Stage, context: PlanContext): OpCall[] {
+  if (stage.length === 1) {
+    const { calls, input } = context.input(stage[0].norm);
+    return [...calls, ...branchCalls(stage[0], input, context)];
+  }
+  // The norms come first: when the first branch has added its result, the stream is no longer what the others must read.
+  const inputs = new Map<string, ReturnType<PlanContext['materialised']>>();
+  const normed = stage.map(({ norm }) => {
+    if (!norm) throw new InternalError('a branch beside another needs a norm of its own');
+    const known = inputs.get(norm.weight.name);
+    const made = known ?? context.materialised(norm, inputs.size === 0 ? 'normed' : `normed${inputs.size}`);
+    inputs.set(norm.weight.name, made);
+    return made.input;
+  });
+  return [
+    ...[...inputs.values()].flatMap(({ calls }) => calls),
+    ...stage.flatMap((branch, i) => branchCalls(branch, normed[i], context)),
+  ];
+}
+
+function branchCalls({ branch, postNorm }: ResidualBranch, input: BranchInput, context: PlanContext): OpCall[] {
+  if (!postNorm) return [...branch(input, { out: context.x, accumulate: true }, context)];
+  const out = context.step('branch', context.x.cols, 'f32');
+  return [...branch(input, { out, accumulate: false }, context), ...context.addNormed(out, postNorm)];
+}
