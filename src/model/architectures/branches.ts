@@ -1,5 +1,5 @@
 /** The branches that most decoders are made of: attention, and gated or plain feed-forward networks. */
-import type { QkNorm } from '../../ops/calls';
+import type { ActivationFunction, QkNorm } from '../../ops/calls';
 import type { KvCache } from '../../ops/op';
 import type { Branch } from './decoder';
 import { outputsOf, type Projection } from './projection';
@@ -64,6 +64,26 @@ export function gatedFfnBranch({ gateUp, down, activation }: GatedFfn): Branch {
     return [
       ...context.linear(input, gateUp, both),
       { op: 'glu', x: both, out: hidden, activation },
+      ...context.finish(hidden, down, output),
+    ];
+  };
+}
+
+export interface PlainFfn {
+  readonly up: Projection;
+  readonly down: Projection;
+  readonly activation: ActivationFunction;
+}
+
+/** down · act(up · x + b) + b (Vaswani et al. 2017). */
+export function plainFfnBranch({ up, down, activation }: PlainFfn): Branch {
+  const size = outputsOf(up);
+  return (input, output, context) => {
+    const raised = context.step('raised', size);
+    const hidden = context.step('hidden', size);
+    return [
+      ...context.linear(input, up, raised),
+      { op: 'activation', x: raised, out: hidden, kind: activation },
       ...context.finish(hidden, down, output),
     ];
   };

@@ -7,16 +7,24 @@ import { InternalError } from '../../errors';
 import type { OpCall } from '../../ops/calls';
 import type { Activation, KvCache, Vector, Weight } from '../../ops/op';
 import type { ModelSpec } from '../model_spec';
-import { type BranchInput, type BranchOutput, type Norm, PlanContext } from './plan_context';
+import {
+  type BranchInput,
+  type BranchOutput,
+  type LayerNorm,
+  type Norm,
+  PlanContext,
+  type RmsNorm,
+} from './plan_context';
 
 /** Writes the calls of what stands between a norm and the residual stream. */
 export type Branch = (input: BranchInput, output: BranchOutput, context: PlanContext) => readonly OpCall[];
 
-/** x += postNorm(branch(norm(x))). */
+/** x += postNorm(branch(norm(x))); with `streamNorm` then x = streamNorm(x), as the first transformers had it. */
 export interface ResidualBranch {
   readonly norm?: Norm;
   readonly branch: Branch;
-  readonly postNorm?: Norm;
+  readonly postNorm?: RmsNorm;
+  readonly streamNorm?: LayerNorm;
 }
 
 /** Branches that read the residual stream at the same time, before any of them adds to it; mostly there is one. */
@@ -25,7 +33,13 @@ export type Stage = readonly ResidualBranch[];
 export interface Decoder {
   readonly architecture: string;
   readonly trainedContextLength: number;
-  readonly embedding: { readonly table: Weight; readonly scale: number };
+  readonly embedding: {
+    readonly table: Weight;
+    readonly scale: number;
+    /** Learned positions, added: [contextLength, hiddenSize] values at least. */
+    readonly positions?: Vector;
+    readonly norm?: LayerNorm;
+  };
   /** Each layer is a list of stages: attention then feed-forward, or both in one stage (parallel blocks). */
   readonly layers: readonly (readonly Stage[])[];
   readonly head: { readonly norm?: Norm; readonly weight: Weight; readonly bias?: Vector };
@@ -50,26 +64,24 @@ export function decoderSpec(decoder: Decoder, sources: Pick<ModelSpec, 'weights'
 
 function plan({ embedding, layers, head }: Decoder, context: PlanContext): OpCall[] {
   const { x, options } = context;
+  const { table, scale, positions } = embedding;
   const { lastTokens, samples, counts, bias } = options.states;
   const logits: Activation = { name: 'logits', cols: head.weight.rows, rows: 'sampled', type: 'f32' };
   return [
-    { op: 'embed', table: embedding.table, lastTokens, out: x, scale: embedding.scale },
+    { op: 'embed', table, lastTokens, out: x, scale, positions },
+    ...(embedding.norm ? [context.norm(x, embedding.norm, x)] : []),
     ...layers.flat().flatMap((stage) => stageCalls(stage, context)),
-    {
-      op: 'linear',
-      x,
-      weight: head.weight,
-      out: logits,
-      outColumn: 0,
-      // The rows that are sampled are few: their norm folds in whatever the size of the step.
-      norm: head.norm && { weight: head.norm.weight, eps: head.norm.eps },
-      bias: head.bias,
-      accumulate: false,
-      epilogue: 'none',
-    },
+    ...headCalls(head, logits, context),
     { op: 'argmax', logits, lastTokens, samples },
     { op: 'sample', logits, lastTokens, counts, bias, samples },
   ];
+}
+
+function headCalls({ norm, weight, bias }: Decoder['head'], logits: Activation, context: PlanContext): OpCall[] {
+  // The rows that are sampled are few: an RMS norm folds in whatever the size of the step.
+  const folds = norm === undefined || norm.kind === 'rms';
+  const { calls, input } = folds ? { calls: [], input: { x: context.x, norm } } : context.materialised(norm, 'normed');
+  return [...calls, ...context.linear(input, [{ weight, column: 0, bias }], logits)];
 }
 
 function stageCalls(stage: Stage, context: PlanContext): OpCall[] {
@@ -92,8 +104,16 @@ function stageCalls(stage: Stage, context: PlanContext): OpCall[] {
   ];
 }
 
-function branchCalls({ branch, postNorm }: ResidualBranch, input: BranchInput, context: PlanContext): OpCall[] {
-  if (!postNorm) return [...branch(input, { out: context.x, accumulate: true }, context)];
-  const out = context.step('branch', context.x.cols, 'f32');
-  return [...branch(input, { out, accumulate: false }, context), ...context.addNormed(out, postNorm)];
+function branchCalls(residual: ResidualBranch, input: BranchInput, context: PlanContext): OpCall[] {
+  const { branch, postNorm, streamNorm } = residual;
+  const { x } = context;
+  const after = streamNorm ? [context.norm(x, streamNorm, x)] : [];
+  if (!postNorm) return [...branch(input, { out: x, accumulate: true }, context), ...after];
+  const y = context.step('branch', x.cols, 'f32');
+  const { weight, eps } = postNorm;
+  return [
+    ...branch(input, { out: y, accumulate: false }, context),
+    { op: 'rms_norm', x: y, weight, out: x, eps, accumulate: true },
+    ...after,
+  ];
 }

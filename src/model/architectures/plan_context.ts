@@ -6,12 +6,22 @@ import type { Projection } from './projection';
 /** Rows up to which a step is memory bound: norms and gated units fold into the matmuls (docs/kernels/linear.md). */
 const SMALL_STEP_ROWS = 16;
 
-/** A norm of rows of hiddenSize values. */
-export interface Norm {
+/** Root mean square norm (Zhang & Sennrich 2019) of rows of hiddenSize values. */
+export interface RmsNorm {
   readonly kind: 'rms';
   readonly weight: Vector;
   readonly eps: number;
 }
+
+/** Layer norm (Ba, Kiros & Hinton 2016). */
+export interface LayerNorm {
+  readonly kind: 'layer';
+  readonly weight: Vector;
+  readonly bias?: Vector;
+  readonly eps: number;
+}
+
+export type Norm = RmsNorm | LayerNorm;
 
 /** What a branch reads: rows as they are, or rows that every matmul which takes them has to normalise first. */
 export interface BranchInput {
@@ -51,12 +61,9 @@ export class PlanContext {
 
   /** out = norm(x). */
   norm(x: Activation, norm: Norm, out: Activation): OpCall {
-    return { op: 'rms_norm', x, weight: norm.weight, out, eps: norm.eps };
-  }
-
-  /** x += norm(y). */
-  addNormed(y: Activation, norm: Norm): OpCall[] {
-    return [{ op: 'rms_norm', x: y, weight: norm.weight, out: this.x, eps: norm.eps, accumulate: true }];
+    const { weight, eps } = norm;
+    if (norm.kind === 'layer') return { op: 'layer_norm', x, weight, bias: norm.bias, out, eps };
+    return { op: 'rms_norm', x, weight, out, eps };
   }
 
   /** The residual stream as a branch reads it: the norm folds into the matmuls of a small step and is a call of its own in a large one. */

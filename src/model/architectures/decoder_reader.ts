@@ -1,0 +1,220 @@
+import { InvalidFileError, UnsupportedModelError } from '../../errors';
+import { type Gguf, optionalNumber, optionalNumberArray } from '../../formats/gguf/gguf';
+import type { ActivationFunction, QkNorm } from '../../ops/calls';
+import type { KvCache, Weight } from '../../ops/op';
+import { architectureOf, positive, positiveReal } from '../hyperparameters';
+import type { ModelSpec } from '../model_spec';
+import { TensorTable } from '../tensor_table';
+import { type Attention, attentionBranch, type GatedFfn, gatedFfnBranch, plainFfnBranch } from './branches';
+import { type Branch, type Decoder, decoderSpec } from './decoder';
+import type { LayerNorm, RmsNorm } from './plan_context';
+import { readProjection } from './projection';
+import { type Rope, readRope } from './rope';
+
+const MAX_HEAD_DIM = 256;
+
+interface AttentionOptions extends Partial<Pick<Attention, 'rope' | 'scale' | 'window'>> {
+  /** The file has `attn_q_norm` and `attn_k_norm`: of each head, or of the whole projection. */
+  readonly qkNorm?: QkNorm['per'];
+}
+
+/**
+ * Reads a decoder's metadata (keys without the architecture's prefix) and tensors (names without ".weight"), as most families name them.
+ * Everything throws InvalidFileError or UnsupportedModelError that names the key or the tensor.
+ */
+export class DecoderReader {
+  readonly architecture: string;
+  readonly tensors: TensorTable;
+  readonly numLayers: number;
+  readonly hiddenSize: number;
+  readonly vocabSize: number;
+  private readonly caches: KvCache[] = [];
+
+  /** `contextLength` sizes the RoPE tables, `maxBindingBytes` decides whether gate and up are fused. */
+  constructor(
+    readonly gguf: Gguf,
+    readonly contextLength: number,
+    readonly maxBindingBytes: number,
+  ) {
+    this.architecture = architectureOf(gguf);
+    this.tensors = new TensorTable(gguf);
+    this.numLayers = positive(gguf, this.key('block_count'));
+    this.hiddenSize = this.quads('embedding_length', this.positive('embedding_length'));
+    this.vocabSize = this.tensors.rowsOf('token_embd.weight');
+  }
+
+  key(name: string): string {
+    return `${this.architecture}.${name}`;
+  }
+
+  positive(name: string, fallback?: number): number {
+    return positive(this.gguf, this.key(name), fallback);
+  }
+
+  positiveReal(name: string, fallback?: number): number {
+    return positiveReal(this.gguf, this.key(name), fallback);
+  }
+
+  /** A number that is absent where the file says nothing, or 0. */
+  optional(name: string): number | undefined {
+    return optionalNumber(this.gguf, this.key(name)) || undefined;
+  }
+
+  /** A positive integer of a layer: the key holds one for all layers, or a list. */
+  ofLayer(name: string, layer: number, fallback?: number): number {
+    if (this.gguf.metadata.get(this.key(name))?.type !== 'array') return this.positive(name, fallback);
+    const list = optionalNumberArray(this.gguf, this.key(name));
+    if (list?.length !== this.numLayers) {
+      throw new InvalidFileError(`${this.key(name)} has ${list?.length ?? 0} values for ${this.numLayers} layers`);
+    }
+    if (!Number.isSafeInteger(list[layer]) || list[layer] <= 0) {
+      throw new InvalidFileError(`${this.key(name)}[${layer}] is ${list[layer]}, expected a positive integer`);
+    }
+    return list[layer];
+  }
+
+  /** `blk.LAYER.NAME`. */
+  at(layer: number, name: string): string {
+    return `blk.${layer}.${name}`;
+  }
+
+  /** `count` items, each made of its layer's index. */
+  layers<T>(make: (layer: number) => T): T[] {
+    return Array.from({ length: this.numLayers }, (_, layer) => make(layer));
+  }
+
+  rmsNorm(name: string): RmsNorm {
+    const weight = this.tensors.vector(name, [{ tensor: `${name}.weight`, length: this.hiddenSize }]);
+    return { kind: 'rms', weight, eps: this.positiveReal('attention.layer_norm_rms_epsilon') };
+  }
+
+  /** With the bias that stands beside it, if any. */
+  layerNorm(name: string): LayerNorm {
+    const vector = (part: string) =>
+      this.tensors.vector(`${name}.${part}`, [{ tensor: `${name}.${part}`, length: this.hiddenSize }]);
+    const bias = this.tensors.has(`${name}.bias`) ? vector('bias') : undefined;
+    return { kind: 'layer', weight: vector('weight'), bias, eps: this.positiveReal('attention.layer_norm_epsilon') };
+  }
+
+  rope(pairing: Rope['pairing']): Rope {
+    const { architecture, contextLength } = this;
+    return readRope(this.gguf, this.tensors, { architecture, contextLength, pairing, headDim: this.heads(0).headDim });
+  }
+
+  /** Sizes of a layer's attention. */
+  heads(layer: number): { readonly numHeads: number; readonly numKvHeads: number; readonly headDim: number } {
+    const numHeads = this.ofLayer('attention.head_count', layer);
+    const numKvHeads = this.ofLayer('attention.head_count_kv', layer, numHeads);
+    const headDim = this.positive('attention.key_length', this.hiddenSize / numHeads);
+    const valueDim = this.positive('attention.value_length', headDim);
+    if (numHeads % numKvHeads !== 0) {
+      throw new InvalidFileError(
+        `${this.key('attention.head_count')} ${numHeads} is no multiple of head_count_kv ${numKvHeads}`,
+      );
+    }
+    if (valueDim !== headDim) {
+      throw new UnsupportedModelError(
+        `${this.key('attention.value_length')} ${valueDim} differs from key_length ${headDim}`,
+      );
+    }
+    if (headDim % 4 !== 0 || headDim > MAX_HEAD_DIM) {
+      throw new UnsupportedModelError(
+        `a head size of ${headDim} is not supported (a multiple of 4 up to ${MAX_HEAD_DIM} is)`,
+      );
+    }
+    return { numHeads, numKvHeads, headDim };
+  }
+
+  /** Attention of a layer: `attn_q`, `attn_k` and `attn_v`, or all of them in `attn_qkv`; `attn_output`. */
+  attention(layer: number, options: AttentionOptions): Branch {
+    const { numHeads, numKvHeads, headDim } = this.heads(layer);
+    const qSize = numHeads * headDim;
+    const kvSize = numKvHeads * headDim;
+    const at = (name: string): string => this.at(layer, name);
+    const cache = { layer, numKvHeads, headDim };
+    this.caches.push(cache);
+    const { qkNorm, scale = 1 / Math.sqrt(headDim), ...rest } = options;
+    const separate = [
+      { tensor: at('attn_q'), rows: qSize },
+      { tensor: at('attn_k'), rows: kvSize },
+      { tensor: at('attn_v'), rows: kvSize },
+    ];
+    const fused = [{ tensor: at('attn_qkv'), rows: qSize + 2 * kvSize }];
+    const parts = this.tensors.has(`${at('attn_qkv')}.weight`) ? fused : separate;
+    return attentionBranch({
+      ...rest,
+      scale,
+      numHeads,
+      cache,
+      qkv: readProjection(this.tensors, at('attn_qkv'), parts, this.hiddenSize),
+      output: this.matrix(at('attn_output'), this.hiddenSize, qSize),
+      norm: qkNorm && this.qkNorm(layer, qkNorm),
+    });
+  }
+
+  /** Gated feed-forward network of a layer: `ffn_gate`, `ffn_up`, `ffn_down`; with `fused`, gate and up are both in `ffn_up`. */
+  gatedFfn(layer: number, activation: GatedFfn['activation'], fused = false): Branch {
+    const size = this.intermediateSize(layer);
+    const at = (name: string): string => this.at(layer, name);
+    const gateUp = fused
+      ? [{ tensor: at('ffn_up'), rows: 2 * size }]
+      : ['ffn_gate', 'ffn_up'].map((name) => ({ tensor: at(name), rows: size }));
+    return gatedFfnBranch({
+      gateUp: readProjection(this.tensors, at('ffn_gate_up'), gateUp, this.hiddenSize, this.maxBindingBytes),
+      down: this.matrix(at('ffn_down'), this.hiddenSize, size),
+      activation,
+    });
+  }
+
+  /** Feed-forward network without a gate: `ffn_up`, `ffn_down`. */
+  plainFfn(layer: number, activation: ActivationFunction): Branch {
+    const size = this.intermediateSize(layer);
+    return plainFfnBranch({
+      up: this.matrix(this.at(layer, 'ffn_up'), size, this.hiddenSize),
+      down: this.matrix(this.at(layer, 'ffn_down'), this.hiddenSize, size),
+      activation,
+    });
+  }
+
+  /** The embedding table, which serves twice where there is no `output` (tied). */
+  tables(): { readonly table: Weight; readonly output: Weight } {
+    const read = (name: string, tensor: string): Weight =>
+      this.tensors.matrix(name, [{ tensor, rows: this.vocabSize }], this.hiddenSize).weight;
+    const table = read('token_embd', 'token_embd.weight');
+    return { table, output: this.tensors.has('output.weight') ? read('output', 'output.weight') : table };
+  }
+
+  /** The finished model: an embedding, the given layers and the output head. Every tensor of the file must have been read by then. */
+  finish(parts: Pick<Decoder, 'layers' | 'head' | 'embedding'>): ModelSpec {
+    this.tensors.finish();
+    const { architecture, caches } = this;
+    const trainedContextLength = this.positive('context_length');
+    return decoderSpec({ architecture, trainedContextLength, caches, ...parts }, this.tensors);
+  }
+
+  private matrix(name: string, rows: number, cols: number): ReturnType<typeof readProjection> {
+    return readProjection(this.tensors, name, [{ tensor: name, rows }], cols);
+  }
+
+  private qkNorm(layer: number, per: QkNorm['per']): QkNorm {
+    const { numHeads, numKvHeads, headDim } = this.heads(layer);
+    const [qLength, kLength] = per === 'head' ? [headDim, headDim] : [numHeads * headDim, numKvHeads * headDim];
+    const weight = this.tensors.vector(this.at(layer, 'attn_qk_norm'), [
+      { tensor: this.at(layer, 'attn_q_norm.weight'), length: qLength },
+      { tensor: this.at(layer, 'attn_k_norm.weight'), length: kLength },
+    ]);
+    return { kind: 'rms', per, weight, eps: this.positiveReal('attention.layer_norm_rms_epsilon') };
+  }
+
+  private intermediateSize(layer: number): number {
+    return this.quads('feed_forward_length', this.ofLayer('feed_forward_length', layer));
+  }
+
+  /** Kernels read four values at a time. */
+  private quads(name: string, size: number): number {
+    if (size % 4 !== 0) {
+      throw new UnsupportedModelError(`${this.key(name)} ${size} is not supported (a multiple of 4 is)`);
+    }
+    return size;
+  }
+}
