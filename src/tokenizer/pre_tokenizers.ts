@@ -10,6 +10,8 @@ export interface PreTokenizer {
   readonly ignoreMerges: boolean;
   /** Whether the model expects BOS where the file does not say. */
   readonly addBos: boolean;
+  /** Words merge as they are written, with `SPACE` for spaces, and not in GPT-2's alphabet for bytes. */
+  readonly raw: boolean;
 }
 
 interface Recipe {
@@ -17,6 +19,7 @@ interface Recipe {
   readonly patterns: readonly string[];
   readonly ignoreMerges?: boolean;
   readonly addBos?: boolean;
+  readonly raw?: boolean;
 }
 
 const GPT2 = String.raw`'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)`;
@@ -134,6 +137,7 @@ const RECIPES: readonly Recipe[] = [
     ignoreMerges: true,
     addBos: true,
   },
+  { names: ['gemma4', 'granite-embed-multi-311m'], patterns: [String.raw`[^\n]+|\n+`], addBos: true, raw: true },
   { names: ['gpt-4o', 'llama4', 'kanana2'], patterns: [caseSplitting(`${CONTRACTION}?`, String.raw`\p{N}{1,3}`)] },
 ];
 
@@ -149,6 +153,7 @@ export function preTokenizer(name: string): PreTokenizer {
     patterns: recipe.patterns.map(compile),
     ignoreMerges: recipe.ignoreMerges ?? false,
     addBos: recipe.addBos ?? false,
+    raw: recipe.raw ?? false,
   };
 }
 

@@ -1,7 +1,5 @@
 import { TokenType, type Vocabulary } from './vocabulary';
-
-/** Text that is still to be tokenised, or a token that was found in it by its own text. */
-export type Fragment = string | number;
+import type { Fragment, TextSplitter } from './word_model';
 
 interface SpecialToken {
   readonly id: number;
@@ -10,15 +8,21 @@ interface SpecialToken {
   readonly isTrustedOnly: boolean;
 }
 
-/** Finds tokens that stand in the text as themselves: user-defined ones always, control tokens on request. */
-export class SpecialTokens {
+/** Tokens that swallow the white space before or after them in the text. */
+interface StrippingTokens {
+  readonly left: ReadonlySet<number>;
+  readonly right: ReadonlySet<number>;
+}
+
+/** Finds special tokens as llama.cpp does: user-defined ones always, control tokens on request. */
+export class SpecialTokens implements TextSplitter {
   readonly #byText = new Map<string, SpecialToken>();
   /** Lengths of the tokens that begin with a UTF-16 unit: what to look up where that unit is met. */
   readonly #lengths = new Map<number, Set<number>>();
-  readonly #stripsRight: ReadonlySet<number>;
+  readonly #strips: StrippingTokens;
 
-  constructor({ types, ids, stripsRight }: Vocabulary) {
-    this.#stripsRight = stripsRight;
+  constructor({ types, ids }: Vocabulary, strips: StrippingTokens) {
+    this.#strips = strips;
     for (const [text, id] of ids) {
       const type = types[id];
       if (type !== TokenType.control && type !== TokenType.userDefined && type !== TokenType.unknown) continue;
@@ -30,7 +34,7 @@ export class SpecialTokens {
     }
   }
 
-  /** The longest token takes its places first, wherever they are, then the next longest: as llama.cpp does. */
+  /** The longest token takes its places first, wherever they are, then the next longest. */
   split(text: string, trusted: boolean): Fragment[] {
     let fragments: Fragment[] = text === '' ? [] : [text];
     for (const token of this.#presentIn(text, trusted)) {
@@ -54,14 +58,22 @@ export class SpecialTokens {
 
   #splitAt(text: string, { id, text: needle }: SpecialToken): Fragment[] {
     const fragments: Fragment[] = [];
+    const { left, right } = this.#strips;
     let start = 0;
     for (let at = text.indexOf(needle); at >= 0; at = text.indexOf(needle, start)) {
-      if (at > start) fragments.push(text.slice(start, at));
+      let end = at;
+      if (left.has(id)) while (end > start && isAsciiSpace(text.charCodeAt(end - 1))) end--;
+      if (end > start) fragments.push(text.slice(start, end));
       fragments.push(id);
       start = at + needle.length;
-      if (this.#stripsRight.has(id)) while (/^\p{White_Space}$/u.test(text.charAt(start))) start++;
+      if (right.has(id)) while (isAsciiSpace(text.charCodeAt(start))) start++;
     }
     if (start < text.length) fragments.push(text.slice(start));
     return fragments;
   }
+}
+
+/** C's `isspace`, which is what llama.cpp asks. */
+function isAsciiSpace(unit: number): boolean {
+  return unit === 0x20 || (unit >= 0x09 && unit <= 0x0d);
 }

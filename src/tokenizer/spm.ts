@@ -1,17 +1,19 @@
-import { type GgufMetadata, optionalBool, optionalNumberArray } from '../formats/gguf/gguf';
 import { mergeSymbols } from './merge';
-import { checkLength, invalid, TokenType, type Vocabulary } from './vocabulary';
+import { byteTokens, fromSentencePiece, SPACE } from './spaces';
+import { TokenType, type Vocabulary } from './vocabulary';
 import type { WordModel } from './word_model';
 
-const SCORES = 'tokenizer.ggml.scores';
-const SPACE = '\u2581';
+export interface SpmOptions {
+  /** One per token. */
+  readonly scores: ArrayLike<number>;
+  readonly spacePrefix: boolean;
+}
 
 /**
  * SentencePiece's BPE (`tokenizer.ggml.model` is "llama"): of all neighbours that form a token, the pair with the best score merges first.
  * What forms no token falls back to tokens of single bytes. As in SentencePiece, control and byte tokens never come out of a merge.
  */
 export class SpmModel implements WordModel {
-  readonly addBosByDefault = true;
   readonly spacePrefix: boolean;
   readonly #pieces = new Map<string, number>();
   readonly #scores: ArrayLike<number>;
@@ -19,17 +21,11 @@ export class SpmModel implements WordModel {
   readonly #vocabulary: Vocabulary;
   readonly #longest: number;
 
-  constructor(gguf: GgufMetadata, vocabulary: Vocabulary) {
-    const { tokens, types, ids } = vocabulary;
-    const scores = optionalNumberArray(gguf, SCORES);
-    if (!scores) throw invalid(SCORES, 'missing, and this kind of tokenizer merges by score');
-    checkLength(SCORES, scores.length, tokens.length);
-    const broken = scores.findIndex((score) => !Number.isFinite(score));
-    if (broken >= 0) throw invalid(SCORES, `the score of token ${broken} is ${scores[broken]}`);
+  constructor(vocabulary: Vocabulary, { scores, spacePrefix }: SpmOptions) {
+    const { types, ids } = vocabulary;
     this.#scores = scores;
     this.#vocabulary = vocabulary;
-    this.spacePrefix = optionalBool(gguf, 'tokenizer.ggml.add_space_prefix') ?? true;
-
+    this.spacePrefix = spacePrefix;
     let longest = 0;
     for (const [text, id] of ids) {
       const type = types[id];
@@ -38,18 +34,11 @@ export class SpmModel implements WordModel {
       longest = Math.max(longest, text.length);
     }
     this.#longest = longest;
-    this.#byteTokens = Array.from({ length: 256 }, (_, byte) => ids.get(byteTokenText(byte)));
-    const missing = this.#byteTokens.indexOf(undefined);
-    if (missing >= 0 && vocabulary.unknown === undefined) {
-      throw invalid(
-        'tokenizer.ggml.tokens',
-        `no token ${byteTokenText(missing)}, and no tokenizer.ggml.unknown_token_id in its place`,
-      );
-    }
+    this.#byteTokens = byteTokens(ids);
   }
 
-  encode(text: string, startsRun: boolean, out: number[]): void {
-    const escaped = (startsRun && this.spacePrefix ? SPACE : '') + text.replaceAll(' ', SPACE);
+  encode(text: string, _isFirst: boolean, out: number[]): void {
+    const escaped = (this.spacePrefix ? SPACE : '') + text.replaceAll(' ', SPACE);
     const boundaries: number[] = [];
     for (let at = 0; at < escaped.length; at += (escaped.codePointAt(at) ?? 0) > 0xffff ? 2 : 1) boundaries.push(at);
     boundaries.push(escaped.length);
@@ -63,10 +52,7 @@ export class SpmModel implements WordModel {
 
   bytesOf(id: number): Uint8Array<ArrayBuffer> {
     const text = this.#vocabulary.tokens[id];
-    if (this.#vocabulary.types[id] === TokenType.byte) {
-      const byte = /^<0x([0-9A-Fa-f]{2})>$/.exec(text)?.[1];
-      if (byte !== undefined) return Uint8Array.of(Number.parseInt(byte, 16));
-    }
+    if (this.#vocabulary.types[id] === TokenType.byte) return fromSentencePiece(text);
     return new TextEncoder().encode(text.replaceAll(SPACE, ' '));
   }
 
@@ -81,8 +67,4 @@ export class SpmModel implements WordModel {
     if (known.length === bytes.length) out.push(...known);
     else if (this.#vocabulary.unknown !== undefined) out.push(this.#vocabulary.unknown);
   }
-}
-
-function byteTokenText(byte: number): string {
-  return `<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`;
 }

@@ -1,41 +1,7 @@
 import { InvalidFileError } from '../errors';
-import {
-  type GgufMetadata,
-  getStringArray,
-  optionalBool,
-  optionalNumber,
-  optionalNumberArray,
-  optionalString,
-} from '../formats/gguf/gguf';
 
 /** Values of `tokenizer.ggml.token_type`. */
 export const TokenType = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const;
-
-const TOKENS = 'tokenizer.ggml.tokens';
-const TOKEN_TYPE = 'tokenizer.ggml.token_type';
-
-/** Texts of tokens that end a turn or a generation, whatever else the file says of them; the list follows llama.cpp's. */
-const END_OF_GENERATION: ReadonlySet<string> = new Set([
-  '<|eot_id|>',
-  '<|eom_id|>',
-  '<|im_end|>',
-  '<|end|>',
-  '<|return|>',
-  '<|call|>',
-  '<|flush|>',
-  '<|calls|>',
-  '<end_of_turn>',
-  '<turn|>',
-  '<|endoftext|>',
-  '<|end_of_text|>',
-  '<end_of_utterance>',
-  '<EOT>',
-  '_<EOT>',
-  '[EOT]',
-  '[EOS]',
-  '</s>',
-  '<｜end▁of▁sentence｜>',
-]);
 
 /** The tokens of a model, as its file lists them. */
 export interface Vocabulary {
@@ -49,92 +15,102 @@ export interface Vocabulary {
   readonly eot?: number;
   readonly eom?: number;
   readonly unknown?: number;
-  /** What the file says; undefined leaves it to the kind of tokenizer. */
-  readonly addBos?: boolean;
-  readonly addEos?: boolean;
+  /** What the model expects before a text of its own, such as BOS or [CLS]. */
+  readonly prefix: readonly number[];
+  /** And after it, such as EOS or [SEP]. */
+  readonly suffix: readonly number[];
   readonly stopTokens: ReadonlySet<number>;
-  /** Tokens that swallow the white space after them in the text. */
-  readonly stripsRight: ReadonlySet<number>;
+  /** Control tokens that belong to the text of an answer: a reader is to see where its parts begin. */
+  readonly shown: ReadonlySet<number>;
 }
 
-/** @throws InvalidFileError that names the key, when lists have different lengths or an id is out of range. */
-export function readVocabulary(gguf: GgufMetadata): Vocabulary {
-  const tokens = getStringArray(gguf, TOKENS);
-  if (tokens.length === 0) throw invalid(TOKENS, 'the list is empty');
-  const types = readTypes(gguf, tokens.length);
-  const ids = new Map<string, number>();
-  for (let id = 0; id < tokens.length; id++) if (tokens[id] !== '') ids.set(tokens[id], id);
+interface NamedTokens {
+  readonly eos?: number;
+  readonly eot?: number;
+  readonly eom?: number;
+}
 
-  const idAt = (key: string) => readId(gguf, key, tokens.length);
-  const bos = idAt('tokenizer.ggml.bos_token_id');
-  const eos = idAt('tokenizer.ggml.eos_token_id');
-  const eot = idAt('tokenizer.ggml.eot_token_id');
-  const eom = idAt('tokenizer.ggml.eom_token_id');
+/** Texts of tokens that end a turn or a generation, whatever else the file says of them; the list follows llama.cpp's. */
+const END_OF_GENERATION: readonly string[] = [
+  '<|eot_id|>',
+  '<|eom_id|>',
+  '<|im_end|>',
+  '<|end|>',
+  '<|return|>',
+  '<|call|>',
+  '<|flush|>',
+  '<|calls|>',
+  '<end_of_turn>',
+  '<turn|>',
+  '<|tool_response>',
+  '<eos>',
+  '<|endoftext|>',
+  '<|end_of_text|>',
+  '<end_of_utterance>',
+  '<EOT>',
+  '_<EOT>',
+  '[EOT]',
+  '[EOS]',
+  '[e~[',
+  '</s>',
+  '<｜end▁of▁sentence｜>',
+];
+
+/** Tokens of code completion after which a file has ended: of each list, the first that a vocabulary has. */
+const END_OF_FILE: readonly (readonly string[])[] = [
+  ['<|fim_pad|>', '<fim-pad>', '<fim_pad>', '<PAD>', '[PAD]'],
+  ['<|fim_repo|>', '<|repo_name|>', '<fim-repo>', '<REPO>', '<reponame>'],
+  ['<|file_sep|>'],
+];
+
+/** Marks between the parts of a gpt-oss answer. */
+const SHOWN: readonly string[] = ['<|channel|>', '<|message|>', '<|start|>', '<|constrain|>'];
+
+/**
+ * Tokens after which an answer has ended, by name and by text, as llama.cpp finds them. Makes them control tokens: some converters write
+ * such a token as an ordinary one, and then it would show up in answers.
+ */
+export function endOfGeneration(
+  ids: ReadonlyMap<string, number>,
+  types: Uint8Array,
+  { eos, eot, eom }: NamedTokens,
+): Pick<Vocabulary, 'stopTokens' | 'shown'> {
+  const has = (text: string) => ids.has(text);
   const stopTokens = new Set<number>();
-  for (const text of END_OF_GENERATION) {
+  const files = END_OF_FILE.flatMap((texts) => texts.filter(has).slice(0, 1));
+  for (const text of [...END_OF_GENERATION, ...files]) {
     const id = ids.get(text);
-    // Some converters write such a token as an ordinary one: then it would show up in answers.
-    if (id !== undefined) {
-      stopTokens.add(id);
-      types[id] = TokenType.control;
-    }
+    if (id === undefined) continue;
+    stopTokens.add(id);
+    types[id] = TokenType.control;
   }
-  const end = ids.get('<|end|>');
-  // gpt-oss: <|end|> only closes a channel of the same answer.
-  if (end !== undefined && ids.has('<|return|>') && ids.has('<|call|>')) stopTokens.delete(end);
   for (const id of [eos, eot, eom]) if (id !== undefined) stopTokens.add(id);
 
-  return {
-    tokens,
-    types,
-    ids,
-    bos,
-    eos,
-    eot,
-    eom,
-    unknown: idAt('tokenizer.ggml.unknown_token_id'),
-    addBos: optionalBool(gguf, 'tokenizer.ggml.add_bos_token'),
-    addEos: optionalBool(gguf, 'tokenizer.ggml.add_eos_token'),
-    stopTokens,
-    stripsRight: tokensThatStripRight(gguf, tokens, types),
-  };
+  const shown = new Set<number>();
+  for (const text of SHOWN) {
+    const id = ids.get(text);
+    if (id !== undefined && types[id] === TokenType.control) shown.add(id);
+  }
+  // gpt-oss and Solar: <|end|> only closes one part of an answer that goes on.
+  const end = ids.get('<|end|>');
+  const hasCall = has('<|call|>') || has('<|calls|>');
+  if (end !== undefined && hasCall && (has('<|return|>') || has('<|flush|>'))) {
+    stopTokens.delete(end);
+    shown.add(end);
+  }
+  // Gemma 4 has a </s> that is an HTML tag.
+  const tag = ids.get('</s>');
+  if (tag !== undefined && has('<|tool_response>')) {
+    stopTokens.delete(tag);
+    types[tag] = TokenType.normal;
+  }
+  return { stopTokens, shown };
 }
 
 export function invalid(key: string, problem: string): InvalidFileError {
   return new InvalidFileError(`metadata key "${key}": ${problem}`, { details: { key } });
 }
 
-function readTypes(gguf: GgufMetadata, count: number): Uint8Array {
-  const items = optionalNumberArray(gguf, TOKEN_TYPE);
-  if (!items) return new Uint8Array(count).fill(TokenType.normal);
-  checkLength(TOKEN_TYPE, items.length, count);
-  return Uint8Array.from(items, (type, id) => {
-    if (!Number.isInteger(type) || type < 0 || type > TokenType.byte)
-      throw invalid(TOKEN_TYPE, `token ${id} has type ${type}`);
-    return type === 0 ? TokenType.normal : type;
-  });
-}
-
 export function checkLength(key: string, found: number, tokens: number): void {
   if (found !== tokens) throw invalid(key, `${found} items for ${tokens} tokens`);
-}
-
-function readId(gguf: GgufMetadata, key: string, count: number): number | undefined {
-  const id = optionalNumber(gguf, key);
-  // Converters write 2^32 - 1 (that is -1) for "none".
-  if (id === undefined || id === 0xffffffff || id === -1) return undefined;
-  if (!Number.isInteger(id) || id < 0 || id >= count) throw invalid(key, `${id} is no id of ${count} tokens`);
-  return id;
-}
-
-/** Phi-3's special tokens swallow the white space after them; its files do not say so, and llama.cpp goes by the model's name. */
-function tokensThatStripRight(gguf: GgufMetadata, tokens: readonly string[], types: Uint8Array): ReadonlySet<number> {
-  const result = new Set<number>();
-  const name = optionalString(gguf, 'general.name')?.toLowerCase() ?? '';
-  if (!/phi-?3/.test(name)) return result;
-  tokens.forEach((text, id) => {
-    const isSpecial = types[id] === TokenType.control || types[id] === TokenType.userDefined;
-    if (isSpecial && !['<unk>', '<s>', '<|endoftext|>'].includes(text)) result.add(id);
-  });
-  return result;
 }

@@ -64,7 +64,7 @@ describe('broken or unusual metadata', () => {
   }
 
   it('names a kind of tokenizer that it does not have', () => {
-    expect(() => createTokenizer(metadata({ 'tokenizer.ggml.model': 't5' }))).toThrow(UnsupportedModelError);
+    expect(() => createTokenizer(metadata({ 'tokenizer.ggml.model': 'rwkv' }))).toThrow(UnsupportedModelError);
   });
 
   it('takes the last of two tokens with the same text', () => {

@@ -36,6 +36,24 @@ if (hasFixtures) {
       });
     }
 
+    it('bert-bge', async () => {
+      const file = 'ggml-vocab-bert-bge.gguf';
+      const tokenizer = createTokenizer(await openGguf(new URL(file, fixtures)));
+      check(tokenizer, file);
+      const tokens = tokenizer.encode('Hello, embedding!');
+      expect(tokens.map((id) => tokenizer.tokenText(id))).toEqual([
+        '[CLS]',
+        ' hello',
+        ' ,',
+        ' em',
+        'bed',
+        'ding',
+        ' !',
+        '[SEP]',
+      ]);
+      expect(tokenizer.decode(tokens)).toBe('hello , embedding !');
+    });
+
     it('qwen2.5', () => {
       check(createTokenizer(ggufFromTokenizerJson(readQwenTokenizerJson(), 'qwen2')), 'qwen2.5');
     });
