@@ -6,7 +6,7 @@ import {
   optionalNumberArray,
   optionalString,
 } from '../formats/gguf/gguf';
-import { checkLength, endOfGeneration, invalid, TokenType, type Vocabulary } from './vocabulary';
+import { checkLength, checkTokens, endOfGeneration, invalid, TokenType, type Vocabulary } from './vocabulary';
 
 const TOKENS = 'tokenizer.ggml.tokens';
 const TOKEN_TYPE = 'tokenizer.ggml.token_type';
@@ -27,6 +27,7 @@ export interface VocabularyDefaults {
 export function readVocabulary(gguf: GgufMetadata, defaults: VocabularyDefaults): Vocabulary {
   const tokens = getStringArray(gguf, TOKENS);
   if (tokens.length === 0) throw invalid(TOKENS, 'the list is empty');
+  checkTokens(tokens, `metadata key "${TOKENS}"`);
   const types = readTypes(gguf, tokens.length);
   const ids = new Map<string, number>();
   for (let id = 0; id < tokens.length; id++) if (tokens[id] !== '') ids.set(tokens[id], id);

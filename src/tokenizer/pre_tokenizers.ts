@@ -1,4 +1,5 @@
 import { UnsupportedModelError } from '../errors';
+import { CJK, CONTRACTION, compile, GPT2, LOWER, PUNCTUATION, SPACES, UPPER, WORD } from './patterns';
 
 /**
  * How a byte-level BPE vocabulary cuts text into words before it merges: regular expressions known by name, each cutting further the
@@ -22,14 +23,6 @@ interface Recipe {
   readonly raw?: boolean;
 }
 
-const GPT2 = String.raw`'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)`;
-const CONTRACTION = String.raw`(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])`;
-const SPACES = String.raw`\s*[\r\n]+|\s+(?!\S)|\s+`;
-const WORD = String.raw`[^\r\n\p{L}\p{N}]?\p{L}+`;
-const PUNCTUATION = String.raw` ?[^\s\p{L}\p{N}]+[\r\n]*`;
-const UPPER = String.raw`[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]`;
-const LOWER = String.raw`[\p{Ll}\p{Lm}\p{Lo}\p{M}]`;
-const CJK = String.raw`[\u4E00-\u9FA5\u0800-\u4E00\uAC00-\uD7FF]+`;
 // Letters that have case, as DeepSeek's tokenizer lists them (most of the categories Lu, Ll and Lt). Escaped, because some of them turn
 // into others when a tool normalises this file.
 const CASED_LETTERS =
@@ -174,14 +167,4 @@ function cut(text: string, pattern: RegExp): string[] {
   }
   if (end < text.length) pieces.push(text.slice(end));
   return pieces;
-}
-
-/** JavaScript's \s knows U+FEFF and not U+0085; the property is the set that the vocabularies were trained with. */
-function compile(pattern: string): RegExp {
-  return new RegExp(
-    pattern
-      .replaceAll(String.raw`\s`, String.raw`\p{White_Space}`)
-      .replaceAll(String.raw`\S`, String.raw`\P{White_Space}`),
-    'gu',
-  );
 }

@@ -107,6 +107,17 @@ export function endOfGeneration(
   return { stopTokens, shown };
 }
 
+/** More characters than any vocabulary's longest token has; the time of a search goes by it. */
+const LONGEST_TOKEN = 4096;
+
+export function checkTokens(tokens: readonly string[], where: string): void {
+  const id = tokens.findIndex((text) => text.length > LONGEST_TOKEN);
+  if (id < 0) return;
+  throw new InvalidFileError(`${where}: token ${id} has ${tokens[id].length} characters, more than ${LONGEST_TOKEN}`, {
+    details: { where, token: id },
+  });
+}
+
 export function invalid(key: string, problem: string): InvalidFileError {
   return new InvalidFileError(`metadata key "${key}": ${problem}`, { details: { key } });
 }

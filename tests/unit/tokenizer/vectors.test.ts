@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { chatTemplate, renderChat } from '../../../src/tokenizer/chat_template';
+import { createTokenizerFromJson } from '../../../src/tokenizer/json/tokenizer_json';
 import { createTokenizer, type Tokenizer } from '../../../src/tokenizer/tokenizer';
 import {
   demoModel,
@@ -56,6 +57,10 @@ if (hasFixtures) {
 
     it('qwen2.5', () => {
       check(createTokenizer(ggufFromTokenizerJson(readQwenTokenizerJson(), 'qwen2')), 'qwen2.5');
+    });
+
+    it('qwen2.5 from its tokenizer.json', () => {
+      check(createTokenizerFromJson({ tokenizerJson: JSON.stringify(readQwenTokenizerJson()) }), 'qwen2.5');
     });
 
     it('prompts of the demo model, through its chat template', async () => {
