@@ -1,4 +1,5 @@
 import { InvalidFileError } from '../../errors';
+import type { TokenizerFiles } from '../tokenizer_files';
 import type { GgmlType } from './ggml_types';
 
 export type { ByteSource } from '../byte_source';
@@ -44,6 +45,8 @@ export interface GgufTensor {
 
 export interface GgufMetadata {
   readonly metadata: ReadonlyMap<string, GgufValue>;
+  /** What describes the tokenizer where the metadata does not: a model that was read from a Hugging Face repository. */
+  readonly tokenizer?: TokenizerFiles;
 }
 
 /** The header of a GGUF file (ggml's docs/gguf.md), checked in full: every tensor lies in the file, none overlap. */

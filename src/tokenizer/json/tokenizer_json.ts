@@ -1,4 +1,5 @@
 import { InvalidFileError } from '../../errors';
+import type { TokenizerFiles } from '../../formats/tokenizer_files';
 import type { Tokenizer } from '../contract';
 import { checkTokens, endOfGeneration, TokenType, type Vocabulary } from '../vocabulary';
 import { VocabularyTokenizer } from '../vocabulary_tokenizer';
@@ -14,15 +15,6 @@ import { readPreTokenizer } from './pre_tokenizers';
 
 /** Characters of a tokenizer.json; those of the largest vocabularies have some 40 million. */
 const LONGEST_FILE = 128 * 1024 * 1024;
-
-/** Texts of the files of a Hugging Face repository. */
-export interface TokenizerFiles {
-  readonly tokenizerJson: string;
-  /** tokenizer_config.json: which tokens begin and end a text. */
-  readonly tokenizerConfig?: string;
-  /** generation_config.json: which tokens end an answer. */
-  readonly generationConfig?: string;
-}
 
 /**
  * The tokenizer of a Hugging Face repository: tokenizer.json with BPE, Unigram or WordPiece
