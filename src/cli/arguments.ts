@@ -73,6 +73,20 @@ export class Arguments {
     return value;
   }
 
+  /** A list like 128,512; `none` is an empty one. */
+  integers(name: string, minimum: number): number[] | undefined {
+    const text = this.text(name);
+    if (text === undefined) return undefined;
+    if (text === 'none') return [];
+    return text.split(',').map((part) => {
+      const value = part.trim() === '' ? Number.NaN : Number(part);
+      if (!Number.isSafeInteger(value) || value < minimum) {
+        throw new InvalidOptionError(`--${name}`, `"${part}" is not an integer of at least ${minimum}`);
+      }
+      return value;
+    });
+  }
+
   get json(): boolean {
     return this.flag('json');
   }

@@ -1,7 +1,9 @@
+import type { WeightFormat } from '../formats/weight_format';
 import type { MaskableFeature } from '../gpu/capabilities';
 import { GpuDevice } from '../gpu/device';
 import { activationCases } from '../ops/activation';
 import { attentionCases } from '../ops/attention/cases';
+import type { OpCall } from '../ops/calls';
 import { embedCases } from '../ops/embed_cases';
 import { gluCases } from '../ops/glu';
 import { layerNormCases } from '../ops/layer_norm';
@@ -11,6 +13,8 @@ import { poolCases } from '../ops/pool';
 import { rmsNormCases } from '../ops/rms_norm';
 import { ropeKvCases } from '../ops/rope_kv';
 import { argmaxCases, sampleCases } from '../ops/sample/cases';
+import { swigluCases } from '../ops/swiglu';
+import { tensorsOf } from './call_tensors';
 import { runCase } from './case_runner';
 import { caseKernels } from './case_target';
 
@@ -71,6 +75,8 @@ export async function* selfTest(options: {
   readonly filter?: string;
   /** One case for each set of shader files: every kernel with every weight format, in a fraction of the time. */
   readonly quick?: boolean;
+  /** Only cases whose weights, if they have any, are all stored in one of these: what a model in these formats runs on. */
+  readonly formats?: ReadonlySet<WeightFormat>;
   readonly signal?: AbortSignal;
 }): AsyncGenerator<SelfTestRow> {
   const run = new Set<string>();
@@ -89,6 +95,7 @@ export async function* selfTest(options: {
         options.signal?.throwIfAborted();
         seed++;
         if (options.filter !== undefined && !opCase.label.includes(options.filter)) continue;
+        if (options.formats && !usesOnly(opCase, options.formats)) continue;
         const kernels = caseKernels(opCase, device.capabilities);
         if (kernels === undefined || run.has(kernels.variants)) continue;
         if (options.quick && run.has(kernels.files)) continue;
@@ -117,4 +124,8 @@ export async function* selfTest(options: {
       device.dispose();
     }
   }
+}
+
+function usesOnly(opCase: OpCase, formats: ReadonlySet<WeightFormat>): boolean {
+  return tensorsOf(opCase.calls as readonly OpCall[]).weights.every(({ format }) => formats.has(format));
 }

@@ -1,9 +1,11 @@
-import { Engine } from '../engine/engine';
-import { GREEDY, type Runner } from '../engine/runner';
-import { countCalls } from '../gpu/counters';
+import { Engine } from '../../engine/engine';
+import { GREEDY, type Runner } from '../../engine/runner';
+import { countCalls } from '../../gpu/counters';
 
 /** Tokens at both ends of the decode that are not counted: the pipeline fills and drains there. */
-export const MARGIN = 4;
+const MARGIN = 4;
+/** The shortest generation of which anything is left to count. */
+export const FEWEST_TOKENS = 2 * MARGIN + 4;
 
 export interface GenerationSpeed {
   readonly prefillMs: number;
@@ -22,6 +24,13 @@ export interface CallsPerToken {
   readonly buffers: number;
   readonly bufferWrites: number;
   readonly maps: number;
+}
+
+/** The prompt alone, up to its first token, in milliseconds. */
+export async function measureFirstToken(runner: Runner, prompt: readonly number[]): Promise<number> {
+  const start = performance.now();
+  await generate(runner, prompt, 0, () => {});
+  return performance.now() - start;
 }
 
 /** Generates `decodeTokens` tokens after the first one, greedily, and times it. */
@@ -128,10 +137,23 @@ class JsClock {
     if (this.#running) return;
     this.#running = true;
     const start = performance.now();
-    // Runs when no promise has anything left to do.
-    process.nextTick(() => {
+    afterPromises(() => {
       this.ms += performance.now() - start;
       this.#running = false;
     });
   }
+}
+
+/** Calls back when no promise has anything left to do. */
+function afterPromises(callback: () => void): void {
+  if ('process' in globalThis) {
+    process.nextTick(callback);
+    return;
+  }
+  const { port1, port2 } = new MessageChannel();
+  port1.onmessage = () => {
+    port1.close();
+    callback();
+  };
+  port2.postMessage(undefined);
 }
