@@ -30,7 +30,8 @@ const USAGE = `tessera: language models on WebGPU
   tessera embed MODEL (--text T | --tokens 1,2,3)
   tessera inspect MODEL
   tessera selftest [--seed S] [--filter TEXT]
-  tessera bench MODEL [--prefill 512] [--decode 128] [--repeat 3] [--profile]
+  tessera bench MODEL [--quick] [--prefill 128,512,2048] [--depth 0,4096,16384] [--rows 1,2,4,8,16] [--decode 64] [--repeat 5]
+                      [--max-seconds 10] [--selftest] [--profile]
   tessera compare MODEL --tokens 1,2,3
 
 MODEL is a path or URL of a .gguf file, or synthetic:SHAPE:FORMAT, for example synthetic:llama-3.2-1b:q4_0: random weights of that shape.

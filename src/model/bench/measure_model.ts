@@ -7,8 +7,8 @@ import { WebGpuRunner } from '../webgpu_runner';
 import { countGeneration, FEWEST_TOKENS, type GenerationSpeed, measureGeneration } from './generation';
 import { repeat } from './repeat';
 import type { BenchmarkReport, BenchmarkSettings, StepPoint } from './report';
-import { type Spread, spreadOf } from './statistics';
-import { StepMeter } from './steps';
+import { median, type Spread, shareOf } from './statistics';
+import { positionsNeeded, StepMeter } from './steps';
 
 /** Where measurements go as they are made. */
 export interface Recorder {
@@ -28,6 +28,8 @@ interface Context {
 }
 
 const GENERATION_PROMPT = 16;
+/** A step that took this long is not taken again to see how long it takes. */
+const PATIENCE_MS = 60_000;
 
 /** Steps, prompts and whole generations of a loaded model. Rejects with what its runner rejects with, or AbortedError. */
 export async function measureModel(
@@ -75,16 +77,14 @@ async function measureStep(
   depth: number,
 ): Promise<StepPoint | undefined> {
   const { contextLength, maxRows, maxSampledRows } = model.runner.limits;
-  const room = Math.floor((contextLength - depth) / rows);
-  // What cannot fit the model's own context has been said before.
-  if (room < 1 || rows > Math.min(maxRows, maxSampledRows)) return undefined;
+  // What does not fit the context has been left out, and said so, when that was chosen.
+  if (positionsNeeded(rows, depth) > contextLength || rows > Math.min(maxRows, maxSampledRows)) return undefined;
   recorder.doing(what);
+  // Drivers compile at the first use; the second step says how many make a run.
   const first = await meter.steps(rows, depth, 1);
-  const steps = StepMeter.stepsPerRun(first, room);
-  const ms =
-    first > settings.maxSeconds * 1000
-      ? spreadOf([first])
-      : await repeat(() => meter.steps(rows, depth, steps), { ...settings, signal });
+  const second = first > PATIENCE_MS ? first : await meter.steps(rows, depth, 1);
+  const steps = StepMeter.stepsPerRun(second, Math.floor((contextLength - depth) / rows));
+  const ms = await repeat(() => meter.steps(rows, depth, steps), { ...settings, signal });
   noteRepetitions(recorder, what, ms, settings);
   const length = depth + rows;
   const least = leastCost(model.runner, rows, length, rows, model.description.kvType);
@@ -95,7 +95,7 @@ async function measureStep(
     tokensPerSecond: (rows / ms.median) * 1000,
     ...(least && { least, statedBytes: statedBytes(model.runner, rows, length) }),
     fractionOfBandwidth:
-      least && fraction((least.weightBytes + least.kvBytes) / 1e9, ms, recorder.report.machine?.streamReadGBs),
+      least && shareOf((least.weightBytes + least.kvBytes) / 1e9, ms.median, recorder.report.machine?.streamReadGBs),
   };
 }
 
@@ -125,7 +125,7 @@ async function measurePrefill({ model, recorder, settings, meter, signal }: Cont
       ms,
       tokensPerSecond: (tokens / ms.median) * 1000,
       least,
-      fractionOfPeak: least && fraction(least.flops / 1e9, ms, peak),
+      fractionOfPeak: least && shareOf(least.flops / 1e9, ms.median, peak),
     };
     recorder.add({ prefill: [...recorder.report.prefill, point] });
   }
@@ -156,7 +156,7 @@ async function measureEngine({ model, recorder, settings, signal }: Context): Pr
     ms,
     tokensPerSecond: (tokens / ms.median) * 1000,
     callsPerToken,
-    jsMsPerToken: spreadOf(runs.slice(-ms.runs).map((run) => run.jsMs)).median,
+    jsMsPerToken: median(runs.slice(-ms.runs).map((run) => run.jsMs)),
   };
   recorder.add({ generation });
 }
@@ -166,11 +166,6 @@ function noteRepetitions(recorder: Recorder, what: string, { runs }: Spread, set
   if (runs >= repetitions) return;
   const reason = `all of them would take longer than the limit of ${maxSeconds} s`;
   recorder.leaveOut(`${what}: ${repetitions - runs} of ${repetitions} repetitions`, reason);
-}
-
-/** How much of `available` per second an amount in the median time is. */
-function fraction(amount: number, { median }: Spread, available: number | undefined): number | undefined {
-  return available === undefined ? undefined : amount / (median / 1000) / available;
 }
 
 /** Undefined on the reference executor, whose plan is no measure of anything. */

@@ -17,3 +17,8 @@ export function median(values: readonly number[]): number {
 export function spreadOf(values: readonly number[]): Spread {
   return { median: median(values), min: Math.min(...values), max: Math.max(...values), runs: values.length };
 }
+
+/** How much of an available rate (per second) an amount in so many milliseconds is; undefined where the rate is not known. */
+export function shareOf(amount: number, ms: number, available: number | undefined): number | undefined {
+  return available === undefined ? undefined : amount / (ms / 1000) / available;
+}

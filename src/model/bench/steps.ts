@@ -8,6 +8,14 @@ const RUN_SECONDS = 0.3;
 const FEWEST_STEPS = 4;
 const MOST_STEPS = 32;
 
+/** Successive steps that there must be room for. */
+const ROOM_STEPS = 16;
+
+/** Positions of a context in which steps of so many rows can be measured at a depth. */
+export function positionsNeeded(rows: number, depth: number): number {
+  return depth + ROOM_STEPS * rows;
+}
+
 /**
  * Runs a model's steps without a scheduler: one sequence on slot 0 whose pages are the pool's own order. What the cache holds before a
  * step's position is whatever is there, zeros at first: the time of a step does not depend on it.

@@ -18,6 +18,7 @@ import { measureModel, type Recorder } from './measure_model';
 import { profileSteps } from './profile_steps';
 import { repeat } from './repeat';
 import type { BenchmarkReport, BenchmarkSettings, Environment, LeftOut, SelfTestSummary } from './report';
+import { positionsNeeded } from './steps';
 
 export const DEFAULT_SETTINGS: BenchmarkSettings = {
   prefill: [128, 512, 2048],
@@ -57,8 +58,6 @@ export interface SuiteOptions {
 /** Rows of a prefill step; a shorter prompt needs no kernels for larger ones. */
 const SMALL_CHUNK = 16;
 const FIRST_TOKEN_PROMPT = 16;
-/** Positions after a depth for the steps that are measured there. */
-const ROOM = 64;
 
 /** Throws InvalidOptionError for settings that mean nothing. */
 export function checkSettings(settings: BenchmarkSettings): void {
@@ -260,10 +259,10 @@ function contextNeeds(
   asked: number | undefined,
 ): { readonly contextLength: number; readonly leftOut: readonly LeftOut[] } {
   const needs = [
-    { what: 'rows', positions: SMALL_CHUNK * Math.max(1, ...rows) },
     { what: 'generation', positions: FIRST_TOKEN_PROMPT + tokens + 1 },
     ...prefill.map((length) => ({ what: `prefill of ${length}`, positions: length })),
-    ...depths.map((depth) => ({ what: `decode at depth ${depth}`, positions: depth + ROOM })),
+    ...rows.map((count) => ({ what: `a step of ${count} rows`, positions: positionsNeeded(count, 0) })),
+    ...depths.map((depth) => ({ what: `decode at depth ${depth}`, positions: positionsNeeded(1, depth) })),
   ];
   const most = asked ?? limit;
   const fitting = needs.filter(({ positions }) => positions <= most);
