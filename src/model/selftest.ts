@@ -13,7 +13,6 @@ import { poolCases } from '../ops/pool';
 import { rmsNormCases } from '../ops/rms_norm';
 import { ropeKvCases } from '../ops/rope_kv';
 import { argmaxCases, sampleCases } from '../ops/sample/cases';
-import { swigluCases } from '../ops/swiglu';
 import { tensorsOf } from './call_tensors';
 import { runCase } from './case_runner';
 import { caseKernels } from './case_target';

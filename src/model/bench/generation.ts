@@ -53,20 +53,44 @@ export async function measureGeneration(
   }
 }
 
-/** WebGPU calls per decoded token, counted on the API itself in the middle of a greedy generation. */
+/** A runner that also counts the steps that it is given, a batch that is repeated as often as it is. */
+function countSteps(runner: Runner): { readonly runner: Runner; readonly count: () => number } {
+  let steps = 0;
+  const counting: Runner = {
+    limits: runner.limits,
+    openSlot: (slot, init) => runner.openSlot(slot, init),
+    run(batch) {
+      steps += batch.repeat ?? 1;
+      return runner.run(batch);
+    },
+    ready: (rows) => runner.ready?.(rows),
+    copyPages: (pairs) => runner.copyPages(pairs),
+    dispose: () => runner.dispose(),
+  };
+  return { runner: counting, count: () => steps };
+}
+
+/** WebGPU calls per decoded token, counted on the API itself in the middle of a greedy generation; undefined when that was over in one submit. */
 export async function countGeneration(
   runner: Runner,
   device: GPUDevice,
   prompt: readonly number[],
   decodeTokens: number,
-): Promise<CallsPerToken> {
+): Promise<CallsPerToken | undefined> {
   const counts = countCalls(device);
-  const steps = decodeTokens - 2 * MARGIN;
+  const counted = countSteps(runner);
+  let before = 0;
   let perToken: CallsPerToken | undefined;
   try {
-    await generate(runner, prompt, decodeTokens, (token) => {
-      if (token === MARGIN) counts.reset();
+    await generate(counted.runner, prompt, decodeTokens, (token) => {
+      if (token === MARGIN) {
+        counts.reset();
+        before = counted.count();
+      }
       if (token !== decodeTokens - MARGIN) return;
+      // What was submitted in the meantime: a few tokens more or less than were delivered.
+      const steps = counted.count() - before;
+      if (steps === 0) return;
       perToken = {
         dispatches: counts.dispatches / steps,
         passes: counts.passes / steps,
@@ -80,7 +104,7 @@ export async function countGeneration(
   } finally {
     counts.restore();
   }
-  return perToken as CallsPerToken;
+  return perToken;
 }
 
 async function generate(

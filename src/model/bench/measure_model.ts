@@ -4,7 +4,7 @@ import type { LoadedModel } from '../load_model';
 import { seededRandom } from '../random';
 import { type StepCost, stepCost } from '../step_cost';
 import { WebGpuRunner } from '../webgpu_runner';
-import { countGeneration, FEWEST_TOKENS, type GenerationSpeed, measureGeneration } from './generation';
+import { countGeneration, type GenerationSpeed, measureGeneration } from './generation';
 import { repeat } from './repeat';
 import type { BenchmarkReport, BenchmarkSettings, StepPoint } from './report';
 import { median, type Spread, shareOf } from './statistics';
@@ -28,6 +28,8 @@ interface Context {
 }
 
 const GENERATION_PROMPT = 16;
+/** Several submits, each of which may hold several tokens. */
+const COUNTED_TOKENS = 48;
 /** A step that took this long is not taken again to see how long it takes. */
 const PATIENCE_MS = 60_000;
 
@@ -135,12 +137,13 @@ async function measureEngine({ model, recorder, settings, signal }: Context): Pr
   const { runner, device } = model;
   const { contextLength, vocabSize } = runner.limits;
   const { tokens } = settings;
-  if (tokens === 0 || contextLength < GENERATION_PROMPT + tokens + 1) return;
+  const room = contextLength - GENERATION_PROMPT - 1;
+  if (tokens === 0 || room < tokens) return;
   recorder.doing('generation');
   const random = seededRandom(3);
   const prompt = (): number[] => Array.from({ length: GENERATION_PROMPT }, () => Math.floor(random() * vocabSize));
   const callsPerToken = device
-    ? await countGeneration(runner, device.device, prompt(), Math.min(tokens, FEWEST_TOKENS))
+    ? await countGeneration(runner, device.device, prompt(), Math.min(Math.max(tokens, COUNTED_TOKENS), room))
     : undefined;
   const runs: GenerationSpeed[] = [];
   const measure = async (): Promise<number> => {

@@ -70,6 +70,7 @@ export class StepMeter {
     const inFlight: Promise<unknown>[] = [];
     for (const segment of segments) {
       throwIfAborted(this.signal);
+      await this.runner.ready?.(segment.tokens.length);
       const result = this.runner.run({ segments: [segment] });
       // It is awaited in its turn; by then an earlier step may have failed.
       result.catch(() => undefined);

@@ -2,7 +2,7 @@
  * The benchmark suite: what a machine can do, and what a model does on it. Knows neither terminal nor page; both show the report that
  * grows with every measurement (docs/benchmarks.md).
  */
-import { InvalidOptionError, OutOfMemoryError, throwIfAborted } from '../../errors';
+import { InvalidOptionError, OutOfMemoryError, throwIfAborted, UnsupportedModelError } from '../../errors';
 import type { Gguf } from '../../formats/gguf/gguf';
 import type { WeightFormat } from '../../formats/weight_format';
 import { GpuDevice } from '../../gpu/device';
@@ -209,6 +209,11 @@ class SuiteRun implements Recorder {
       const start = performance.now();
       try {
         const model = await loadModel(origin, this.#load);
+        if (model.runner.limits.embeddingSize !== undefined) {
+          model.dispose();
+          const { name } = model.description;
+          throw new UnsupportedModelError(`"${name}" turns texts into vectors: there are no tokens to measure`);
+        }
         await this.#measureFirstToken(model, start);
         return model;
       } catch (error) {
