@@ -1,12 +1,27 @@
 import { UnsupportedModelError } from '../errors';
 import type { Gguf } from '../formats/gguf/gguf';
 import { DecoderReader } from './architectures/decoder_reader';
-import { readLlama } from './architectures/llama';
+import { readGemma, readGemma2, readGemma3 } from './architectures/gemma';
+import { readGranite } from './architectures/granite';
+import { readLlama, readQwen2, readQwen3, readSmolLm3 } from './architectures/llama';
+import { readOlmo2 } from './architectures/olmo2';
+import { readPhi3 } from './architectures/phi3';
 import { architectureOf } from './hyperparameters';
 import type { ModelSpec } from './model_spec';
 
 /** general.architecture → how its files are read. A new family is one file in architectures/ and one line here. */
-const READERS: ReadonlyMap<string, (reader: DecoderReader) => ModelSpec> = new Map([['llama', readLlama]]);
+const READERS: ReadonlyMap<string, (reader: DecoderReader) => ModelSpec> = new Map([
+  ['llama', readLlama],
+  ['qwen2', readQwen2],
+  ['qwen3', readQwen3],
+  ['gemma', readGemma],
+  ['gemma2', readGemma2],
+  ['gemma3', readGemma3],
+  ['phi3', readPhi3],
+  ['granite', readGranite],
+  ['olmo2', readOlmo2],
+  ['smollm3', readSmolLm3],
+]);
 
 /**
  * What a file's model is made of. `contextLength` sizes its tables, `maxBindingBytes` decides which weights are fused.

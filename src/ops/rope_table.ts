@@ -57,6 +57,30 @@ export function buildRopeTable(options: RopeTableOptions): Float32Array<ArrayBuf
   return table;
 }
 
+export interface YarnOptions {
+  readonly ropeDims: number;
+  readonly base: number;
+  /** How many times longer than the original context the model has learned to read. */
+  readonly factor: number;
+  readonly originalContext: number;
+  /** Turns over the original context above which a pair keeps its angle, and below which it is stretched in full. */
+  readonly betaFast: number;
+  readonly betaSlow: number;
+}
+
+/** Frequency factors of YaRN (Peng et al. 2023, "NTK-by-parts"): 1 for the fast pairs, `factor` for the slow, a ramp between, as ggml has it. */
+export function yarnFactors(options: YarnOptions): Float64Array<ArrayBuffer> {
+  const { ropeDims, base, factor, originalContext, betaFast, betaSlow } = options;
+  const pairOf = (turns: number): number =>
+    (ropeDims * Math.log(originalContext / (turns * 2 * Math.PI))) / (2 * Math.log(base));
+  const low = Math.max(0, Math.floor(pairOf(betaFast)));
+  const high = Math.min(ropeDims - 1, Math.ceil(pairOf(betaSlow)));
+  return Float64Array.from({ length: ropeDims / 2 }, (_, pair) => {
+    const stretched = Math.min(1, Math.max(0, (pair - low) / Math.max(0.001, high - low)));
+    return 1 / (stretched / factor + 1 - stretched);
+  });
+}
+
 /** (cos, sin) of pair `pair` at `position`, as kernels combine them but in f64. */
 export function ropeAngle(
   table: Float32Array,

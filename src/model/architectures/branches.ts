@@ -1,6 +1,6 @@
 /** The branches that most decoders are made of: attention, and gated or plain feed-forward networks. */
-import type { ActivationFunction, QkNorm } from '../../ops/calls';
-import type { KvCache } from '../../ops/op';
+import type { ActivationFunction, AttentionCall, QkNorm } from '../../ops/calls';
+import type { KvCache, Vector } from '../../ops/op';
 import type { Branch } from './decoder';
 import { outputsOf, type Projection } from './projection';
 import type { Rope } from './rope';
@@ -16,11 +16,14 @@ export interface Attention {
   readonly norm?: QkNorm;
   readonly scale: number;
   readonly window?: number;
+  readonly mask?: AttentionCall['mask'];
+  readonly softcap?: number;
+  readonly sinks?: Vector;
 }
 
 /** Multi-head attention with grouped K/V heads (Ainslie et al. 2023) over the paged cache. */
 export function attentionBranch(attention: Attention): Branch {
-  const { cache, numHeads, rope, norm, scale, window } = attention;
+  const { cache, numHeads, rope, norm, scale, window, mask, softcap, sinks } = attention;
   return (input, output, context) => {
     const qkv = context.step('qkv', (numHeads + 2 * cache.numKvHeads) * cache.headDim);
     const q = context.step('q', numHeads * cache.headDim);
@@ -38,7 +41,7 @@ export function attentionBranch(attention: Attention): Branch {
         ropeDims: rope?.dims ?? 0,
         pairing: rope?.pairing ?? 'halves',
       },
-      { op: 'attention', q, cache, out: attended, numHeads, scale, window },
+      { op: 'attention', q, cache, out: attended, numHeads, scale, mask, window, softcap, sinks },
       ...context.finish(attended, attention.output, output),
     ];
   };
@@ -57,8 +60,9 @@ export function gatedFfnBranch({ gateUp, down, activation }: GatedFfn): Branch {
   return (input, output, context) => {
     const hidden = context.step('hidden', size);
     const foldable = context.small && gateUp.length === 1 && gateUp[0].bias === undefined;
-    if (foldable && activation === 'silu') {
-      return [...context.linear(input, gateUp, hidden, 'swiglu'), ...context.finish(hidden, down, output)];
+    if (foldable) {
+      const epilogue = activation === 'silu' ? 'swiglu' : 'geglu';
+      return [...context.linear(input, gateUp, hidden, { epilogue }), ...context.finish(hidden, down, output)];
     }
     const both = context.step('gate_up', 2 * size);
     return [

@@ -19,11 +19,13 @@ import {
 /** Writes the calls of what stands between a norm and the residual stream. */
 export type Branch = (input: BranchInput, output: BranchOutput, context: PlanContext) => readonly OpCall[];
 
-/** x += postNorm(branch(norm(x))); with `streamNorm` then x = streamNorm(x), as the first transformers had it. */
+/** x += scale · postNorm(branch(norm(x))); with `streamNorm` then x = streamNorm(x), as the first transformers had it. */
 export interface ResidualBranch {
   readonly norm?: Norm;
   readonly branch: Branch;
   readonly postNorm?: RmsNorm;
+  /** Absent: 1. */
+  readonly scale?: number;
   readonly streamNorm?: LayerNorm;
 }
 
@@ -42,7 +44,14 @@ export interface Decoder {
   };
   /** Each layer is a list of stages: attention then feed-forward, or both in one stage (parallel blocks). */
   readonly layers: readonly (readonly Stage[])[];
-  readonly head: { readonly norm?: Norm; readonly weight: Weight; readonly bias?: Vector };
+  /** logits = softcap · tanh(scale · (W·norm(x) + bias) / softcap), or without the cap. */
+  readonly head: {
+    readonly norm?: Norm;
+    readonly weight: Weight;
+    readonly bias?: Vector;
+    readonly scale?: number;
+    readonly softcap?: number;
+  };
   readonly caches: readonly KvCache[];
 }
 
@@ -77,11 +86,12 @@ function plan({ embedding, layers, head }: Decoder, context: PlanContext): OpCal
   ];
 }
 
-function headCalls({ norm, weight, bias }: Decoder['head'], logits: Activation, context: PlanContext): OpCall[] {
+function headCalls(head: Decoder['head'], logits: Activation, context: PlanContext): OpCall[] {
+  const { norm, weight, bias, scale, softcap } = head;
   // The rows that are sampled are few: an RMS norm folds in whatever the size of the step.
   const folds = norm === undefined || norm.kind === 'rms';
   const { calls, input } = folds ? { calls: [], input: { x: context.x, norm } } : context.materialised(norm, 'normed');
-  return [...calls, ...context.linear(input, [{ weight, column: 0, bias }], logits)];
+  return [...calls, ...context.linear(input, [{ weight, column: 0, bias }], logits, { scale, softcap })];
 }
 
 function stageCalls(stage: Stage, context: PlanContext): OpCall[] {
@@ -105,15 +115,15 @@ function stageCalls(stage: Stage, context: PlanContext): OpCall[] {
 }
 
 function branchCalls(residual: ResidualBranch, input: BranchInput, context: PlanContext): OpCall[] {
-  const { branch, postNorm, streamNorm } = residual;
+  const { branch, postNorm, scale, streamNorm } = residual;
   const { x } = context;
   const after = streamNorm ? [context.norm(x, streamNorm, x)] : [];
-  if (!postNorm) return [...branch(input, { out: x, accumulate: true }, context), ...after];
+  if (!postNorm) return [...branch(input, { out: x, accumulate: true, scale }, context), ...after];
   const y = context.step('branch', x.cols, 'f32');
   const { weight, eps } = postNorm;
   return [
     ...branch(input, { out: y, accumulate: false }, context),
-    { op: 'rms_norm', x: y, weight, out: x, eps, accumulate: true },
+    { op: 'rms_norm', x: y, weight, out: x, eps, accumulate: true, scale },
     ...after,
   ];
 }

@@ -9,11 +9,11 @@ import { type Attention, attentionBranch, type GatedFfn, gatedFfnBranch, plainFf
 import { type Branch, type Decoder, decoderSpec } from './decoder';
 import type { LayerNorm, RmsNorm } from './plan_context';
 import { readProjection } from './projection';
-import { type Rope, readRope } from './rope';
+import { localRope, type Rope, readRope } from './rope';
 
-const MAX_HEAD_DIM = 256;
+const MAX_HEAD_DIM = 512;
 
-interface AttentionOptions extends Partial<Pick<Attention, 'rope' | 'scale' | 'window'>> {
+interface AttentionOptions extends Partial<Omit<Attention, 'qkv' | 'output' | 'cache' | 'numHeads' | 'norm'>> {
   /** The file has `attn_q_norm` and `attn_k_norm`: of each head, or of the whole projection. */
   readonly qkNorm?: QkNorm['per'];
 }
@@ -99,6 +99,33 @@ export class DecoderReader {
   rope(pairing: Rope['pairing']): Rope {
     const { architecture, contextLength } = this;
     return readRope(this.gguf, this.tensors, { architecture, contextLength, pairing, headDim: this.heads(0).headDim });
+  }
+
+  /** The rotation of sliding layers: the file's base for them (`rope.freq_base_swa`) or `base`, without scaling. */
+  localRope(pairing: Rope['pairing'], base: number): Rope {
+    const dims = this.positive('rope.dimension_count', this.heads(0).headDim);
+    const local = { base: this.positiveReal('rope.freq_base_swa', base), pairing, dims };
+    return localRope(this.tensors, local, this.contextLength);
+  }
+
+  /**
+   * The window of a layer, or undefined where it sees everything: of each `period` layers all but the last slide, unless the file has a
+   * pattern of its own.
+   */
+  window(layer: number, period: number, fallback?: number): number | undefined {
+    const window = this.optional('attention.sliding_window') ?? fallback;
+    const key = this.key('attention.sliding_window_pattern');
+    const pattern = this.gguf.metadata.get(key);
+    if (window === undefined) return undefined;
+    if (pattern?.type !== 'array') {
+      const every = this.positive('attention.sliding_window_pattern', period);
+      return layer % every < every - 1 ? window : undefined;
+    }
+    const slides = [...pattern.value.items];
+    if (slides.length !== this.numLayers) {
+      throw new InvalidFileError(`${key} has ${slides.length} values for ${this.numLayers} layers`);
+    }
+    return slides[layer] ? window : undefined;
   }
 
   /** Sizes of a layer's attention. */

@@ -1,21 +1,57 @@
 /**
- * The llama family (Touvron et al. 2023; Grattafiori et al. 2024): Llama 2 and 3, Mistral, TinyLlama, SmolLM2 and their kin.
- * RMSNorm → grouped-query attention with interleaved RoPE → residual → RMSNorm → SwiGLU → residual; tied or untied output.
+ * Llama (Touvron et al. 2023; Grattafiori et al. 2024) and the families that differ from it in a detail: RMSNorm → grouped-query attention
+ * with RoPE → residual → RMSNorm → SwiGLU → residual; tied or untied output.
  */
 import { expectAbsentOr } from '../hyperparameters';
 import type { ModelSpec } from '../model_spec';
+import type { Branch, Stage } from './decoder';
 import type { DecoderReader } from './decoder_reader';
 
-export function readLlama(reader: DecoderReader): ModelSpec {
-  expectAbsentOr(reader.gguf, reader.key('expert_count'), [0]);
+/** A layer with a norm before attention and one before the feed-forward network. */
+export function preNormLayer(
+  reader: DecoderReader,
+  layer: number,
+  attention: Branch,
+  ffn: Branch,
+  scale?: number,
+): Stage[] {
+  return [
+    [{ norm: reader.rmsNorm(reader.at(layer, 'attn_norm')), branch: attention, scale }],
+    [{ norm: reader.rmsNorm(reader.at(layer, 'ffn_norm')), branch: ffn, scale }],
+  ];
+}
+
+/** A model of such layers. */
+function preNormModel(reader: DecoderReader, attention: (layer: number) => Branch): ModelSpec {
   const { table, output } = reader.tables();
-  const rope = reader.rope('interleaved');
   return reader.finish({
     embedding: { table, scale: 1 },
-    layers: reader.layers((layer) => [
-      [{ norm: reader.rmsNorm(reader.at(layer, 'attn_norm')), branch: reader.attention(layer, { rope }) }],
-      [{ norm: reader.rmsNorm(reader.at(layer, 'ffn_norm')), branch: reader.gatedFfn(layer, 'silu') }],
-    ]),
+    layers: reader.layers((layer) => preNormLayer(reader, layer, attention(layer), reader.gatedFfn(layer, 'silu'))),
     head: { norm: reader.rmsNorm('output_norm'), weight: output },
   });
+}
+
+/** Llama 2 and 3, Mistral (whose window llama.cpp leaves out too), TinyLlama, SmolLM2 and their kin. */
+export function readLlama(reader: DecoderReader): ModelSpec {
+  expectAbsentOr(reader.gguf, reader.key('expert_count'), [0]);
+  const rope = reader.rope('interleaved');
+  return preNormModel(reader, (layer) => reader.attention(layer, { rope }));
+}
+
+/** Qwen2 and Qwen2.5 (Yang et al. 2024): biases of Q, K and V. */
+export function readQwen2(reader: DecoderReader): ModelSpec {
+  const rope = reader.rope('halves');
+  return preNormModel(reader, (layer) => reader.attention(layer, { rope }));
+}
+
+/** Qwen3 (Yang et al. 2025): norms of each query and key head. */
+export function readQwen3(reader: DecoderReader): ModelSpec {
+  const rope = reader.rope('halves');
+  return preNormModel(reader, (layer) => reader.attention(layer, { rope, qkNorm: 'head' }));
+}
+
+/** SmolLM3 (Bakouch et al. 2025): no positions in every fourth layer (Yang et al. 2025, "RNoPE"). */
+export function readSmolLm3(reader: DecoderReader): ModelSpec {
+  const rope = reader.rope('interleaved');
+  return preNormModel(reader, (layer) => reader.attention(layer, { rope: (layer + 1) % 4 === 0 ? undefined : rope }));
 }

@@ -33,6 +33,8 @@ export interface BranchInput {
 export interface BranchOutput {
   readonly out: Activation;
   readonly accumulate: boolean;
+  /** Absent: 1. */
+  readonly scale?: number;
 }
 
 /** What the parts of a model share while they write their calls for one row bucket. */
@@ -84,7 +86,7 @@ export class PlanContext {
     input: BranchInput,
     projection: Projection,
     out: Activation,
-    epilogue: LinearCall['epilogue'] = 'none',
+    options: Partial<Pick<LinearCall, 'epilogue' | 'scale' | 'softcap'>> = {},
   ): OpCall[] {
     return projection.map(({ weight, column, bias }) => ({
       op: 'linear',
@@ -95,12 +97,13 @@ export class PlanContext {
       norm: input.norm && { weight: input.norm.weight, eps: input.norm.eps },
       bias,
       accumulate: false,
-      epilogue,
+      epilogue: 'none',
+      ...options,
     }));
   }
 
   /** The last matmul of a branch. */
-  finish(x: Activation, projection: Projection, { out, accumulate }: BranchOutput): OpCall[] {
+  finish(x: Activation, projection: Projection, { out, accumulate, scale }: BranchOutput): OpCall[] {
     return projection.map(({ weight, column, bias }) => ({
       op: 'linear',
       x,
@@ -109,6 +112,7 @@ export class PlanContext {
       outColumn: column,
       bias,
       accumulate,
+      scale,
       epilogue: 'none',
     }));
   }

@@ -1,9 +1,11 @@
 import { InvalidFileError, UnsupportedModelError } from '../../errors';
 import { type Gguf, optionalNumber, optionalString } from '../../formats/gguf/gguf';
 import type { Vector } from '../../ops/op';
-import { buildRopeTable, ropeTableLength } from '../../ops/rope_table';
-import { positive, positiveReal } from '../hyperparameters';
+import { buildRopeTable, ropeTableLength, yarnFactors } from '../../ops/rope_table';
+import { expectAbsentOr, positive, positiveReal } from '../hyperparameters';
 import type { TensorTable } from '../tensor_table';
+
+const KINDS: readonly string[] = ['none', 'linear', 'yarn', 'longrope'];
 
 /** How heads are rotated by position (Su et al. 2021): a table of angles, and which of a head's dimensions it turns. */
 export interface Rope {
@@ -19,6 +21,13 @@ interface RopeOptions {
   readonly pairing: Rope['pairing'];
 }
 
+/** What the sliding layers of a model do differently. */
+interface LocalRope {
+  readonly base: number;
+  readonly pairing: Rope['pairing'];
+  readonly dims: number;
+}
+
 /**
  * The rotation that the file's `rope.*` keys and its `rope_freqs` or `rope_factors_*` tensors describe: plain, linear scaling (Chen et
  * al. 2023), YaRN (Peng et al. 2023) or long factors (Ding et al. 2024). Throws for a kind that is not known.
@@ -31,21 +40,65 @@ export function readRope(gguf: Gguf, tensors: TensorTable, options: RopeOptions)
     throw new InvalidFileError(`${key('dimension_count')} is ${dims}, expected an even number up to ${headDim}`);
   }
   const base = positiveReal(gguf, key('freq_base'), 10000);
-  const kind = optionalString(gguf, key('scaling.type')) ?? 'none';
-  if (kind !== 'none' && kind !== 'linear') {
-    throw new UnsupportedModelError(`${key('scaling.type')} = ${kind} is not supported`);
-  }
-  const factor =
-    kind === 'linear' ? positiveReal(gguf, key('scaling.factor'), 1) : (optionalNumber(gguf, key('scale_linear')) ?? 1);
-  const table = { ropeDims: dims, base, contextLength, positionScale: 1 / factor };
+  // A factor without a kind is a linear one.
+  const kind = optionalString(gguf, key('scaling.type')) ?? 'linear';
+  if (!KINDS.includes(kind)) throw new UnsupportedModelError(`${key('scaling.type')} = ${kind} is not supported`);
+  expectAbsentOr(gguf, key('scaling.yarn_log_multiplier'), [0]);
+  const originalContext = positive(
+    gguf,
+    key('scaling.original_context_length'),
+    positive(gguf, `${architecture}.context_length`),
+  );
+  const factor = optionalNumber(gguf, key('scaling.factor')) || optionalNumber(gguf, key('scale_linear')) || 1;
+  const attentionFactor = optionalNumber(gguf, key('scaling.attn_factor')) ?? 1;
+  const yarn = kind === 'yarn';
+  const ramp = yarn
+    ? yarnFactors({
+        ropeDims: dims,
+        base,
+        factor,
+        originalContext,
+        betaFast: positiveReal(gguf, key('scaling.yarn_beta_fast'), 32),
+        betaSlow: positiveReal(gguf, key('scaling.yarn_beta_slow'), 1),
+      })
+    : undefined;
+  const table = {
+    ropeDims: dims,
+    base,
+    contextLength,
+    positionScale: kind === 'linear' ? 1 / factor : 1,
+    // Longer contexts flatten attention; YaRN makes up for it.
+    attentionFactor: attentionFactor * (yarn ? 1 + 0.1 * Math.log(factor) : 1),
+  };
+  const tensor = factorTensor(tensors, contextLength > originalContext);
   return {
     table: tensors.computed(
       'rope_table',
       ropeTableLength(dims, contextLength),
-      tensors.has('rope_freqs.weight') ? { tensor: 'rope_freqs.weight', length: dims / 2 } : undefined,
-      (factors) => buildRopeTable({ ...table, frequencyFactors: factors.length > 0 ? factors : undefined }),
+      tensor === undefined ? undefined : { tensor, length: dims / 2 },
+      (factors) => {
+        const combined = ramp && factors.length > 0 ? ramp.map((x, i) => x * factors[i]) : (ramp ?? factors);
+        return buildRopeTable({ ...table, frequencyFactors: combined.length > 0 ? combined : undefined });
+      },
     ),
     dims,
     pairing,
   };
+}
+
+/** The rotation of sliding layers that see too little to need any scaling. */
+export function localRope(tensors: TensorTable, { base, pairing, dims }: LocalRope, contextLength: number): Rope {
+  const table = tensors.computed('rope_table_local', ropeTableLength(dims, contextLength), undefined, () =>
+    buildRopeTable({ ropeDims: dims, base, contextLength }),
+  );
+  return { table, dims, pairing };
+}
+
+/** The tensor whose values divide the angles, if the file has one. Of a long and a short one both are part of the model. */
+function factorTensor(tensors: TensorTable, long: boolean): string | undefined {
+  if (tensors.has('rope_freqs.weight')) return 'rope_freqs.weight';
+  const names = ['rope_factors_long.weight', 'rope_factors_short.weight'];
+  if (!names.some((name) => tensors.has(name))) return undefined;
+  for (const name of names) tensors.require(name);
+  return long ? names[0] : names[1];
 }
