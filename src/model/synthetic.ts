@@ -4,6 +4,8 @@ import type { ByteSource } from '../formats/byte_source';
 import { GGML_TYPES, type GgmlType } from '../formats/gguf/ggml_types';
 import type { Gguf, GgufTensor, GgufValue } from '../formats/gguf/gguf';
 import { readGguf } from '../formats/gguf/read_gguf';
+import { expectWhole } from '../formats/gguf/split';
+import type { DescribedSource } from '../formats/model_files';
 import { WEIGHT_FORMATS, type WeightFormat } from '../formats/weight_format';
 import { BYTE_TO_CHARACTER } from '../tokenizer/byte_level';
 import { TokenType } from '../tokenizer/vocabulary';
@@ -18,7 +20,7 @@ export interface SyntheticModel {
 }
 
 /** What a model is loaded from. */
-export type ModelOrigin = ByteSource | SyntheticModel;
+export type ModelOrigin = ByteSource | DescribedSource | SyntheticModel;
 
 /** The shape of a model of the llama family. */
 export interface LlamaShape {
@@ -96,12 +98,15 @@ export function isSyntheticName(address: string): boolean {
 }
 
 export function isSynthetic(origin: ModelOrigin): origin is SyntheticModel {
-  return 'gguf' in origin;
+  return 'seed' in origin;
 }
 
 /** The header of a model, wherever it comes from. Rejects like `readGguf`. */
 export async function readHeader(origin: ModelOrigin, options: { readonly signal?: AbortSignal } = {}): Promise<Gguf> {
-  return isSynthetic(origin) ? origin.gguf : readGguf(origin, options);
+  if ('gguf' in origin) return origin.gguf;
+  const gguf = await readGguf(origin, options);
+  expectWhole(gguf, origin.name);
+  return gguf;
 }
 
 /**
