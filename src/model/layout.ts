@@ -1,6 +1,7 @@
 import type { RunnerLimits } from '../engine/runner';
 import { InvalidOptionError } from '../errors';
 import { type Gguf, optionalString } from '../formats/gguf/gguf';
+import type { QuantizeFormat } from '../formats/quantize';
 import type { Capabilities, MaskableFeature } from '../gpu/capabilities';
 import type { OpCall } from '../ops/calls';
 import type { Activation, ActivationType, KvType, RowBucket } from '../ops/op';
@@ -31,6 +32,8 @@ export interface LoadModelOptions {
   /** Positions of KV cache; default: the trained context, at most 4096. More than the trained context works, ever less well. */
   readonly contextLength?: number;
   readonly kvType?: KvType;
+  /** Turns float matrices into this format while they are loaded. */
+  readonly quantize?: QuantizeFormat;
   /** Storage of activations between kernels; f16 needs shader-f16. */
   readonly activationType?: ActivationType;
   readonly without?: readonly MaskableFeature[];

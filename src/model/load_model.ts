@@ -1,6 +1,7 @@
 import type { Runner } from '../engine/runner';
 import type { DeviceLostError } from '../errors';
 import type { Gguf } from '../formats/gguf/gguf';
+import { quantizeOnLoad } from '../formats/quantize';
 import type { AdapterDescription, Capabilities } from '../gpu/capabilities';
 import { GpuDevice } from '../gpu/device';
 import { describe, type LoadModelOptions, layOut, type ModelDescription, plansOf } from './layout';
@@ -31,7 +32,8 @@ export interface LoadedModel {
  */
 export async function loadModel(source: ModelOrigin, options: LoadModelOptions): Promise<LoadedModel> {
   options.onProgress?.({ phase: 'header', loaded: 0, total: 0 });
-  const gguf = await readHeader(source, { signal: options.signal });
+  const header = await readHeader(source, { signal: options.signal });
+  const gguf = options.quantize ? quantizeOnLoad(header, options.quantize) : header;
   return options.backend === 'reference' ? loadOnReference(gguf, source, options) : loadOnWebGpu(gguf, source, options);
 }
 

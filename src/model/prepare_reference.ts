@@ -1,6 +1,7 @@
 import { InternalError, InvalidOptionError } from '../errors';
 import { decodeRow, rowBytes } from '../formats/dequantize';
 import type { Gguf } from '../formats/gguf/gguf';
+import { roundToFormat } from '../formats/quantize';
 import type { ModelLayout } from './layout';
 import { ReferenceExecutor, type WeightRows } from './reference_executor';
 import { isSynthetic, type ModelOrigin } from './synthetic';
@@ -22,16 +23,17 @@ export async function prepareReference(
   const matrices = new Map<string, Float32Array>();
   const vectors = new Map<string, Float32Array>();
   const sink: WeightSink = {
-    async weightRows(weight, firstRow, rows, bytes) {
+    async weightRows(weight, firstRow, rows, bytes, stored) {
       let matrix = matrices.get(weight.name);
       if (!matrix) {
         matrix = new Float32Array(weight.rows * weight.cols);
         matrices.set(weight.name, matrix);
       }
-      const perRow = rowBytes(weight.format, weight.cols);
+      const perRow = rowBytes(stored, weight.cols);
       for (let row = 0; row < rows; row++) {
-        const values = decodeRow(weight.format, bytes.subarray(row * perRow, (row + 1) * perRow), weight.cols);
-        matrix.set(values, (firstRow + row) * weight.cols);
+        const values = decodeRow(stored, bytes.subarray(row * perRow, (row + 1) * perRow), weight.cols);
+        const kept = stored === weight.format ? values : roundToFormat(weight.format, values);
+        matrix.set(kept, (firstRow + row) * weight.cols);
       }
     },
     async vector(name, _length, values) {

@@ -25,8 +25,8 @@ export async function uploadWeights(
       source,
       spec,
       {
-        weightRows: (weight, firstRow, rows, bytes) =>
-          uploader.write(weight, tensors.weightParts(weight), firstRow, rows, bytes),
+        weightRows: (weight, firstRow, rows, bytes, stored) =>
+          uploader.write(weight, tensors.weightParts(weight), firstRow, rows, bytes, stored),
         vector: (name, length, values) => tensors.addVector({ name, length }, values),
       },
       options,

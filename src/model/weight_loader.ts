@@ -8,9 +8,19 @@ import type { ModelSpec } from './model_spec';
 /** Bytes of whole rows that are handed over at once: small enough for any heap, large enough for any disk. */
 const CHUNK_BYTES = 4 << 20;
 
-/** Where the loader puts what it reads. `bytes` holds whole rows in the file's encoding and is valid only during the call. */
+/** Where the loader puts what it reads. */
 export interface WeightSink {
-  weightRows(weight: Weight, firstRow: number, rows: number, bytes: Uint8Array<ArrayBuffer>): Promise<void>;
+  /**
+   * `bytes` holds whole rows in the file's encoding and is valid only during the call. `stored` is that encoding: the weight's own
+   * format, or floats that are to be quantised to it.
+   */
+  weightRows(
+    weight: Weight,
+    firstRow: number,
+    rows: number,
+    bytes: Uint8Array<ArrayBuffer>,
+    stored: WeightFormat,
+  ): Promise<void>;
   vector(name: string, length: number, values: Float32Array<ArrayBuffer>): Promise<void>;
 }
 
@@ -24,8 +34,9 @@ interface WeightPlace {
   readonly firstRow: number;
 }
 
+/** What the bytes of a tensor are in. */
 function formatOf(tensor: GgufTensor): WeightFormat {
-  return tensor.type.toLowerCase() as WeightFormat;
+  return (tensor.storedType ?? tensor.type).toLowerCase() as WeightFormat;
 }
 
 /**
@@ -110,7 +121,7 @@ async function streamRows(
   let row = firstRow;
   const flush = async (): Promise<void> => {
     const count = filled / perRow;
-    await sink.weightRows(weight, row, count, chunk.subarray(0, Math.ceil(filled / 4) * 4));
+    await sink.weightRows(weight, row, count, chunk.subarray(0, Math.ceil(filled / 4) * 4), formatOf(tensor));
     row += count;
     progress(filled);
     filled = 0;

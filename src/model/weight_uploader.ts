@@ -1,9 +1,11 @@
 import { InternalError } from '../errors';
 import { rowBytes } from '../formats/dequantize';
+import type { WeightFormat } from '../formats/weight_format';
 import type { GpuDevice } from '../gpu/device';
 import type { BindingAccess } from '../gpu/pipelines';
 import type { Weight } from '../ops/op';
 import { REPACK_PARAM_WORDS, type RepackBinding, repackKernel } from '../ops/weights/layout';
+import { quantizeKernel } from '../ops/weights/quantize';
 import type { GpuWeightPart } from './gpu_tensors';
 
 /** Raw bytes on the GPU at once. */
@@ -45,8 +47,8 @@ export class WeightUploader {
   }
 
   /**
-   * Writes rows [firstRow, firstRow + rows) of a weight. `bytes` holds them as in the file, padded to a whole word. Returns when the
-   * GPU has taken in all but the last few chunks.
+   * Writes rows [firstRow, firstRow + rows) of a weight. `bytes` holds them as in the file, padded to a whole word, in the weight's
+   * format or, as `stored` says, in floats, which are quantised. Returns when the GPU has taken in all but the last few chunks.
    */
   async write(
     weight: Weight,
@@ -54,19 +56,20 @@ export class WeightUploader {
     firstRow: number,
     rows: number,
     bytes: Uint8Array<ArrayBuffer>,
+    stored: WeightFormat = weight.format,
   ): Promise<void> {
-    const perRow = rowBytes(weight.format, weight.cols);
-    const rowsAtOnce = this.rowsAtOnce(weight);
+    const perRow = rowBytes(stored, weight.cols);
+    const rowsAtOnce = this.rowsAtOnce(weight, stored);
     for (let row = 0; row < rows; ) {
       const count = rowsUpToAWord(Math.min(rowsAtOnce, rows - row), row + rowsAtOnce < rows, perRow);
-      await this.writeChunk(weight, parts, firstRow + row, count, bytes, row * perRow);
+      await this.writeChunk(weight, parts, firstRow + row, count, bytes, row * perRow, stored);
       row += count;
     }
   }
 
   /** Rows of a weight that fit into the raw buffer. */
-  rowsAtOnce(weight: Weight): number {
-    const perRow = rowBytes(weight.format, weight.cols);
+  rowsAtOnce(weight: Weight, stored: WeightFormat = weight.format): number {
+    const perRow = rowBytes(stored, weight.cols);
     const rows = Math.floor(RAW_BYTES / perRow);
     if (rows === 0) throw new InternalError(`a row of "${weight.name}" has ${perRow} bytes, at most ${RAW_BYTES}`);
     return rows;
@@ -90,20 +93,30 @@ export class WeightUploader {
     rows: number,
     bytes: Uint8Array<ArrayBuffer>,
     offset: number,
+    stored: WeightFormat,
   ): Promise<void> {
     const { device } = this.gpu;
-    const size = Math.ceil((rows * rowBytes(weight.format, weight.cols)) / 4) * 4;
+    const size = Math.ceil((rows * rowBytes(stored, weight.cols)) / 4) * 4;
     device.queue.writeBuffer(this.raw, 0, bytes, offset, Math.min(size, bytes.length - offset));
-    await this.repack(weight, parts, firstRow, rows);
+    await this.repack(weight, parts, firstRow, rows, stored);
   }
 
   /**
    * Repacks rows [firstRow, firstRow + rows) of a weight from the raw buffer, where they begin at byte 0. Returns when the GPU has taken
    * in all but the last few chunks.
    */
-  async repack(weight: Weight, parts: readonly GpuWeightPart[], firstRow: number, rows: number): Promise<void> {
+  async repack(
+    weight: Weight,
+    parts: readonly GpuWeightPart[],
+    firstRow: number,
+    rows: number,
+    stored: WeightFormat = weight.format,
+  ): Promise<void> {
     const { device } = this.gpu;
-    const kernel = repackKernel(weight.format, weight.cols);
+    const kernel =
+      stored === weight.format
+        ? repackKernel(weight.format, weight.cols)
+        : quantizeKernel(stored, weight.format, weight.cols);
     const pipeline = await this.gpu.pipelines.get(
       kernel.source,
       kernel.bindings.map((binding) => ACCESS[binding]),

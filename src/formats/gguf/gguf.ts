@@ -36,6 +36,8 @@ export type GgufValue =
 export interface GgufTensor {
   readonly name: string;
   readonly type: GgmlType;
+  /** What its bytes are in, where that is not `type`: floats that are quantised while they are loaded. */
+  readonly storedType?: GgmlType;
   /** 1 to 4 sizes in GGUF's order: the one that lies together in memory first. A matrix is [cols, rows]. */
   readonly shape: readonly number[];
   /** Bytes from the start of the file. */
