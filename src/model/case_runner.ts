@@ -72,7 +72,9 @@ export async function runCase(gpu: GpuDevice, opCase: OpCase, seed: number): Pro
   const step = describeStep(opCase.batch);
   const outputs = new Set(opCase.outputs.map(({ tensor }) => nameOf(tensor)));
   const accumulated = new Set(
-    calls.flatMap((call) => ('accumulate' in call && call.accumulate ? [call.out.name] : [])),
+    calls.flatMap((call) =>
+      call.op === 'gate_rows' || ('accumulate' in call && call.accumulate) ? [call.out.name] : [],
+    ),
   );
   const given = (name: string, count: number): Float32Array<ArrayBuffer> | undefined => {
     const values = opCase.inputs?.[name];

@@ -27,12 +27,17 @@ type AllocatedBinding = Exclude<NamedBinding, { kind: 'vector' }>;
 // COPY_SRC and COPY_DST: tests poison and read every tensor, the loader fills them, copy on write copies pages.
 const STORAGE = 0x80 | 0x4 | 0x8; // GPUBufferUsage.STORAGE | COPY_SRC | COPY_DST
 
-/** Row ranges of a weight that each fit into one storage binding. Ranges are multiples of 64 rows so that tiles do not straddle. */
+/**
+ * Row ranges of a weight that each fit into one storage binding: whole matrices of a stack where one fits, otherwise multiples of 64 rows,
+ * so that tiles do not straddle.
+ */
 export function splitByBindingLimit(weight: Weight, maxBindingBytes: number): readonly WeightPart[] {
   const all = planeBytes(weight.format, weight.rows, weight.cols).quants;
   if (all <= maxBindingBytes) return [{ firstRow: 0, rows: weight.rows }];
   const perRow = planeBytes(weight.format, 1, weight.cols).quants;
-  const rows = Math.floor(maxBindingBytes / perRow / 64) * 64;
+  const fitting = Math.floor(maxBindingBytes / perRow);
+  const unit = weight.stackRows !== undefined && weight.stackRows <= fitting ? weight.stackRows : 64;
+  const rows = Math.floor(fitting / unit) * unit;
   if (rows === 0)
     throw new InternalError(`64 rows of weight "${weight.name}" exceed the binding limit ${maxBindingBytes}`);
   const parts: WeightPart[] = [];

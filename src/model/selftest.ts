@@ -6,6 +6,7 @@ import { attentionCases } from '../ops/attention/cases';
 import type { OpCall } from '../ops/calls';
 import { embedCases } from '../ops/embed_cases';
 import { gluCases } from '../ops/glu';
+import { expertCases } from '../ops/experts/cases';
 import { layerNormCases } from '../ops/layer_norm';
 import { linearCases } from '../ops/linear/cases';
 import type { OpCase } from '../ops/op';
@@ -57,6 +58,7 @@ function allOpCases(seed: number): readonly OpCase[] {
     ...ropeKvCases(seed),
     ...attentionCases(seed),
     ...gluCases(seed),
+    ...expertCases(seed),
     ...argmaxCases(seed),
     ...sampleCases(seed),
   ];

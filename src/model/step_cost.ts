@@ -34,6 +34,13 @@ export function stepCost(calls: readonly OpCall[], step: SequenceStep, kvType: K
       const planes = planeBytes(weight.format, weight.rows, weight.cols);
       weightBytes += planes.quants + planes.scales;
       flops += 2 * computed * weight.rows * weight.cols;
+    } else if (call.op === 'expert_linear') {
+      const { weight, experts, routing } = call;
+      const pairs = (rows * routing.cols) / 2;
+      const planes = planeBytes(weight.format, weight.rows, weight.cols);
+      // Rows may choose the same experts: with more pairs than experts the least is unknown, all of them the most.
+      weightBytes += ((planes.quants + planes.scales) / experts) * Math.min(pairs, experts);
+      flops += (2 * pairs * weight.rows * weight.cols) / experts;
     } else if (call.op === 'attention') {
       const { cache, numHeads, mask, window = Number.POSITIVE_INFINITY } = call;
       const most = mask === 'full' ? 2 * Math.floor(window / 2) + 1 : window;

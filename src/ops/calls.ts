@@ -140,6 +140,85 @@ export interface PoolCall {
   readonly kind: 'mean' | 'first' | 'last';
 }
 
+/**
+ * Chooses topK of `experts` experts for each row by its router logits, columns [0, experts); ties go to the lowest index. out is
+ * [rows, 2·topK]: the experts' indices, best first, then their weights.
+ */
+export interface RouteCall {
+  readonly op: 'route';
+  readonly logits: Activation;
+  readonly experts: number;
+  readonly out: Activation;
+  /** What an expert's weight is before normalisation: softmax over all experts, or the logistic function of its own logit. */
+  readonly scoring: 'softmax' | 'sigmoid';
+  /** Divides the chosen weights by their sum; with softmax that is the softmax over the chosen logits. */
+  readonly normalise: boolean;
+  /** The weights are multiplied by it. */
+  readonly scale: number;
+}
+
+/** Lists the pairs (row, slot) of a step by expert: layout in ops/experts/groups.ts. */
+export interface GroupExpertsCall {
+  readonly op: 'group_experts';
+  readonly routing: Activation;
+  readonly experts: number;
+  readonly groups: ExpertGroups;
+}
+
+/** The work list of the grouped kernel: tiles of at most tileRows pairs of one expert; the pairs begin at word pairsAt. */
+export interface ExpertGroups {
+  readonly state: State;
+  readonly tileRows: 32 | 64;
+  readonly pairsAt: number;
+}
+
+/**
+ * y_s = W_e·n(x) + bias_e for each slot s of a row, e the slot's expert; then the epilogue. W is [experts·outs, cols], an expert's rows
+ * together; only the chosen experts' are read. x is [rows, cols], the same for every slot, or [rows, topK·cols], slot by slot.
+ * y_s is written to columns [outColumn + s·width, …) of out; with `combine`, out = Σ_s weight_s·y_s, slots in order.
+ */
+export interface ExpertLinearCall {
+  readonly op: 'expert_linear';
+  readonly x: Activation;
+  readonly weight: Weight;
+  readonly experts: number;
+  /** What RouteCall writes. */
+  readonly routing: Activation;
+  /** What GroupExpertsCall writes; steps of more than MAX_PAIRWISE_ROWS rows need it. */
+  readonly groups?: ExpertGroups;
+  /** RMS norm of x; only without `groups`. */
+  readonly norm?: { readonly weight: Vector; readonly eps: number };
+  /** [experts·outs], an expert's together. */
+  readonly bias?: Vector;
+  readonly out: Activation;
+  readonly outColumn: number;
+  /** Only without `groups`: large steps sum by ExpertSumCall. */
+  readonly combine: boolean;
+  /** Adds to what out holds; only with combine. */
+  readonly accumulate: boolean;
+  /**
+   * An expert's rows are [gate; up]. swiglu: silu(gate)·up. swiglu_clamped, gpt-oss: g = min(gate, 7), g·sigmoid(1.702·g)·(clamp(up, ±7) + 1).
+   */
+  readonly epilogue: 'none' | 'swiglu' | 'swiglu_clamped';
+}
+
+/** out (+)= Σ_s weight_s · x[r, s·cols + j] over the topK slots of a row, in order. x is [rows, topK·cols]. */
+export interface ExpertSumCall {
+  readonly op: 'expert_sum';
+  readonly x: Activation;
+  readonly routing: Activation;
+  readonly out: Activation;
+  readonly accumulate: boolean;
+}
+
+/** out[r, j] *= sigmoid(logits[r, column]): the gate of a shared expert. */
+export interface GateRowsCall {
+  readonly op: 'gate_rows';
+  readonly out: Activation;
+  readonly logits: Activation;
+  readonly column: number;
+}
+
 /** Greedy choice of each sampled row when the whole step is greedy: ties go to the lowest token id. */
 export interface ArgmaxCall {
   readonly op: 'argmax';
@@ -170,5 +249,10 @@ export type OpCall =
   | ActivationCall
   | PoolCall
   | GluCall
+  | RouteCall
+  | GroupExpertsCall
+  | ExpertLinearCall
+  | ExpertSumCall
+  | GateRowsCall
   | ArgmaxCall
   | SampleCall;

@@ -26,6 +26,8 @@ export interface Weight {
   readonly format: WeightFormat;
   readonly rows: number;
   readonly cols: number;
+  /** Rows of one matrix of a stack (experts): where they fit, a part holds whole matrices. */
+  readonly stackRows?: number;
 }
 
 /** A constant f32 vector: norm weights, biases, tables. */

@@ -5,6 +5,11 @@ import { attentionOp } from './attention/attention';
 import type { OpCall } from './calls';
 import { embedOp } from './embed';
 import { gluOp } from './glu';
+import { expertLinearOp } from './experts/expert_linear';
+import { expertSumOp } from './experts/expert_sum';
+import { gateRowsOp } from './experts/gate_rows';
+import { groupExpertsOp } from './experts/group_experts';
+import { routeOp } from './experts/route';
 import { layerNormOp } from './layer_norm';
 import { linearOp } from './linear/linear';
 import type { Dispatch, KernelTarget, Op, ReferenceEnv } from './op';
@@ -25,6 +30,11 @@ const OPS: AnyOp = {
   activation: activationOp,
   pool: poolOp,
   glu: gluOp,
+  route: routeOp,
+  group_experts: groupExpertsOp,
+  expert_linear: expertLinearOp,
+  expert_sum: expertSumOp,
+  gate_rows: gateRowsOp,
   argmax: argmaxOp,
   sample: sampleOp,
 };
