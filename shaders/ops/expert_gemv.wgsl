@@ -186,14 +186,14 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) count: ve
         part_row(expert, wanted.z),
         part_row(expert, wanted.w),
       );
-      let read = min(rows, vec4<u32>(PART_ROWS - 1u));
+      let clamped_rows = min(rows, vec4<u32>(PART_ROWS - 1u));
       let start = select(row, row * TOP_K + slot, SLOT_X) * (COLS / 4u);
       var products = vec4<f32>();
       for (var first = 0u; first < sweeps; first += TILE_SWEEPS) {
         square_sum = load_tile(thread, start, first, square_sum, one);
         workgroupBarrier();
         for (var s = 0u; s < min(TILE_SWEEPS, sweeps - first); s++) {
-          products = vec_add(products, read, (first + s) * LANES + lane, s * SWEEP_QUADS + lane, quads);
+          products = vec_add(products, clamped_rows, (first + s) * LANES + lane, s * SWEEP_QUADS + lane, quads);
         }
         workgroupBarrier();
       }
@@ -214,7 +214,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) count: ve
   workgroupBarrier();
   for (var group = thread; group < GROUPS * one; group += WORKGROUP) {
     var total = vec4<f32>();
-    for (var from = 0u; from < LANES * one; from += reduce) { total += tile[group * LANES + from]; }
+    for (var other = 0u; other < LANES * one; other += reduce) { total += tile[group * LANES + other]; }
     total *= norm_scale(one);
     let column = first_out + group * OUT_SLOTS;
     for (var slot = 0u; slot < OUT_SLOTS * one; slot++) { finish(row, first_slot, slots, column + slot, slot, total, width); }

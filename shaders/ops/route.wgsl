@@ -57,7 +57,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) count: ve
     for (var slot = 0u; slot < TOP_K * one; slot++) { total += score(logits[first + chosen[slot]], best); }
   } else if (!SIGMOID) {
     total = 0.0;
-    for (var from = 0u; from < LANES * one; from++) { total += partial_sums[from]; }
+    for (var part = 0u; part < LANES * one; part++) { total += partial_sums[part]; }
   }
   let expert = chosen[lane];
   let to = id.x * 2u * TOP_K + lane;
