@@ -1,0 +1,68 @@
+import { expect, test } from 'vitest';
+import type { Capabilities } from '../../../src/gpu/capabilities';
+import { splitByBindingLimit } from '../../../src/model/gpu_tensors';
+import { layOut, plansOf } from '../../../src/model/layout';
+import { stepCost } from '../../../src/model/step_cost';
+import { namedSyntheticModel } from '../../../src/model/synthetic';
+import { planDispatches } from '../../../src/model/webgpu_executor';
+
+/** WebGPU's default limits, no optional feature but the one that f16 activations need. */
+const CAPABILITIES: Capabilities = {
+  f16: true,
+  subgroups: false,
+  subgroupMinSize: 0,
+  subgroupMaxSize: 0,
+  dot4: false,
+  subgroupMatrix: false,
+  timestampQuery: false,
+  limits: {
+    maxBufferSize: 2 ** 28,
+    maxStorageBufferBindingSize: 2 ** 27,
+    maxStorageBuffersPerShaderStage: 8,
+    minStorageBufferOffsetAlignment: 256,
+    maxComputeWorkgroupStorageSize: 16_384,
+    maxComputeInvocationsPerWorkgroup: 256,
+    maxComputeWorkgroupSizeX: 256,
+    maxComputeWorkgroupsPerDimension: 65_535,
+  },
+  adapter: { vendor: '', architecture: '', device: '', description: '' },
+};
+
+test.each([
+  ['llama-3.2-1b', 'f32'],
+  ['llama-3.2-1b', 'f16'],
+  ['llama-3.1-8b', 'f32'],
+] as const)(
+  '%s in q4_0 with %s activations: a decoded token reads little more than weights and cache, in few dispatches',
+  (name, activationType) => {
+    const { gguf } = namedSyntheticModel(`synthetic:${name}:q4_0`);
+    const layout = layOut(gguf, { backend: 'webgpu', contextLength: 8192, activationType }, CAPABILITIES);
+    const [{ bucket, calls }] = plansOf(layout);
+    const { limits, kvType, spec } = layout;
+    const dispatches = planDispatches(calls, {
+      capabilities: CAPABILITIES,
+      bucket,
+      kvType,
+      contextLength: limits.contextLength,
+      maxSampledRows: limits.maxSampledRows,
+      maxSlots: limits.maxSlots,
+      weightParts: (weight) => splitByBindingLimit(weight, CAPABILITIES.limits.maxStorageBufferBindingSize),
+    });
+    for (const length of [1, 512, 4096, 8192]) {
+      const shape = { rows: 1, segments: 1, sampledRows: 1, tiles: 1, maxLength: length, greedy: true };
+      const run = dispatches.filter(({ dispatch }) => dispatch.workgroups(shape).every((count) => count > 0));
+      const bytes = run.reduce((sum, { dispatch }) => sum + dispatch.traffic(shape), 0);
+      const { weightBytes, kvBytes } = stepCost(calls, { rows: 1, length, sampledRows: 1 }, kvType);
+      expect(bytes / (weightBytes + kvBytes)).toBeLessThanOrEqual(1.05);
+      expect(bytes).toBeGreaterThan(weightBytes + kvBytes);
+      // Weights in parts, where a tensor exceeds the default binding limit, take one dispatch each.
+      const parts =
+        run.length - run.filter(({ call }, i) => run.findIndex((other) => other.call === call) === i).length;
+      if (spec.weights.every(({ weight }) => splitByBindingLimit(weight, 2 ** 27).length === 1)) {
+        expect(run.length).toBeLessThanOrEqual(7 * spec.numLayers + 6);
+      } else {
+        expect(parts).toBeGreaterThan(0);
+      }
+    }
+  },
+);
