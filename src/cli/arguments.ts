@@ -1,5 +1,6 @@
 import { type ParseArgsConfig, parseArgs } from 'node:util';
 import { InvalidOptionError } from '../errors';
+import { QUANTIZE_FORMATS, type QuantizeFormat } from '../formats/quantize';
 import type { MaskableFeature } from '../gpu/capabilities';
 
 type OptionTable = NonNullable<ParseArgsConfig['options']>;
@@ -10,6 +11,7 @@ const COMMON = {
   without: { type: 'string' },
   'default-limits': { type: 'boolean' },
   ctx: { type: 'string' },
+  quantize: { type: 'string' },
   help: { type: 'boolean', short: 'h' },
 } as const satisfies OptionTable;
 
@@ -38,10 +40,10 @@ export class Arguments {
     }
   }
 
-  /** The only positional argument: a path or URL of a model, or the name of a synthetic one. */
+  /** The only positional argument: where a model is (see openSource). */
   model(): string {
     const [model, extra] = this.positionals;
-    if (model === undefined) throw new InvalidOptionError('MODEL', 'a path or URL of a .gguf file is missing');
+    if (model === undefined) throw new InvalidOptionError('MODEL', 'a path, a URL or owner/repo is missing');
     if (extra !== undefined) throw new InvalidOptionError(extra, 'unexpected argument');
     return model;
   }
@@ -106,6 +108,14 @@ export class Arguments {
       if (!feature) throw new InvalidOptionError('--without', `"${name}" is not one of ${FEATURES.join(', ')}`);
       return feature;
     });
+  }
+
+  get quantize(): QuantizeFormat | undefined {
+    const name = this.text('quantize');
+    if (name === undefined) return undefined;
+    const format = QUANTIZE_FORMATS.find((known) => known === name.toLowerCase());
+    if (!format) throw new InvalidOptionError('--quantize', `"${name}" is not one of ${QUANTIZE_FORMATS.join(', ')}`);
+    return format;
   }
 
   get contextLength(): number | undefined {

@@ -34,13 +34,16 @@ const USAGE = `tessera: language models on WebGPU
                       [--max-seconds 10] [--selftest] [--profile]
   tessera compare MODEL --tokens 1,2,3
 
-MODEL is a path or URL of a .gguf file, or synthetic:SHAPE:FORMAT, for example synthetic:llama-3.2-1b:q4_0: random weights of that shape.
+MODEL is a .gguf file (of a split one, any part), a folder with safetensors and config.json, the URL of either, a repository of the hub as
+owner/repo[@REVISION][:FILE], or synthetic:SHAPE:FORMAT, for example synthetic:llama-3.2-1b:q4_0: random weights of that shape.
+HF_ENDPOINT and HF_TOKEN in the environment say which hub, and who asks.
 Every command takes
   --json                               the result as one JSON object on standard output
   --backend webgpu|reference           compute on the GPU (default) or on the slow reference executor
   --without shader-f16,subgroups,…     pretend that the GPU lacks these features
   --default-limits                     use WebGPU's default limits only
   --ctx N                              context length in tokens
+  --quantize q8_0|q4_0                 float weights are quantised while they are loaded
 Progress and notices go to standard error.
 `;
 

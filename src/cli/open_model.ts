@@ -1,17 +1,9 @@
 import type { LoadModelOptions } from '../model/layout';
 import { type LoadedModel, loadModel } from '../model/load_model';
-import { isSyntheticName, type ModelOrigin, namedSyntheticModel } from '../model/synthetic';
-import { urlSource } from '../storage/url_source';
 import type { Arguments } from './arguments';
 import { createNodeGpu } from './dawn';
-import { fileSource } from './file_source';
+import { openSource } from './open_source';
 import { formatBytes, notice, progressLine } from './output';
-
-/** A model argument: `synthetic:SHAPE:FORMAT`, a URL, or a path. */
-export async function openSource(model: string): Promise<ModelOrigin> {
-  if (isSyntheticName(model)) return namedSyntheticModel(model);
-  return /^https?:\/\//.test(model) ? urlSource(model) : fileSource(model);
-}
 
 export interface OpenOptions {
   readonly maxRows?: number;
@@ -30,6 +22,7 @@ export function loadOptions(args: Arguments, options: OpenOptions): LoadModelOpt
     backend: args.backend,
     gpu,
     contextLength: args.contextLength ?? contextLength,
+    quantize: args.quantize,
     without: args.without,
     defaultLimits: args.flag('default-limits'),
     maxRows,

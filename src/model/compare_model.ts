@@ -20,7 +20,7 @@ export async function compareModel(
   const { gpu, without, defaultLimits } = options;
   const device = await GpuDevice.create({ gpu, without, defaultLimits });
   try {
-    const gguf = await readHeader(source, { signal: options.signal });
+    const gguf = await readHeader(source, options);
     // An f16 cache would round what later calls read: the comparison is about arithmetic.
     const layout = layOut(gguf, { ...options, kvType: 'f32', activationType: 'f32' }, device.capabilities);
     const { maxRows, numPages } = layout.limits;

@@ -1,7 +1,6 @@
 import type { Runner } from '../engine/runner';
 import type { DeviceLostError } from '../errors';
 import type { Gguf } from '../formats/gguf/gguf';
-import { quantizeOnLoad } from '../formats/quantize';
 import type { AdapterDescription, Capabilities } from '../gpu/capabilities';
 import { GpuDevice } from '../gpu/device';
 import { describe, type LoadModelOptions, layOut, type ModelDescription, plansOf } from './layout';
@@ -32,8 +31,7 @@ export interface LoadedModel {
  */
 export async function loadModel(source: ModelOrigin, options: LoadModelOptions): Promise<LoadedModel> {
   options.onProgress?.({ phase: 'header', loaded: 0, total: 0 });
-  const header = await readHeader(source, { signal: options.signal });
-  const gguf = options.quantize ? quantizeOnLoad(header, options.quantize) : header;
+  const gguf = await readHeader(source, options);
   return options.backend === 'reference' ? loadOnReference(gguf, source, options) : loadOnWebGpu(gguf, source, options);
 }
 

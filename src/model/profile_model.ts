@@ -42,7 +42,7 @@ export async function profileModel(
     if (!device.capabilities.timestampQuery) {
       throw new WebGpuUnavailableError('this GPU has no timestamp-query: its kernels cannot be timed one by one');
     }
-    const gguf = await readHeader(source, { signal: options.signal });
+    const gguf = await readHeader(source, options);
     const layout = layOut(gguf, options, device.capabilities);
     const { tensors, plans, encoder } = await prepareWebGpu(device, gguf, source, layout, weightOptions(options));
     const pages = Array.from({ length: layout.limits.numPages }, (_, i) => i);

@@ -6,6 +6,7 @@ import type { Gguf, GgufTensor, GgufValue } from '../formats/gguf/gguf';
 import { readGguf } from '../formats/gguf/read_gguf';
 import { expectWhole } from '../formats/gguf/split';
 import type { DescribedSource } from '../formats/model_files';
+import { type QuantizeFormat, quantizeOnLoad } from '../formats/quantize';
 import { WEIGHT_FORMATS, type WeightFormat } from '../formats/weight_format';
 import { BYTE_TO_CHARACTER } from '../tokenizer/byte_level';
 import { TokenType } from '../tokenizer/vocabulary';
@@ -101,10 +102,18 @@ export function isSynthetic(origin: ModelOrigin): origin is SyntheticModel {
   return 'seed' in origin;
 }
 
-/** The header of a model, wherever it comes from. Rejects like `readGguf`. */
-export async function readHeader(origin: ModelOrigin, options: { readonly signal?: AbortSignal } = {}): Promise<Gguf> {
+/** The header of a model, wherever it comes from, as `quantize` will make it. Rejects like `readGguf`. */
+export async function readHeader(
+  origin: ModelOrigin,
+  { signal, quantize }: { readonly signal?: AbortSignal; readonly quantize?: QuantizeFormat } = {},
+): Promise<Gguf> {
+  const gguf = await storedHeader(origin, signal);
+  return quantize ? quantizeOnLoad(gguf, quantize) : gguf;
+}
+
+async function storedHeader(origin: ModelOrigin, signal: AbortSignal | undefined): Promise<Gguf> {
   if ('gguf' in origin) return origin.gguf;
-  const gguf = await readGguf(origin, options);
+  const gguf = await readGguf(origin, { signal });
   expectWhole(gguf, origin.name);
   return gguf;
 }

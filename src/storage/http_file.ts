@@ -2,7 +2,7 @@ import { AbortedError, SourceError, throwIfAborted } from '../errors';
 
 export interface HttpOptions {
   readonly fetch?: typeof fetch;
-  /** Sent with every request. */
+  /** Sent with every request, but never to another origin than the URL's, where a server may redirect to. */
   readonly headers?: Readonly<Record<string, string>>;
   /** Ends the opening and every later read. */
   readonly signal?: AbortSignal;
@@ -31,6 +31,8 @@ const TRANSIENT_STATUS = new Set([408, 425, 429, 500, 502, 503, 504]);
 /** The requests that a file behind a URL takes, each checked to be about the same version of the same file. */
 export class HttpFile {
   private readonly fetch: typeof fetch;
+  /** Where the server sent us to: asked directly from then on. Its address may be signed and expire. */
+  private location: string | undefined;
   private size: number | undefined;
   private etag: string | null = null;
   private modified: string | null = null;
@@ -46,6 +48,7 @@ export class HttpFile {
   async open(): Promise<{ readonly size: number; readonly whole?: Body }> {
     const { signal } = this.options;
     const response = await this.request({ headers: { Range: 'bytes=0-0' } }, signal);
+    if (response.redirected && response.ok) this.location = response.url;
     const { total } = contentRange(response);
     this.etag = response.headers.get('ETag');
     this.modified = response.headers.get('Last-Modified');
@@ -79,7 +82,14 @@ export class HttpFile {
   ): AsyncGenerator<Uint8Array<ArrayBuffer>, void, undefined> {
     const either = combine(this.options.signal, signal);
     const headers = { Range: `bytes=${start}-${end - 1}`, ...this.ifRange() };
-    const response = await this.request({ headers }, either);
+    let response = await this.request({ headers }, either);
+    if (this.location !== undefined && (response.status === 401 || response.status === 403)) {
+      // The signed address has expired: the server gives another.
+      await response.body?.cancel();
+      this.location = undefined;
+      response = await this.request({ headers }, either);
+      if (response.redirected && response.ok) this.location = response.url;
+    }
     if (response.status !== 206) throw await this.rejected(response);
     const content = contentRange(response);
     if (this.changed(response, content)) {
@@ -131,10 +141,13 @@ export class HttpFile {
 
   private async request(init: RequestInit, signal: AbortSignal | undefined): Promise<Response> {
     throwIfAborted(signal);
-    const headers = { ...this.options.headers, ...(init.headers as Record<string, string> | undefined) };
+    const url = this.location ?? this.url;
+    // On a redirect fetch itself drops Authorization; here we go there on our own.
+    const own = sameOrigin(url, this.url) ? this.options.headers : undefined;
+    const headers = { ...own, ...(init.headers as Record<string, string> | undefined) };
     try {
       // What is kept is kept by our own storage: a browser's cache would hold gigabytes twice.
-      return await this.fetch(this.url, { ...init, headers, signal, cache: 'no-store' });
+      return await this.fetch(url, { ...init, headers, signal, cache: 'no-store' });
     } catch (cause) {
       throwIfAborted(signal);
       const why = cause instanceof Error ? cause.message : String(cause);
@@ -178,10 +191,15 @@ export class HttpFile {
    */
   private ifRange(): { 'If-Range'?: string } {
     const page = (globalThis as { readonly location?: Location }).location;
-    if (page && new URL(this.url, page.href).origin !== page.origin) return {};
+    if (page && !sameOrigin(this.location ?? this.url, page.href)) return {};
     const validator = this.etag !== null && !this.etag.startsWith('W/') ? this.etag : this.modified;
     return validator === null ? {} : { 'If-Range': validator };
   }
+}
+
+function sameOrigin(a: string, b: string): boolean {
+  const base = (globalThis as { readonly location?: Location }).location?.href;
+  return URL.canParse(a, base) && URL.canParse(b, base) && new URL(a, base).origin === new URL(b, base).origin;
 }
 
 function combine(a: AbortSignal | undefined, b: AbortSignal | undefined): AbortSignal | undefined {

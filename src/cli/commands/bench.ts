@@ -4,7 +4,8 @@ import type { BenchmarkSettings } from '../../model/bench/report';
 import { DEFAULT_SETTINGS, QUICK_SETTINGS, runSuite } from '../../model/bench/suite';
 import { Arguments } from '../arguments';
 import { createNodeGpu } from '../dawn';
-import { loadOptions, openSource } from '../open_model';
+import { loadOptions } from '../open_model';
+import { openSource } from '../open_source';
 import { printJson, printLine, progressLine } from '../output';
 
 /** The benchmark suite on one model, as Markdown or JSON (docs/benchmarks.md). */

@@ -2,7 +2,7 @@ import { firstOverBudget } from '../../model/compare';
 import { compareModel } from '../../model/compare_model';
 import { Arguments } from '../arguments';
 import { createNodeGpu } from '../dawn';
-import { openSource } from '../open_model';
+import { openSource } from '../open_source';
 import { printJson, printLine, table } from '../output';
 import { parseTokens } from '../tokens';
 

@@ -5,21 +5,21 @@ import { readHeader } from '../../model/synthetic';
 import { templateOf } from '../../tokenizer/chat_template';
 import { createTokenizer } from '../../tokenizer/tokenizer';
 import { Arguments } from '../arguments';
-import { openSource } from '../open_model';
+import { openSource } from '../open_source';
 import { formatBytes, printJson, printLine, table } from '../output';
 
 /** Reads a file's header and says what is in it and what running it would need; loads no weights. */
 export async function inspectCommand(argv: readonly string[]): Promise<void> {
   const args = Arguments.parse(argv, {});
   const source = await openSource(args.model());
-  const gguf = await readHeader(source);
+  const gguf = await readHeader(source, { quantize: args.quantize });
   const { description, reason } = describeIfPossible(gguf, args);
   const tokenizer = createTokenizer(gguf);
   const { template, isDefault } = templateOf(gguf, tokenizer);
   const types = storageTypes(gguf);
   if (args.json) {
     printJson({
-      file: { name: source.name, bytes: source.size, ggufVersion: gguf.version },
+      file: { name: source.name, bytes: source.size, ...(gguf.tokenizer ? {} : { ggufVersion: gguf.version }) },
       architecture: optionalString(gguf, 'general.architecture'),
       name: optionalString(gguf, 'general.name'),
       ...description,
@@ -44,10 +44,14 @@ export async function inspectCommand(argv: readonly string[]): Promise<void> {
     });
     return;
   }
-  printLine(`${source.name}: ${formatBytes(source.size)}, GGUF version ${gguf.version}`);
+  printLine(
+    `${source.name}: ${formatBytes(source.size)}, ${gguf.tokenizer ? 'safetensors' : `GGUF version ${gguf.version}`}`,
+  );
   if (reason !== undefined) printLine(`cannot run: ${reason}`);
   printLine(table(summary(gguf, description)));
-  printLine(`tokenizer  ${optionalString(gguf, 'tokenizer.ggml.model')}, ${tokenizer.vocabSize} tokens`);
+  printLine(
+    `tokenizer  ${optionalString(gguf, 'tokenizer.ggml.model') ?? 'tokenizer.json'}, ${tokenizer.vocabSize} tokens`,
+  );
   printLine(`template   ${isDefault ? 'none in the file; default' : 'from the file'}, ${template.length} characters`);
   printLine('\nstorage types');
   printLine(table(types.map(({ type, tensors, bytes }) => [`  ${type}`, tensors, 'tensors', formatBytes(bytes)])));

@@ -4,7 +4,8 @@ import { measurePerplexity } from '../../model/perplexity';
 import { readHeader } from '../../model/synthetic';
 import { createTokenizer } from '../../tokenizer/tokenizer';
 import { Arguments } from '../arguments';
-import { openModel, openSource } from '../open_model';
+import { openModel } from '../open_model';
+import { openSource } from '../open_source';
 import { printJson, printLine, progressLine } from '../output';
 import { readText } from '../text_input';
 

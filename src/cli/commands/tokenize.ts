@@ -2,7 +2,7 @@ import { InvalidOptionError } from '../../errors';
 import { readHeader } from '../../model/synthetic';
 import { createTokenizer } from '../../tokenizer/tokenizer';
 import { Arguments } from '../arguments';
-import { openSource } from '../open_model';
+import { openSource } from '../open_source';
 import { printJson, printLine } from '../output';
 import { readText } from '../text_input';
 
