@@ -35,27 +35,37 @@ const shared: UserConfig = {
   // Relative addresses: the pages work in any folder of a server, the package wherever a bundler puts it.
   base: './',
   plugins: [compactShaders],
-  worker: workerBuild('worker-[hash].js'),
+  worker: workerBuild({ entryFileNames: 'worker-[hash].js' }),
 };
 
-function workerBuild(entryFileNames: string): UserConfig['worker'] {
-  return { format: 'es', plugins: () => [compactShaders], rolldownOptions: { output: { entryFileNames } } };
+type WorkerOutput = NonNullable<NonNullable<UserConfig['worker']>['rolldownOptions']>['output'];
+
+function workerBuild(output: WorkerOutput): UserConfig['worker'] {
+  return { format: 'es', plugins: () => [compactShaders], rolldownOptions: { output } };
 }
 
 const pages: UserConfig = {
   ...shared,
-  build: { outDir: 'dist/site', target: 'es2022', modulePreload: { polyfill: false } },
+  build: {
+    outDir: 'dist/site',
+    target: 'es2022',
+    modulePreload: { polyfill: false },
+    rolldownOptions: { input: ['index.html', 'benchmark.html'] },
+  },
 };
 
 /**
  * Bundlers find a worker's file only where it says `new URL('./file', import.meta.url)`; Vite's library output wraps that in a
  * second URL. Fails the build when Vite's form changes, rather than to ship a package whose worker is not found.
  */
+const WORKERS = 2;
+
 const plainWorkerAddress: Plugin = {
   name: 'plain-worker-address',
   enforce: 'post',
   generateBundle(_, bundle) {
-    const wrapped = /new URL\(\s*(?:\/\*.*?\*\/)?\s*new URL\("(worker\.js)", import\.meta\.url\)\.href,[^)]*\)/g;
+    const wrapped =
+      /new URL\(\s*(?:\/\*.*?\*\/)?\s*new URL\("((?:bench-)?worker\.js)", import\.meta\.url\)\.href,[^)]*\)/g;
     let found = 0;
     for (const file of Object.values(bundle)) {
       if (file.type !== 'chunk') continue;
@@ -64,7 +74,7 @@ const plainWorkerAddress: Plugin = {
         return `new URL("./${name}", import.meta.url)`;
       });
     }
-    if (found !== 1) this.error(`the worker's address was found ${found} times in the library, not once`);
+    if (found !== WORKERS) this.error(`${found} addresses of workers were found in the library, not ${WORKERS}`);
   },
 };
 
@@ -72,13 +82,14 @@ const library: UserConfig = {
   ...shared,
   publicDir: false,
   plugins: [compactShaders, plainWorkerAddress],
-  worker: workerBuild('worker.js'),
+  // Each worker is a build of its own, named after its file in src/worker.
+  worker: workerBuild({ entryFileNames: ({ name }) => (name === 'entry' ? 'worker.js' : 'bench-worker.js') }),
   build: {
     outDir: 'dist',
     emptyOutDir: false,
     target: 'es2022',
     minify: true,
-    lib: { entry: { index: 'src/index.ts', selftest: 'src/selftest.ts' }, formats: ['es'] },
+    lib: { entry: { index: 'src/index.ts', selftest: 'src/selftest.ts', bench: 'src/bench.ts' }, formats: ['es'] },
   },
 };
 

@@ -1,7 +1,10 @@
 import { InvalidOptionError } from '../../errors';
-import { reportMarkdown } from '../../model/bench/markdown';
+import { GpuDevice } from '../../gpu/device';
+import { measureMachine } from '../../gpu/micro_bench';
+import { reportMarkdown, tablesMarkdown } from '../../model/bench/markdown';
 import type { BenchmarkSettings } from '../../model/bench/report';
 import { DEFAULT_SETTINGS, QUICK_SETTINGS, runSuite } from '../../model/bench/suite';
+import { machineTable } from '../../model/bench/tables';
 import { Arguments } from '../arguments';
 import { createNodeGpu } from '../dawn';
 import { loadOptions } from '../open_model';
@@ -19,8 +22,13 @@ export async function benchCommand(argv: readonly string[]): Promise<void> {
     repeat: { type: 'string' },
     'max-seconds': { type: 'string' },
     selftest: { type: 'boolean' },
+    machine: { type: 'boolean' },
     profile: { type: 'boolean' },
   });
+  if (args.flag('machine')) {
+    await benchMachine(args);
+    return;
+  }
   const model = args.model();
   const settings = settingsOf(args);
   const onGpu = args.backend === 'webgpu';
@@ -34,11 +42,25 @@ export async function benchCommand(argv: readonly string[]): Promise<void> {
     runtime: `Node ${process.versions.node}${onGpu ? ', Dawn' : ''}`,
     selfTest: args.flag('selftest'),
     profile: args.flag('profile'),
-    onProgress: (doing) => progressLine(doing),
+    onProgress: ({ doing }) => progressLine(doing),
   });
   progressLine('');
   if (args.json) printJson(report);
   else printLine(reportMarkdown(report));
+}
+
+/** The yardsticks alone. */
+async function benchMachine(args: Arguments): Promise<void> {
+  const gpu = await createNodeGpu();
+  const device = await GpuDevice.create({ gpu, without: args.without, defaultLimits: args.flag('default-limits') });
+  try {
+    const machine = await measureMachine(device);
+    const { adapter } = device.capabilities;
+    if (args.json) printJson({ adapter, machine });
+    else printLine(tablesMarkdown([machineTable(adapter, machine)]));
+  } finally {
+    device.dispose();
+  }
 }
 
 function settingsOf(args: Arguments): BenchmarkSettings {

@@ -39,6 +39,15 @@ export const QUICK_SETTINGS: BenchmarkSettings = {
   maxSeconds: 4,
 };
 
+export interface BenchmarkProgress {
+  /** What is being measured. */
+  readonly doing: string;
+  /** Of the measurements that were asked for, 0 … 1. */
+  readonly fraction: number;
+  /** Everything that has been measured so far. */
+  readonly report: BenchmarkReport;
+}
+
 export interface SuiteOptions {
   readonly settings: BenchmarkSettings;
   readonly load: LoadModelOptions;
@@ -51,13 +60,14 @@ export interface SuiteOptions {
   /** Yardsticks of this adapter that have been measured already. */
   readonly machine?: MachineSpeed;
   readonly signal?: AbortSignal;
-  /** What is being done, and everything that has been measured so far. */
-  readonly onProgress?: (doing: string, report: BenchmarkReport) => void;
+  readonly onProgress?: (progress: BenchmarkProgress) => void;
 }
 
 /** Rows of a prefill step; a shorter prompt needs no kernels for larger ones. */
 const SMALL_CHUNK = 16;
 const FIRST_TOKEN_PROMPT = 16;
+/** Self-test, machine, load, loading, first token, generation. */
+const OTHER_MEASUREMENTS = 6;
 
 /** Throws InvalidOptionError for settings that mean nothing. */
 export function checkSettings(settings: BenchmarkSettings): void {
@@ -105,13 +115,13 @@ export async function runSuite(origin: ModelOrigin, options: SuiteOptions): Prom
     model.dispose();
   }
   if (options.profile) await run.profile(origin);
-  run.doing('');
   return run.report;
 }
 
 class SuiteRun implements Recorder {
   report: BenchmarkReport;
   #doing = '';
+  #begun = 0;
   readonly #options: SuiteOptions;
   #load: LoadModelOptions;
 
@@ -148,12 +158,24 @@ class SuiteRun implements Recorder {
   doing(what: string): void {
     throwIfAborted(this.#options.signal);
     this.#doing = what;
-    this.#options.onProgress?.(what, this.report);
+    this.#begun++;
+    this.#tell();
   }
 
   add(part: Partial<BenchmarkReport>): void {
     this.report = { ...this.report, ...part };
-    this.#options.onProgress?.(this.#doing, this.report);
+    this.#tell();
+  }
+
+  #tell(): void {
+    const { onProgress, settings, profile } = this.#options;
+    const { prefill, depths, rows } = settings;
+    const measurements = OTHER_MEASUREMENTS + prefill.length + depths.length + rows.length + (profile ? 1 : 0);
+    onProgress?.({
+      doing: this.#doing,
+      fraction: Math.min(1, Math.max(0, this.#begun - 1) / measurements),
+      report: this.report,
+    });
   }
 
   leaveOut(what: string, reason: string): void {

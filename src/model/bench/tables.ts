@@ -1,4 +1,5 @@
 import type { AdapterDescription } from '../../gpu/capabilities';
+import type { MachineSpeed } from '../../gpu/micro_bench';
 import type { BenchmarkReport, ProfiledStepTable } from './report';
 import type { Spread } from './statistics';
 
@@ -13,7 +14,7 @@ export interface ReportTable {
 export function reportTables(report: BenchmarkReport): readonly ReportTable[] {
   const tables: ReportTable[] = [
     { title: 'Run', head: ['', ''], rows: facts(report) },
-    { title: 'Machine', head: ['yardstick', 'measured'], rows: machineRows(report) },
+    ...(report.machine ? [machineTable(report.environment.adapter, report.machine)] : []),
     {
       title: 'Load and first token',
       head: ['', 'measured', 'fastest … slowest', 'runs', ''],
@@ -107,14 +108,18 @@ function facts({ date, environment, model, selfTest, settings, gpuBytes }: Bench
   return rows;
 }
 
-function machineRows({ machine }: BenchmarkReport): string[][] {
-  if (!machine) return [];
+/** The yardsticks of an adapter. */
+export function machineTable(adapter: AdapterDescription | undefined, machine: MachineSpeed): ReportTable {
   const { f32, f16 } = machine.fmaGFLOPs;
-  return [
-    ['reads from memory', `${figure(machine.streamReadGBs)} GB/s`],
-    ['multiply-adds in f32', `${figure(f32)} GFLOP/s`],
-    ...(f16 === undefined ? [] : [['multiply-adds in f16', `${figure(f16)} GFLOP/s`]]),
-  ];
+  return {
+    title: 'Machine',
+    head: ['yardstick', adapter ? adapterName(adapter) : 'measured'],
+    rows: [
+      ['reads from memory', `${figure(machine.streamReadGBs)} GB/s`],
+      ['multiply-adds in f32', `${figure(f32)} GFLOP/s`],
+      ...(f16 === undefined ? [] : [['multiply-adds in f16', `${figure(f16)} GFLOP/s`]]),
+    ],
+  };
 }
 
 function loadRows({ load }: BenchmarkReport): string[][] {

@@ -1,9 +1,9 @@
 type Attributes = Readonly<Record<string, string | number | boolean | undefined>>;
 
-/** The element with this id in index.html; a missing one is a mistake in the page. */
+/** The element with this id in the page; a missing one is a mistake in the page. */
 export function byId<T extends HTMLElement>(id: string, type: abstract new () => T): T {
   const element = document.getElementById(id);
-  if (!(element instanceof type)) throw new Error(`index.html has no ${type.name} with the id "${id}"`);
+  if (!(element instanceof type)) throw new Error(`the page has no ${type.name} with the id "${id}"`);
   return element;
 }
 
