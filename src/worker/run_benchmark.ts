@@ -41,7 +41,7 @@ export function runtimeName(userAgent: string): string {
   const names = ['Edg', 'OPR', 'Firefox', 'Chrome', 'Version', 'Node.js', 'Deno'];
   const label: Readonly<Record<string, string>> = { Edg: 'Edge', OPR: 'Opera', Version: 'Safari', 'Node.js': 'Node' };
   for (const name of names) {
-    const version = new RegExp(`\\b${name.replace('.', '\\.')}/([\\d.]+)`).exec(userAgent)?.[1];
+    const version = new RegExp(`\\b(?:Headless)?${name.replace('.', '\\.')}/([\\d.]+)`).exec(userAgent)?.[1];
     if (version) return `${label[name] ?? name} ${version}${system ? ` (${system})` : ''}`;
   }
   return userAgent;

@@ -29,7 +29,7 @@ interface Context {
 
 const GENERATION_PROMPT = 16;
 /** Several submits, each of which may hold several tokens. */
-const COUNTED_TOKENS = 48;
+const COUNTED_TOKENS = 32;
 /** A step that took this long is not taken again to see how long it takes. */
 const PATIENCE_MS = 60_000;
 

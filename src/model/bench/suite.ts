@@ -33,7 +33,7 @@ export const DEFAULT_SETTINGS: BenchmarkSettings = {
 export const QUICK_SETTINGS: BenchmarkSettings = {
   prefill: [128],
   depths: [0],
-  rows: [1, 4, 16],
+  rows: [1, 8],
   tokens: 16,
   repetitions: 2,
   maxSeconds: 4,

@@ -126,7 +126,7 @@ function loadRows({ load }: BenchmarkReport): string[][] {
   if (!load) return [];
   const row = (name: string, perSecond: number, ms: Spread, note: string): string[] => {
     const rate = (time: number): string => figure(load.bytes / 1000 / time);
-    return [name, `${figure(perSecond / 1e6)} MB/s`, `${rate(ms.min)} … ${rate(ms.max)}`, String(ms.runs), note];
+    return [name, `${figure(perSecond / 1e6)} MB/s`, between(ms, rate), String(ms.runs), note];
   };
   return [
     row(
@@ -142,10 +142,10 @@ function loadRows({ load }: BenchmarkReport): string[][] {
 function firstTokenRows({ firstToken }: BenchmarkReport): string[][] {
   if (!firstToken) return [];
   const { promptTokens, coldMs, warmMs } = firstToken;
-  const [warm, between, runs] = spread(warmMs);
+  const [warm, range, runs] = spread(warmMs);
   return [
     ['first token, cold', `${figure(coldMs)} ms`, '', '1', 'from the call that loads the model'],
-    ['first token, warm', `${warm} ms`, between, runs, `prompt of ${promptTokens} tokens`],
+    ['first token, warm', `${warm} ms`, range, runs, `prompt of ${promptTokens} tokens`],
   ];
 }
 
@@ -154,7 +154,7 @@ function generationRows({ generation, decode }: BenchmarkReport): string[][] {
   const { tokens, ms, tokensPerSecond, callsPerToken, jsMsPerToken } = generation;
   const perSecond = (time: number): string => figure((tokens / time) * 1000);
   const rows = [
-    ['tokens/s', figure(tokensPerSecond), `${perSecond(ms.min)} … ${perSecond(ms.max)}`, String(ms.runs)],
+    ['tokens/s', figure(tokensPerSecond), between(ms, perSecond), String(ms.runs)],
     ['JavaScript ms a token', figure(jsMsPerToken), '', String(ms.runs)],
   ];
   const names: Readonly<Record<string, string>> = {
@@ -192,8 +192,13 @@ function profileTable({ step, kernels }: ProfiledStepTable): ReportTable {
   };
 }
 
-function spread({ median, min, max, runs }: Spread): [median: string, between: string, runs: string] {
-  return [figure(median), runs > 1 ? `${figure(min)} … ${figure(max)}` : '', String(runs)];
+function spread(ms: Spread): [median: string, between: string, runs: string] {
+  return [figure(ms.median), between(ms, figure), String(ms.runs)];
+}
+
+/** Of a single run there is no spread. */
+function between({ min, max, runs }: Spread, show: (ms: number) => string): string {
+  return runs > 1 ? `${show(min)} … ${show(max)}` : '';
 }
 
 /** Three significant digits, without an exponent. */

@@ -7,7 +7,6 @@ const KINDS: readonly { readonly kind: PointKind; readonly label: string }[] = [
   { kind: 'rows', label: 'several rows of a step' },
   { kind: 'prefill', label: 'prefill, by tokens' },
 ];
-const ROOF_SAMPLES = 48;
 const HEIGHT = 320;
 
 /** A chart with both axes logarithmic. Colours are those of the page's theme, which the canvas has to be told. */
@@ -70,7 +69,11 @@ export class RooflineChart {
       cursor: { show: false },
       scales: { x: { time: false, distr: 3, log: 10 }, y: { distr: 3, log: 10, auto: true } },
       axes: [axis('operations per byte'), { ...axis('GFLOP/s'), size: 56 }],
-      series: [{}, { stroke: this.#colour('roof'), width: 2 }, ...KINDS.map(({ kind }) => points(kind))],
+      series: [
+        {},
+        { stroke: this.#colour('roof'), width: 2, pxAlign: 0, points: { show: false } },
+        ...KINDS.map(({ kind }) => points(kind)),
+      ],
       hooks: { draw: [(plot) => this.#label(plot, roofline, font)] },
     };
   }
@@ -97,16 +100,15 @@ export class RooflineChart {
   }
 }
 
-/** One column for all series: the samples of the roof and the points, in order of intensity. */
+/** One column for all series: where the roof begins, bends and ends, and the points, in order of intensity. */
 function dataOf(roofline: Roofline): uPlot.AlignedData {
   const { points } = roofline;
   const intensities = points.map(({ intensity }) => intensity);
   const ridge = roofline.peakGflops / roofline.bandwidthGBs;
   const first = Math.min(...intensities, ridge) / 2;
   const last = Math.max(...intensities, ridge) * 2;
-  const samples = Array.from({ length: ROOF_SAMPLES }, (_, i) => first * (last / first) ** (i / (ROOF_SAMPLES - 1)));
   const columns = [
-    ...[...samples, ridge].map((x) => ({ x, point: undefined })),
+    ...[first, ridge, last].map((x) => ({ x, point: undefined })),
     ...points.map((point) => ({ x: point.intensity, point })),
   ].sort((a, b) => a.x - b.x);
   return [
