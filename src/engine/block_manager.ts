@@ -3,32 +3,44 @@ import { InternalError } from '../errors';
 /** A page copy that must run before the next step: `to` gets what `from` holds. */
 export type PageCopy = readonly [from: number, to: number];
 
+/** Knows what pages hold, so that one without an owner may be wanted again; see PrefixCache. */
+export interface PageContents {
+  has(page: number): boolean;
+  forget(page: number): void;
+}
+
 /**
  * Which page of the KV cache belongs to whom. Owners are named by number; pages are reference counted, and a page that
  * several owners share is copied when one of them is about to write into it. Holds no bytes: those are the runner's.
+ *
+ * A page without an owner whose content is known is idle: it counts as free, but is handed out only when no other page is left, the
+ * one that was used longest ago first, and until then it can be adopted with its content.
  *
  * A page that is freed here may be handed out again at once, even while steps that use it are in flight: steps and
  * copies execute in the order in which they were submitted.
  */
 export class BlockManager {
   readonly #free: number[];
+  /** Least recently used first. */
+  readonly #idle = new Set<number>();
   readonly #references: Uint32Array;
   readonly #tables = new Map<number, number[]>();
 
   constructor(
     readonly numPages: number,
     readonly pageSize: number,
+    private readonly contents?: PageContents,
   ) {
     this.#free = Array.from({ length: numPages }, (_, i) => numPages - 1 - i);
     this.#references = new Uint32Array(numPages);
   }
 
   get freePages(): number {
-    return this.#free.length;
+    return this.#free.length + this.#idle.size;
   }
 
   get pagesInUse(): number {
-    return this.numPages - this.#free.length;
+    return this.numPages - this.freePages;
   }
 
   pagesFor(positions: number): number {
@@ -65,17 +77,18 @@ export class BlockManager {
    */
   allocate(owner: number, from: number, to: number): PageCopy[] {
     const missing = this.missing(owner, from, to);
-    if (missing > this.#free.length) {
-      throw new InternalError(
-        `owner ${owner} needs ${missing} pages, ${this.#free.length} of ${this.numPages} are free`,
-      );
+    if (missing > this.freePages) {
+      throw new InternalError(`owner ${owner} needs ${missing} pages, ${this.freePages} of ${this.numPages} are free`);
     }
     let pages = this.#tables.get(owner);
     if (!pages) this.#tables.set(owner, (pages = []));
     const copies: PageCopy[] = [];
     for (const index of this.#written(pages, from, to)) {
       const shared = pages[index];
-      if (this.#references[shared] === 1) continue;
+      if (this.#references[shared] === 1) {
+        this.contents?.forget(shared);
+        continue;
+      }
       const own = this.#take();
       this.#references[shared]--;
       pages[index] = own;
@@ -87,10 +100,18 @@ export class BlockManager {
 
   /** A new owner `child` that shares the pages of `parent` which hold [0, positions). */
   fork(parent: number, child: number, positions: number): void {
-    if (this.#tables.has(child)) throw new InternalError(`owner ${child} has pages already`);
-    const pages = this.table(parent, positions);
-    for (const page of pages) this.#references[page]++;
-    this.#tables.set(child, pages);
+    this.adopt(child, this.table(parent, positions));
+  }
+
+  /** A new owner of pages that others have, or that are idle. */
+  adopt(owner: number, pages: readonly number[]): void {
+    if (this.#tables.has(owner)) throw new InternalError(`owner ${owner} has pages already`);
+    for (const page of pages) {
+      if (this.#references[page] === 0 && !this.#idle.delete(page))
+        throw new InternalError(`page ${page} holds nothing`);
+      this.#references[page]++;
+    }
+    this.#tables.set(owner, [...pages]);
   }
 
   /** Takes back the positions from `positions` on: pages past them are no longer the owner's. */
@@ -111,7 +132,7 @@ export class BlockManager {
     this.#tables.delete(owner);
   }
 
-  /** Proves that every page is either free or counted once per owner that has it; throws InternalError otherwise. */
+  /** Proves that every page is free, idle, or counted once per owner that has it; throws InternalError otherwise. */
   checkIntegrity(): void {
     const expected = new Uint32Array(this.numPages);
     for (const [owner, pages] of this.#tables) {
@@ -121,6 +142,11 @@ export class BlockManager {
     }
     const free = new Set(this.#free);
     if (free.size !== this.#free.length) throw new InternalError('a page is free twice');
+    for (const page of this.#idle) {
+      if (free.has(page)) throw new InternalError(`page ${page} is free and idle`);
+      if (!this.contents?.has(page)) throw new InternalError(`page ${page} is idle and holds nothing known`);
+      free.add(page);
+    }
     for (let page = 0; page < this.numPages; page++) {
       const counted = this.#references[page];
       if (counted !== expected[page]) {
@@ -145,14 +171,21 @@ export class BlockManager {
   }
 
   #take(): number {
-    const page = this.#free.pop();
-    if (page === undefined) throw new InternalError(`no page of ${this.numPages} is free`);
+    let page = this.#free.pop();
+    if (page === undefined) {
+      [page] = this.#idle;
+      if (page === undefined) throw new InternalError(`no page of ${this.numPages} is free`);
+      this.#idle.delete(page);
+      this.contents?.forget(page);
+    }
     this.#references[page] = 1;
     return page;
   }
 
   #release(page: number): void {
     if (this.#references[page] === 0) throw new InternalError(`page ${page} was freed twice`);
-    if (--this.#references[page] === 0) this.#free.push(page);
+    if (--this.#references[page] > 0) return;
+    if (this.contents?.has(page)) this.#idle.add(page);
+    else this.#free.push(page);
   }
 }

@@ -15,6 +15,8 @@ import { type ScoreRequest, ScoringSequence } from './scoring';
 import type { Sequence } from './sequence';
 import { StepLoop, type StepMetrics } from './step_loop';
 
+const MAX_PRIORITY = 100;
+
 export interface EngineOptions {
   /** Rows of one step, 1 … limits.maxRows (default). Smaller: shorter steps while a long prompt comes in. */
   readonly rowBudget?: number;
@@ -24,6 +26,8 @@ export interface EngineOptions {
   readonly maxUnread?: number;
   /** Longest that a submit of several decode steps should take by the measured time of a step, default 30 ms. 0: always one step. */
   readonly submitBudgetMs?: number;
+  /** Whether requests that begin alike share the pages of what is alike, also one after another; default true. */
+  readonly prefixCache?: boolean;
   readonly onStep?: (metrics: StepMetrics) => void;
   /**
    * Called when the runner lost its device: returns a new runner, on which everything that is under way goes on, or rejects with the
@@ -153,6 +157,13 @@ export class Engine {
     if (!Number.isSafeInteger(maxTokens) || maxTokens < 1) {
       throw new InvalidOptionError('maxTokens', `${maxTokens} is not a positive integer`);
     }
+    const { priority = 0 } = request;
+    if (!Number.isSafeInteger(priority) || Math.abs(priority) > MAX_PRIORITY) {
+      throw new InvalidOptionError(
+        'priority',
+        `${priority} is not an integer from -${MAX_PRIORITY} to ${MAX_PRIORITY}`,
+      );
+    }
     const maxOutput = this.contextLength - promptTokens.length;
     if (maxOutput < 1) throw new ContextLengthError(promptTokens.length, this.contextLength);
     const abort = (): void => {
@@ -225,8 +236,8 @@ export class Engine {
   }
 
   #startLoop(runner: Runner): StepLoop {
-    const { rowBudget, maxStepsInFlight = 2, submitBudgetMs, onStep } = this.#options;
-    return new StepLoop(runner, new Scheduler(runner.limits, rowBudget), {
+    const { rowBudget, maxStepsInFlight = 2, submitBudgetMs, prefixCache, onStep } = this.#options;
+    return new StepLoop(runner, new Scheduler(runner.limits, { rowBudget, prefixCache }), {
       maxStepsInFlight,
       submitBudgetMs,
       onStep,

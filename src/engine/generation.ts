@@ -9,6 +9,8 @@ export interface ForkRequest {
   /** Tokens that end the output; they are not part of it. */
   readonly stopTokens: ReadonlySet<number>;
   readonly signal?: AbortSignal;
+  /** An integer, default 0: higher is served sooner. Of equals, and against those that have waited long, arrival decides. */
+  readonly priority?: number;
   /** Called for each output token, in order, before it can be read. 'stop' makes it the last one. */
   readonly onToken?: (sample: Sample) => 'continue' | 'stop';
   /**
@@ -44,6 +46,8 @@ export interface GenerationResult {
   readonly stopToken?: number;
   readonly promptTokens: readonly number[];
   readonly outputTokens: readonly number[];
+  /** Tokens of the prompt whose keys and values were taken over from another request. */
+  readonly cachedTokens: number;
   readonly timings: GenerationTimings;
 }
 
@@ -72,6 +76,8 @@ export interface GenerationHost {
 
 export class GeneratingSequence extends Sequence {
   readonly returnLogits = false;
+  override readonly sharesPrefix = true;
+  override readonly priority: number;
   readonly generation: Generation;
   readonly #maxOutput: number;
   readonly #stream: TokenStream<Sample>;
@@ -88,6 +94,7 @@ export class GeneratingSequence extends Sequence {
     parent?: Sequence,
   ) {
     super(id, request.promptTokens, parent);
+    this.priority = request.priority ?? 0;
     this.#maxOutput = Math.min(request.maxTokens, host.maxOutput);
     const stream = new TokenStream<Sample>(host.onReady, () => {
       if (!this.finished) host.onLeave(this);
@@ -188,6 +195,7 @@ export class GeneratingSequence extends Sequence {
       ...reason,
       promptTokens: this.tokens.slice(0, this.promptLength),
       outputTokens: this.tokens.slice(this.promptLength),
+      cachedTokens: this.cachedTokens ?? 0,
       timings: this.#timings(),
     });
     this.#stream.end();

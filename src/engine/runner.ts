@@ -115,6 +115,8 @@ export interface RunnerLimits {
   readonly maxSlots: number;
   readonly pageSize: number;
   readonly numPages: number;
+  /** True when layers keep a state that cannot be cut back or shared: a sequence then neither takes over pages nor gives them. */
+  readonly recurrent?: boolean;
   /** Largest `Batch.repeat`; absent: 1. */
   readonly maxRepeat?: number;
 }

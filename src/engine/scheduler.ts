@@ -1,7 +1,8 @@
 import { ContextLengthError, InternalError, InvalidOptionError } from '../errors';
 import { BlockManager, type PageCopy } from './block_manager';
+import { PrefixCache } from './prefix_cache';
 import type { Batch, RunnerLimits, Segment, SlotInit, StepResult } from './runner';
-import { type RowRange, type Sequence, samplesOf } from './sequence';
+import { precedes, type RowRange, type Sequence, samplesOf } from './sequence';
 import { SlotPool } from './slot_pool';
 
 /** A batch with what must happen before it runs, in this order, and whose rows they are. */
@@ -24,32 +25,41 @@ interface Draft {
   repeat: number;
 }
 
+export interface SchedulerOptions {
+  /** Rows of one step, 1 … limits.maxRows (default): a smaller one keeps steps short while a long prompt comes in. */
+  readonly rowBudget?: number;
+  /** Default true. */
+  readonly prefixCache?: boolean;
+}
+
 /**
  * Chooses the rows of each step, from any mix of sequences.
  *
- * Sequences are admitted in order of arrival, as soon as there is a slot and pages for all tokens they have. Decode rows go first;
- * what is left of the row budget is filled with chunks of prompts. When pages run out the youngest sequence is preempted: it loses its pages
- * and computes its tokens again later. The oldest one is never preempted and fits alone, so there is always progress.
+ * Sequences are admitted in order of rank (arrival, and a head start for priority), with the pages of what others have computed
+ * for the same tokens, as soon as there is a slot and pages for all tokens they have. Decode rows go first;
+ * what is left of the row budget is filled with chunks of prompts. When pages run out the sequence of the last rank is preempted: it loses its pages
+ * and computes its tokens again later, as far as they are not in the prefix cache. The first one is never preempted and fits alone, so there is always progress.
  */
 export class Scheduler {
   readonly #blocks: BlockManager;
   readonly #slots: SlotPool;
   readonly #rowBudget: number;
-  /** In order of arrival. */
+  readonly #prefixes: PrefixCache | undefined;
+  /** In order of rank. */
   #waiting: Sequence[] = [];
   /** In order of turns: who has decoded goes to the end. */
   #running: Sequence[] = [];
 
-  /** `rowBudget`: rows of one step, 1 … limits.maxRows (default): a smaller one keeps steps short while a long prompt comes in. */
   constructor(
     readonly limits: RunnerLimits,
-    rowBudget = limits.maxRows,
+    { rowBudget = limits.maxRows, prefixCache = true }: SchedulerOptions = {},
   ) {
     if (!Number.isSafeInteger(rowBudget) || rowBudget < 1 || rowBudget > limits.maxRows) {
       throw new InvalidOptionError('rowBudget', `${rowBudget} is not an integer from 1 to ${limits.maxRows}`);
     }
     this.#rowBudget = rowBudget;
-    this.#blocks = new BlockManager(limits.numPages, limits.pageSize);
+    if (prefixCache && !limits.recurrent) this.#prefixes = new PrefixCache(limits.pageSize);
+    this.#blocks = new BlockManager(limits.numPages, limits.pageSize, this.#prefixes);
     this.#slots = new SlotPool(limits.maxSlots);
   }
 
@@ -139,7 +149,10 @@ export class Scheduler {
         );
       }
       // Whoever is told of a token may end the sequence from there.
-      if (sequence.accept(rows, result.segments[i]) && !sequence.finished) this.remove(sequence);
+      const ended = sequence.accept(rows, result.segments[i]);
+      if (sequence.finished) return;
+      if (ended) this.remove(sequence);
+      else this.#remember(sequence);
     });
   }
 
@@ -172,7 +185,7 @@ export class Scheduler {
     this.checkIntegrity();
   }
 
-  /** Starts waiting sequences in order of arrival, until one does not fit. */
+  /** Starts waiting sequences in order of rank, until one does not fit. */
   #admit(draft: Draft): void {
     for (const sequence of this.#waiting.slice()) {
       if (sequence.paused) continue;
@@ -192,6 +205,7 @@ export class Scheduler {
       const slot = this.#slots.take();
       sequence.state = { kind: 'running', slot };
       sequence.parent = undefined;
+      sequence.cachedTokens ??= sequence.computed;
       sequence.start();
       const { sampling, tokens, promptLength, computed } = sequence;
       draft.slots.push({
@@ -203,12 +217,28 @@ export class Scheduler {
     }
   }
 
-  /** Takes over what the parent has computed; the last token stays to be computed, for its logits. */
+  /** Takes over what the parent or any other sequence has computed; the last token stays to be computed, for its logits. */
   #share(sequence: Sequence): void {
-    const { parent } = sequence;
-    if (parent?.state.kind !== 'running') return;
-    sequence.computed = Math.min(parent.computed, sequence.tokens.length - 1);
-    this.#blocks.fork(parent.id, sequence.id, sequence.computed);
+    const { parent, tokens, id } = sequence;
+    if (this.limits.recurrent || !sequence.sharesPrefix) return;
+    const most = tokens.length - 1;
+    if (parent?.state.kind === 'running') {
+      sequence.computed = Math.min(parent.computed, most);
+      this.#blocks.fork(parent.id, id, sequence.computed);
+      return;
+    }
+    const match = this.#prefixes?.match(tokens.slice(0, most));
+    if (!match || match.positions === 0) return;
+    sequence.computed = match.positions;
+    this.#blocks.adopt(id, match.pages);
+  }
+
+  /** Puts what a sequence has computed into the prefix cache: full pages, and when it goes also the last one. */
+  #remember(sequence: Sequence, leaves = false): void {
+    if (!this.#prefixes || !sequence.sharesPrefix || !this.#blocks.has(sequence.id)) return;
+    // What is computed but not known yet, or follows a stop token, is nobody's.
+    const positions = Math.min(sequence.computed, sequence.tokens.length);
+    this.#prefixes.record(sequence.id, sequence.tokens, positions, this.#blocks.table(sequence.id, positions), leaves);
   }
 
   /** True when there is a slot and pages for all known tokens; beside others also for some more, or it would be preempted soon. */
@@ -224,14 +254,14 @@ export class Scheduler {
     if (sequence.finished || sequence.state.kind !== 'running') return false;
     while (this.#blocks.missing(sequence.id, position, position + count) > this.#blocks.freePages) {
       const others = this.#running.filter((other) => other !== sequence && !draft.members.has(other));
-      const youngest = others.reduce((a, b) => (a && a.id > b.id ? a : b), undefined as Sequence | undefined);
-      const victim = others.find((other) => other.paused) ?? youngest;
-      if (victim && (victim.paused || victim.id > sequence.id)) {
+      const last = others.reduce((a, b) => (a && precedes(b, a) ? a : b), undefined as Sequence | undefined);
+      const victim = others.find((other) => other.paused) ?? last;
+      if (victim && (victim.paused || precedes(sequence, victim))) {
         this.#preempt(victim);
         continue;
       }
-      // Younger ones that are in this step already have their turn; the next step begins with this one.
-      if (![...draft.members].some((other) => other.id > sequence.id)) this.#preempt(sequence);
+      // Those behind it that are in this step already have their turn; the next step begins with this one.
+      if (![...draft.members].some((other) => precedes(sequence, other))) this.#preempt(sequence);
       return false;
     }
     return true;
@@ -297,13 +327,14 @@ export class Scheduler {
   }
 
   #evict(sequence: Sequence, slot: number): void {
+    this.#remember(sequence, true);
     this.#blocks.free(sequence.id);
     this.#slots.release(slot);
     this.#running = this.#running.filter((other) => other !== sequence);
   }
 
   #enqueue(sequence: Sequence): void {
-    const after = this.#waiting.findIndex((other) => other.id > sequence.id);
+    const after = this.#waiting.findIndex((other) => precedes(sequence, other));
     this.#waiting.splice(after < 0 ? this.#waiting.length : after, 0, sequence);
   }
 }

@@ -15,6 +15,14 @@ export interface RowRange {
   readonly repeated?: boolean;
 }
 
+/** Requests that one step of priority passes. */
+const PRIORITY_HEAD_START = 16;
+
+/** Whether `a` goes before `b`: a total order. */
+export function precedes(a: Sequence, b: Sequence): boolean {
+  return a.rank === b.rank ? a.id < b.id : a.rank < b.rank;
+}
+
 /** How many samples rows give. */
 export function samplesOf({ count, sample }: RowRange): number {
   return sample === 'all' ? count : sample === 'last' ? 1 : 0;
@@ -36,11 +44,17 @@ export abstract class Sequence {
   /** Steps and samples that were submitted and have not settled. */
   stepsInFlight = 0;
   samplesInFlight = 0;
+  /** Positions that were in the cache already when the sequence started first: undefined until then. */
+  cachedTokens: number | undefined;
   /** Called once, when the sequence has ended for whatever reason. */
   onEnd: (() => void) | undefined;
 
   abstract readonly sampling: SamplingSettings;
   abstract readonly returnLogits: boolean;
+  /** True when positions that others have computed need not be computed again. */
+  readonly sharesPrefix: boolean = false;
+  /** Higher is served sooner: each step of it counts as having arrived PRIORITY_HEAD_START requests earlier, so nobody starves. */
+  readonly priority: number = 0;
 
   /** `id` is unique and grows with arrival. `parent`: a sequence whose tokens begin with this prompt, to share pages with. */
   protected constructor(
@@ -50,6 +64,11 @@ export abstract class Sequence {
   ) {
     this.tokens = [...promptTokens];
     this.promptLength = promptTokens.length;
+  }
+
+  /** Who is served first: whose number is smaller. */
+  get rank(): number {
+    return this.id - this.priority * PRIORITY_HEAD_START;
   }
 
   get finished(): boolean {
