@@ -68,7 +68,10 @@ export interface Usage {
   readonly prompt_tokens: number;
   readonly completion_tokens: number;
   readonly total_tokens: number;
+  /** Tokens of the prompt that were computed for an earlier message or another request: they cost no time. */
+  readonly prompt_tokens_details: { readonly cached_tokens: number };
   readonly time_to_first_token_s: number;
+  /** Of the tokens that were computed. */
   readonly prefill_tokens_per_s: number;
   /** 0 for an answer of fewer than two tokens. */
   readonly decode_tokens_per_s: number;

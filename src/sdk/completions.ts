@@ -100,13 +100,14 @@ async function* chunks(
 }
 
 function toUsage(usage: ChatUsage): Usage {
-  const { promptTokens, completionTokens } = usage;
+  const { promptTokens, completionTokens, cachedTokens } = usage;
   return {
     prompt_tokens: promptTokens,
     completion_tokens: completionTokens,
     total_tokens: promptTokens + completionTokens,
+    prompt_tokens_details: { cached_tokens: cachedTokens },
     time_to_first_token_s: usage.timeToFirstTokenMs / 1000,
-    prefill_tokens_per_s: perSecond(promptTokens, usage.prefillMs),
+    prefill_tokens_per_s: perSecond(promptTokens - cachedTokens, usage.prefillMs),
     // The first token came out of prefill.
     decode_tokens_per_s: perSecond(completionTokens - 1, usage.decodeMs),
   };

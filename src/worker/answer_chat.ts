@@ -62,10 +62,11 @@ function isEmpty({ text, scores }: AnswerPiece<ScoredToken>): boolean {
   return text === '' && scores.length === 0;
 }
 
-function usageOf({ promptTokens, outputTokens, timings }: GenerationResult): ChatUsage {
+function usageOf({ promptTokens, outputTokens, cachedTokens, timings }: GenerationResult): ChatUsage {
   return {
     promptTokens: promptTokens.length,
     completionTokens: outputTokens.length,
+    cachedTokens,
     timeToFirstTokenMs: timings.timeToFirstTokenMs,
     prefillMs: timings.prefillMs,
     decodeMs: timings.decodeMs,

@@ -69,6 +69,8 @@ export interface ScoredToken extends TokenLogprob {
 export interface ChatUsage {
   readonly promptTokens: number;
   readonly completionTokens: number;
+  /** Tokens of the prompt that the prefix cache had. */
+  readonly cachedTokens: number;
   /** From the call to the first token, queueing included. */
   readonly timeToFirstTokenMs: number;
   readonly prefillMs: number;

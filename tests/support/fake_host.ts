@@ -61,6 +61,7 @@ export class FakeHost implements Host {
         usage: {
           promptTokens: words.length,
           completionTokens,
+          cachedTokens: Math.min(1, words.length - 1),
           timeToFirstTokenMs: 250,
           prefillMs: 200,
           decodeMs: 1000,

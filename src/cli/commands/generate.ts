@@ -56,13 +56,14 @@ export async function generateCommand(argv: readonly string[]): Promise<void> {
     });
     for await (const { token } of generation) emit(decoder.push(token));
     emit(decoder.flush());
-    const { finishReason, outputTokens, timings } = await generation.finished;
+    const { finishReason, outputTokens, cachedTokens, timings } = await generation.finished;
     const usage = {
       prompt_tokens: promptTokens.length,
       completion_tokens: outputTokens.length,
       total_tokens: promptTokens.length + outputTokens.length,
+      cachedTokens,
       time_to_first_token_s: timings.timeToFirstTokenMs / 1000,
-      prefill_tokens_per_s: perSecond(promptTokens.length, timings.prefillMs),
+      prefill_tokens_per_s: perSecond(promptTokens.length - cachedTokens, timings.prefillMs),
       decode_tokens_per_s: perSecond(outputTokens.length - 1, timings.decodeMs),
     };
     if (args.json) printJson({ text, tokens: outputTokens, promptTokens, finishReason, usage });

@@ -176,6 +176,91 @@ describe('Engine.generate', () => {
   });
 });
 
+describe('the prefix cache', () => {
+  const LARGE = { contextLength: 120, numPages: 30, maxSlots: 3, maxRows: 40 };
+
+  it('computes only what is new in the second turn of a chat', async () => {
+    const { engine, runner } = setup({}, LARGE);
+    const first = await engine.generate(request(PROMPT)).drain();
+    expect(first.cachedTokens).toBe(0);
+    const history = [...PROMPT, ...first.outputTokens];
+    const news = [8, 8, 1];
+    const before = runner.rows;
+    const second = await engine.generate(request([...history, ...news], { maxTokens: 5 })).drain();
+    // The last token of an answer was sampled and never computed.
+    expect(second.cachedTokens).toBe(history.length - 1);
+    expect(runner.rows - before).toBe(1 + news.length + 4);
+    expect(second.outputTokens).toEqual(expected([...history, ...news], 5));
+    expect(engine.pagesInUse).toBe(0);
+    engine.checkIntegrity();
+  });
+
+  it('shares a beginning between requests that run at once, and cuts it where they differ', async () => {
+    const { engine, runner } = setup({}, LARGE);
+    const system = Array.from({ length: 17 }, (_, i) => i);
+    const first = engine.generate(request([...system, 1], { maxTokens: 30 }));
+    await turns(8);
+    const before = runner.rows;
+    const others = [2, 3].map((token) => engine.generate(request([...system, token], { maxTokens: 1 })).drain());
+    // Four full pages of four, and of the fifth, which the first request has filled by now, what is alike.
+    expect((await Promise.all(others)).map(({ cachedTokens }) => cachedTokens)).toEqual([17, 17]);
+    expect(runner.rows - before).toBeLessThan(2 * system.length);
+    expect((await Promise.all(others)).map(({ outputTokens }) => outputTokens[0])).toEqual(
+      [2, 3].map((token) => expected([...system, token], 1)[0]),
+    );
+    expect((await first.drain()).outputTokens).toEqual(expected([...system, 1], 30));
+    const again = await engine.generate(request([...system, 2, 9, 9], { maxTokens: 4 })).drain();
+    expect(again.cachedTokens).toBe(18);
+    expect(again.outputTokens).toEqual(expected([...system, 2, 9, 9], 4));
+  });
+
+  it('gives its pages up, the oldest first, when others need them', async () => {
+    const { engine } = setup({}, { numPages: 10, maxSlots: 1 });
+    const prompts = [0, 1, 2].map((start) => Array.from({ length: 15 }, (_, i) => (i * 3 + start) % 31));
+    for (const prompt of prompts) await engine.generate(request(prompt, { maxTokens: 2 })).drain();
+    const hits: number[] = [];
+    for (const prompt of [prompts[2], prompts[0], prompts[2]]) {
+      const { cachedTokens, outputTokens } = await engine.generate(request(prompt, { maxTokens: 2 })).drain();
+      hits.push(cachedTokens);
+      expect(outputTokens).toEqual(expected(prompt, 2));
+    }
+    expect(hits[0]).toBe(14);
+    expect(hits[1]).toBeLessThan(14);
+    expect(hits[2]).toBe(14);
+  });
+
+  it('is off when it is not wanted, and for models whose state cannot be shared', async () => {
+    for (const { engine } of [setup({ prefixCache: false }, LARGE), setup({}, { ...LARGE, recurrent: true })]) {
+      for (let turn = 0; turn < 2; turn++) {
+        expect((await engine.generate(request(PROMPT)).drain()).cachedTokens).toBe(0);
+      }
+    }
+  });
+});
+
+describe('priority', () => {
+  it('is served sooner, but passes only so many that came before', async () => {
+    const { engine } = setup({}, { maxSlots: 1 });
+    const order: string[] = [];
+    const start = (name: string, token: number, priority: number) =>
+      engine
+        .generate(request([token, 1, 2], { maxTokens: 3, priority }))
+        .drain()
+        .then(() => order.push(name));
+    const all = [start('running', 1, 0)];
+    await turns(1);
+    all.push(start('first', 2, 0));
+    for (let i = 0; i < 20; i++) all.push(start(`urgent ${i}`, 3 + i, 1));
+    all.push(start('low', 29, -1));
+    await Promise.all(all);
+    expect(order[0]).toBe('running');
+    expect(order[1]).toBe('urgent 0');
+    expect(order.indexOf('first')).toBe(16);
+    expect(order.at(-1)).toBe('low');
+    expect(() => engine.generate(request([1], { priority: 0.5 }))).toThrow(/priority/);
+  });
+});
+
 describe('Engine.fork', () => {
   it('shares the pages of its parent and computes only what differs', async () => {
     const { engine, runner } = setup();

@@ -39,6 +39,7 @@ function turns(count: number): Promise<void> {
 /** One random mix of requests on one random small machine. Returns what was seen, for the test to be sure that it tested something. */
 async function runSchedule(scheduleSeed: number): Promise<{
   preempted: boolean;
+  cached: number;
   pending: number;
   lost: boolean;
   repeated: boolean;
@@ -56,6 +57,7 @@ async function runSchedule(scheduleSeed: number): Promise<{
     pageSize,
     numPages: Math.ceil(contextLength / pageSize) + int(0, 6),
     maxRepeat: random() < 0.6 ? int(2, 8) : undefined,
+    recurrent: random() < 0.1,
   };
   const latency = (): number => int(0, 3);
   const runners: FakeRunner[] = [];
@@ -85,6 +87,7 @@ async function runSchedule(scheduleSeed: number): Promise<{
 
   let expectedRows = 0;
   const jobs: Promise<void>[] = [];
+  let cached = 0;
   const launch = (prompt: readonly number[], parent?: Generation, depth = 0): void => {
     const maxTokens = int(1, 25);
     const sampling = { ...GREEDY, seed: int(0, 1000) };
@@ -97,6 +100,8 @@ async function runSchedule(scheduleSeed: number): Promise<{
     const slow = random() < 0.3;
     const told: number[] = [];
     const request = {
+      priority: random() < 0.3 ? int(-2, 2) : undefined,
+      oneByOne: random() < 0.1,
       maxTokens,
       sampling,
       stopTokens,
@@ -128,6 +133,7 @@ async function runSchedule(scheduleSeed: number): Promise<{
           limits.vocabSize,
           stopTokens,
         );
+        cached += result.cachedTokens;
         expectedRows += prompt.length + result.outputTokens.length;
         expect(result.promptTokens).toEqual(prompt);
         expect(result.outputTokens).toEqual(told);
@@ -144,8 +150,11 @@ async function runSchedule(scheduleSeed: number): Promise<{
     );
   };
   const requests = int(1, 8);
+  const randomTokens = (count: number): number[] => Array.from({ length: count }, () => int(0, limits.vocabSize - 1));
+  const systemPrompt = randomTokens(int(1, contextLength - 1));
   for (let i = 0; i < requests; i++) {
-    launch(Array.from({ length: int(1, contextLength - 1) }, () => int(0, limits.vocabSize - 1)));
+    const shared = random() < 0.5 ? systemPrompt.slice(0, int(0, systemPrompt.length)) : [];
+    launch([...shared, ...randomTokens(int(shared.length > 0 ? 0 : 1, contextLength - 1 - shared.length))]);
     if (random() < 0.4) await turns(int(0, 10));
   }
   // Forks add jobs while others are awaited.
@@ -156,7 +165,8 @@ async function runSchedule(scheduleSeed: number): Promise<{
   expect(steps === 0 || pagesInUse >= 0).toBe(true);
   const rows = runners.reduce((sum, runner) => sum + runner.rows, 0);
   return {
-    preempted: runners.length === 1 && rows > expectedRows,
+    preempted: runners.length === 1 && rows > expectedRows - cached,
+    cached,
     pending: runners.reduce((sum, runner) => sum + runner.pendingRows, 0),
     lost: runners.length > 1,
     repeated: runners.some((runner) => runner.maxRepeatSeen > 1),
@@ -168,12 +178,14 @@ describe('random schedules', () => {
     let pending = 0;
     let preempted = 0;
     let lost = 0;
+    let cached = 0;
     let repeated = 0;
     for (let seed = 1; seed <= SCHEDULES; seed++) {
       try {
         const seen = await runSchedule(seed);
         pending += seen.pending;
         preempted += seen.preempted ? 1 : 0;
+        cached += seen.cached;
         lost += seen.lost ? 1 : 0;
         repeated += seen.repeated ? 1 : 0;
       } catch (error) {
@@ -183,6 +195,7 @@ describe('random schedules', () => {
     expect(pending).toBeGreaterThan(100);
     expect(preempted).toBeGreaterThan(10);
     expect(lost).toBeGreaterThan(10);
+    expect(cached).toBeGreaterThan(1000);
     expect(repeated).toBeGreaterThan(40);
   }, 60_000);
 });

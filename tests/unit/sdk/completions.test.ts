@@ -37,7 +37,9 @@ describe('chat completions', () => {
         completion_tokens: 5,
         total_tokens: 10,
         time_to_first_token_s: 0.25,
-        prefill_tokens_per_s: 25,
+        // One of them was cached.
+        prompt_tokens_details: { cached_tokens: 1 },
+        prefill_tokens_per_s: 20,
         decode_tokens_per_s: 4,
       },
     });
@@ -94,7 +96,14 @@ describe('chat completions', () => {
     };
     class ScoringHost extends FakeHost {
       override async *chat(_: ChatRequest): AsyncGenerator<ChatEvent, undefined> {
-        const usage = { promptTokens: 1, completionTokens: 1, timeToFirstTokenMs: 1, prefillMs: 1, decodeMs: 0 };
+        const usage = {
+          promptTokens: 1,
+          completionTokens: 1,
+          cachedTokens: 0,
+          timeToFirstTokenMs: 1,
+          prefillMs: 1,
+          decodeMs: 0,
+        };
         yield { type: 'start', promptTokens: 1 };
         yield { type: 'delta', text: 'é', scores: [score] };
         yield { type: 'end', finishReason: 'stop', usage };
