@@ -1,5 +1,5 @@
 import { UnsupportedModelError } from '../errors';
-import { CJK, CONTRACTION, compile, GPT2, LOWER, PUNCTUATION, SPACES, UPPER, WORD } from './patterns';
+import { CJK, CONTRACTION, compile, GPT2, PUNCTUATION, SPACES, WORD } from './patterns';
 
 /**
  * How a byte-level BPE vocabulary cuts text into words before it merges: regular expressions known by name, each cutting further the
@@ -37,16 +37,26 @@ const CASED_LETTERS =
   String.raw`\uFF41-\uFF5A\u{10400}-\u{1044F}\u{104B0}-\u{104D3}\u{104D8}-\u{104FB}\u{10C80}-\u{10CB2}\u{10CC0}-\u{10CF2}` +
   String.raw`\u{118A0}-\u{118DF}\u{1E900}-\u{1E943}`;
 
-const caseSplitting = (contraction: string, digits: string): string =>
-  [
-    String.raw`[^\r\n\p{L}\p{N}]?${UPPER}*${LOWER}+${contraction}`,
-    String.raw`[^\r\n\p{L}\p{N}]?${UPPER}+${LOWER}*${contraction}`,
+// Upper and lower case as llama.cpp approximates them: outside of ASCII every letter is both. GGUF files get its results, though the
+// expressions that the models were trained with know the case of all letters, and keep marks with their letters.
+const caseSplitting = (contraction: string, digits: string, marks = ''): string => {
+  const [upper, lower] = ['a-z', 'A-Z'].map((others) =>
+    marks === '' ? String.raw`[^\P{L}${others}]` : `(?:(?![${others}])[\\p{L}${marks}])`,
+  );
+  return [
+    String.raw`[^\r\n\p{L}\p{N}]?${upper}*${lower}+${contraction}`,
+    String.raw`[^\r\n\p{L}\p{N}]?${upper}+${lower}*${contraction}`,
     digits,
     String.raw` ?[^\s\p{L}\p{N}]+[\r\n/]*`,
     SPACES,
   ].join('|');
+};
 
-const LLAMA3 = [CONTRACTION, WORD, String.raw`\p{N}{1,3}`, PUNCTUATION, SPACES].join('|');
+const THREE_DIGITS = String.raw`\p{N}{1,3}`;
+const LLAMA3 = [CONTRACTION, WORD, THREE_DIGITS, PUNCTUATION, SPACES].join('|');
+
+const LINES = String.raw`[^\n]+|\n+`;
+const NOT_PUNCTUATION = String.raw` ?[^(\s|.,!?\u2026\u3002\uFF0C\u3001\u0964\u06D4\u060C)]+`;
 
 const RECIPES: readonly Recipe[] = [
   {
@@ -64,19 +74,21 @@ const RECIPES: readonly Recipe[] = [
       'jina-v2-de',
       'jina-v2-code',
       'roberta-bpe',
+      'modern-bert',
+      'a.x-4.0',
     ],
     patterns: [GPT2],
   },
   { names: ['mpt', 'olmo', 'jais', 'trillion', 'granite-docling', 'exaone4', 'gigachat', 'mellum'], patterns: [GPT2] },
   {
-    names: ['llama-bpe', 'llama3', 'llama-v3', 'falcon3', 'falcon-h1', 'pixtral', 'midm-2.0', 'lfm2'],
+    names: ['llama-bpe', 'llama3', 'llama-v3', 'falcon3', 'falcon-h1', 'pixtral', 'midm-2.0', 'lfm2', 'jina-v5-nano'],
     patterns: [LLAMA3],
     ignoreMerges: true,
     addBos: true,
   },
   { names: ['dbrx', 'smaug-bpe', 'chatglm-bpe', 'glm4'], patterns: [LLAMA3] },
   {
-    names: ['qwen2', 'deepseek-r1-qwen', 'stablelm2', 'megrez', 'hunyuan'],
+    names: ['qwen2', 'deepseek-r1-qwen', 'stablelm2', 'megrez', 'hunyuan', 'kormo', 'f2llmv2', 'solar-open', 'grok-2'],
     patterns: [[CONTRACTION, WORD, String.raw`\p{N}`, PUNCTUATION, SPACES].join('|')],
   },
   {
@@ -93,7 +105,7 @@ const RECIPES: readonly Recipe[] = [
   },
   { names: ['falcon'], patterns: [String.raw`[\p{P}$+<=>^~|${'`'}]+`, GPT2, '[0-9][0-9][0-9]'] },
   {
-    names: ['starcoder', 'refact', 'command-r', 'smollm', 'codeshell', 'exaone', 'minerva-7b'],
+    names: ['starcoder', 'refact', 'command-r', 'smollm', 'codeshell', 'exaone', 'minerva-7b', 'mellum2'],
     patterns: [String.raw`\p{N}`, GPT2],
   },
   {
@@ -101,8 +113,8 @@ const RECIPES: readonly Recipe[] = [
     patterns: [
       String.raw`[\r\n]`,
       String.raw`\s?[${CASED_LETTERS}]+`,
-      String.raw`\s?[!-\/:-~\uFF01-\uFF0F\uFF1A-\uFF5E\u2018-\u201F\u3000-\u3002]+`,
-      String.raw`\s+$`,
+      String.raw`\s?[!-\/:-~\uFF01-\uFF0F\uFF1A-\uFF5E\u2018-\u201F\u3001\u3002]+`,
+      String.raw`(?<!\s)\s+$`,
       CJK,
       String.raw`\p{N}+`,
     ],
@@ -112,7 +124,7 @@ const RECIPES: readonly Recipe[] = [
     patterns: [String.raw`[\r\n]`, String.raw`\s?\p{L}+`, String.raw`\s?\p{P}+`, CJK, String.raw`\p{N}`],
   },
   {
-    names: ['deepseek-v3'],
+    names: ['deepseek-v3', 'hunyuan-dense', 'joyai-llm'],
     patterns: [
       String.raw`\p{N}{1,3}`,
       String.raw`[\u4E00-\u9FA5\u3040-\u309F\u30A0-\u30FF]+`,
@@ -130,8 +142,44 @@ const RECIPES: readonly Recipe[] = [
     ignoreMerges: true,
     addBos: true,
   },
-  { names: ['gemma4', 'granite-embed-multi-311m'], patterns: [String.raw`[^\n]+|\n+`], addBos: true, raw: true },
-  { names: ['gpt-4o', 'llama4', 'kanana2'], patterns: [caseSplitting(`${CONTRACTION}?`, String.raw`\p{N}{1,3}`)] },
+  {
+    names: ['granite-embed-multi-97m'],
+    patterns: [caseSplitting(`${CONTRACTION}?`, THREE_DIGITS, String.raw`\p{M}`)],
+    ignoreMerges: true,
+  },
+  {
+    names: ['minicpm5'],
+    patterns: [THREE_DIGITS, [CONTRACTION, WORD, String.raw`\p{N}+`, PUNCTUATION, SPACES].join('|')],
+    ignoreMerges: true,
+  },
+  {
+    names: ['laguna'],
+    patterns: [LINES, [CONTRACTION, WORD, String.raw`\p{N}`, PUNCTUATION, SPACES].join('|')],
+  },
+  { names: ['ufakzeka'], patterns: [[WORD, String.raw`\p{N}`, PUNCTUATION, SPACES].join('|')] },
+  {
+    names: ['seed-coder'],
+    patterns: [[CONTRACTION, WORD, String.raw`\p{N}`, String.raw` ?[^\s\p{L}\p{N}\r\n]+`, SPACES].join('|')],
+  },
+  {
+    names: ['bailingmoe', 'bailingmoe2', 'llada-moe'],
+    patterns: [
+      [
+        `'(?:[sSdDmMtT]|[lL][lL]|[vV][eE]|[rR][eE])`,
+        WORD,
+        String.raw`\p{N}`,
+        PUNCTUATION,
+        String.raw`\s*[\r\n]|\s+(?!\S)|\s+`,
+      ].join('|'),
+    ],
+  },
+  { names: ['bloom', 'gpt3-finnish', 'poro-chat'], patterns: [NOT_PUNCTUATION] },
+  { names: ['viking'], patterns: [NOT_PUNCTUATION, String.raw`\p{N}`] },
+  { names: ['gemma4', 'granite-embed-multi-311m'], patterns: [LINES], addBos: true, raw: true },
+  {
+    names: ['gpt-4o', 'llama4', 'kanana2', 'talkie', 'minimax-m2'],
+    patterns: [caseSplitting(`${CONTRACTION}?`, THREE_DIGITS)],
+  },
 ];
 
 /** @throws UnsupportedModelError for a name that is not known: a guess would give wrong tokens in silence. */
