@@ -17,7 +17,11 @@ export function bertWords(text: string, { lowercase, stripAccents }: BertWordsOp
   for (const written of text) {
     const character = stripAccents ? firstOfDecomposition(written) : written;
     if (/\p{White_Space}/u.test(character)) finish();
-    else if (character !== '\ufffd' && !/\p{C}/u.test(character) && !(stripAccents && /\p{M}/u.test(character))) {
+    else if (
+      character !== '\ufffd' &&
+      !/[\p{Cc}\p{Cf}\p{Co}\p{Cs}]/u.test(character) &&
+      !(stripAccents && /\p{M}/u.test(character))
+    ) {
       const lower = lowercase ? lowerCase(character) : character;
       if (standsAlone(character)) {
         finish();
@@ -40,7 +44,7 @@ function lowerCase(character: string): string {
 }
 
 function standsAlone(character: string): boolean {
-  return /\p{P}/u.test(character) || /[$+<=>^`|]/.test(character) || isChinese(character.codePointAt(0) ?? 0);
+  return /\p{P}/u.test(character) || /[$+<=>^`|~]/.test(character) || isChinese(character.codePointAt(0) ?? 0);
 }
 
 /** The blocks of the multilingual model of BERT, with a slip (0x2b920) that its implementations share. */

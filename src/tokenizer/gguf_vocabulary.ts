@@ -30,7 +30,11 @@ export function readVocabulary(gguf: GgufMetadata, defaults: VocabularyDefaults)
   checkTokens(tokens, `metadata key "${TOKENS}"`);
   const types = readTypes(gguf, tokens.length);
   const ids = new Map<string, number>();
-  for (let id = 0; id < tokens.length; id++) if (tokens[id] !== '') ids.set(tokens[id], id);
+  tokens.forEach((text, id) => {
+    if (ids.has(text))
+      throw invalid(TOKENS, `${JSON.stringify(text.slice(0, 50))} is both token ${ids.get(text)} and ${id}`);
+    if (text !== '') ids.set(text, id);
+  });
 
   const idAt = (name: string, fallback?: number) => {
     const id = readId(gguf, `tokenizer.ggml.${name}_token_id`, tokens.length);

@@ -8,7 +8,7 @@ export interface Vocabulary {
   readonly tokens: readonly string[];
   /** One of `TokenType` per token. */
   readonly types: Uint8Array;
-  /** By text; of tokens with the same text, the last. */
+  /** By text; tokens without a text are left out. */
   readonly ids: ReadonlyMap<string, number>;
   readonly bos?: number;
   readonly eos?: number;
@@ -63,6 +63,13 @@ const END_OF_FILE: readonly (readonly string[])[] = [
   ['<|file_sep|>'],
 ];
 
+/** Marks of code completion, which some converters take for text. */
+const FILL_IN: readonly string[] = [
+  ...['<|fim_prefix|>', '<|fim_middle|>', '<|fim_suffix|>', '<fim-prefix>', '<fim-middle>', '<fim-suffix>'],
+  ...['<fim_prefix>', '<fim_middle>', '<fim_suffix>', '<｜fim▁begin｜>', '<｜fim▁hole｜>', '<｜fim▁end｜>'],
+  ...['<|code_prefix|>', '<|code_middle|>', '<|code_suffix|>', '<|prefix|>', '<|middle|>', '<|suffix|>'],
+];
+
 /** Marks between the parts of a gpt-oss answer. */
 const SHOWN: readonly string[] = ['<|channel|>', '<|message|>', '<|start|>', '<|constrain|>'];
 
@@ -89,7 +96,11 @@ export function endOfGeneration(
   const shown = new Set<number>();
   for (const text of SHOWN) {
     const id = ids.get(text);
-    if (id !== undefined && types[id] === TokenType.control) shown.add(id);
+    if (id !== undefined) shown.add(id);
+  }
+  for (const text of [...SHOWN, ...FILL_IN]) {
+    const id = ids.get(text);
+    if (id !== undefined) types[id] = TokenType.control;
   }
   // gpt-oss and Solar: <|end|> only closes one part of an answer that goes on.
   const end = ids.get('<|end|>');

@@ -25,6 +25,12 @@ describe('broken or unusual metadata', () => {
       () => createTokenizer(spmGguf([], [], { 'tokenizer.ggml.eos_token_id': 9999 })),
       /eos_token_id.*9999/,
     ],
+    ['two tokens with one text', () => createTokenizer(spmGguf(['▁a', '▁a'])), /"▁a" is both token 262 and 263/],
+    [
+      'a token of a megabyte',
+      () => createTokenizer(spmGguf(['x'.repeat(2 ** 20)])),
+      /token 262 has 1048576 characters/,
+    ],
     ['a merge without a space', () => createTokenizer(bpeGguf(['ab'])), /ggml\.merges.*"ab"/],
     [
       'a flag that is a string',
@@ -65,11 +71,6 @@ describe('broken or unusual metadata', () => {
 
   it('names a kind of tokenizer that it does not have', () => {
     expect(() => createTokenizer(metadata({ 'tokenizer.ggml.model': 'rwkv' }))).toThrow(UnsupportedModelError);
-  });
-
-  it('takes the last of two tokens with the same text', () => {
-    const tokenizer = createTokenizer(spmGguf(['▁a', '▁a']));
-    expect(tokenizer.encode('a', { bos: false })).toEqual([tokenizer.vocabSize - 1]);
   });
 
   it('stops at the end of a turn, whatever the file calls EOS', () => {
