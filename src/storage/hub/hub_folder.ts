@@ -7,6 +7,8 @@ import { hubError, unreachable } from './hub_error';
 import { authorization, fileUrl, nameOf, type RepositoryRef, treeUrl } from './repository';
 
 export interface HubFile extends FolderFile {
+  /** Changes with the content. */
+  readonly version: string;
   /** Of the content, in hexadecimal; known of large files. */
   readonly sha256?: string;
 }
@@ -122,14 +124,16 @@ function readPage(ref: RepositoryRef, text: string): HubFile[] {
 
 function readEntry(ref: RepositoryRef, entry: unknown): HubFile | undefined {
   if (typeof entry !== 'object' || entry === null) throw broken(ref, 'the list of files holds something else');
-  const { type, path, size, lfs } = entry as Record<string, unknown>;
+  const { type, path, size, lfs, oid: blob } = entry as Record<string, unknown>;
   if (type !== 'file') return undefined;
   if (typeof path !== 'string' || typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0) {
     throw broken(ref, 'the list of files holds a file without path or size');
   }
   const oid = typeof lfs === 'object' && lfs !== null ? (lfs as Record<string, unknown>)['oid'] : undefined;
   const sha256 = typeof oid === 'string' && /^[\da-f]{64}$/.test(oid) ? oid : undefined;
-  return { path, size, ...(sha256 === undefined ? {} : { sha256 }) };
+  // A hub that tells no object id is taken to have another file where the size differs.
+  const version = sha256 ?? (typeof blob === 'string' ? blob : `size ${size}`);
+  return { path, size, version, ...(sha256 === undefined ? {} : { sha256 }) };
 }
 
 /** The address of the next page, which must be the hub's own: the token goes there. */

@@ -39,9 +39,9 @@ describe('a repository', () => {
     const { files, name } = await open(hub);
     expect(name).toBe('owner/tiny');
     expect(files).toEqual([
-      { path: 'README.md', size: 100 },
-      { path: 'dir/a file #1.gguf', size: large.length, sha256: sha256(large) },
-      { path: 'config.json', size: 50 },
+      { path: 'README.md', size: 100, version: 'f' },
+      { path: 'dir/a file #1.gguf', size: large.length, version: sha256(large), sha256: sha256(large) },
+      { path: 'config.json', size: 50, version: 'f' },
     ]);
     expect(hub.requests.length).toBe(4);
   });
