@@ -21,5 +21,5 @@ export type { AdapterDescription, MaskableFeature } from './gpu/capabilities';
 export type * from './sdk/chat_types';
 export type * from './sdk/embeddings';
 export { createEngine, type EngineOptions, type LoadOptions, type TesseraEngine } from './sdk/engine';
-export type { ModelInput } from './sdk/model_input';
+export type { ModelFile, ModelInput, RepositoryOptions } from './sdk/model_input';
 export type { LoadProgress, ModelInfo } from './worker/protocol';

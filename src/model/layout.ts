@@ -48,6 +48,8 @@ export interface LoadModelOptions {
   readonly compileInBackground?: boolean;
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: LoadProgress) => void;
+  /** Waited for when the header was found good, before any weight is read. */
+  readonly beforeWeights?: () => Promise<void>;
 }
 
 export interface ModelDescription {

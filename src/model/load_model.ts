@@ -45,6 +45,7 @@ export function weightOptions(options: LoadModelOptions): LoadOptions {
 
 async function loadOnReference(gguf: Gguf, source: ModelOrigin, options: LoadModelOptions): Promise<LoadedModel> {
   const layout = layOut(gguf, options, undefined);
+  await options.beforeWeights?.();
   const [{ calls }] = plansOf(layout);
   const executor = await prepareReference(gguf, source, layout, weightOptions(options));
   const runner = new ReferenceRunner(executor, calls, layout.states, layout.limits, layout.logits);
@@ -65,6 +66,7 @@ async function loadOnWebGpu(gguf: Gguf, source: ModelOrigin, options: LoadModelO
   const device = await GpuDevice.create({ gpu, without, defaultLimits });
   try {
     const layout = layOut(gguf, options, device.capabilities);
+    await options.beforeWeights?.();
     const prepared = await prepareWebGpu(device, gguf, source, layout, {
       ...weightOptions(options),
       compileInBackground: options.compileInBackground,

@@ -1,18 +1,21 @@
 import { DisposedError, InvalidOptionError } from '../errors';
+import { QUANTIZE_FORMATS } from '../formats/quantize';
 import type { MaskableFeature } from '../gpu/capabilities';
 import type { Host, LoadProgress, LoadSettings, ModelInfo } from '../worker/protocol';
 import { RemoteHost } from '../worker/remote_host';
 import { ChatCompletions } from './completions';
 import { EmbeddingsApi } from './embeddings';
-import { type ModelInput, toModelSource } from './model_input';
+import { type ModelInput, type RepositoryOptions, toModelSource } from './model_input';
 
-export interface LoadOptions {
+export interface LoadOptions extends RepositoryOptions {
   /** `auto` (default): WebGPU; where there is none, plain JavaScript if the model has at most 20 M parameters. */
   readonly backend?: 'auto' | 'webgpu' | 'reference';
   /** Positions of prompt and answer together; by default what the model was trained for, at most 4096. */
   readonly contextLength?: number;
   /** Optional GPU features to do without, for comparing and for drivers that get them wrong. */
   readonly without?: readonly MaskableFeature[];
+  /** Turns float weights (F32, F16, BF16) into this format while they are loaded. */
+  readonly quantize?: 'q8_0' | 'q4_0';
   readonly onProgress?: (progress: LoadProgress) => void;
   /** Ends the load: it rejects with `AbortedError`. */
   readonly signal?: AbortSignal;
@@ -28,6 +31,11 @@ const LOAD_FIELDS: readonly string[] = [
   'backend',
   'contextLength',
   'without',
+  'quantize',
+  'file',
+  'revision',
+  'token',
+  'hub',
   'onProgress',
   'signal',
 ] satisfies (keyof LoadOptions)[];
@@ -79,7 +87,7 @@ export class TesseraEngine {
 }
 
 /**
- * Loads a GGUF file and makes it ready to answer.
+ * Loads a model and makes it ready to answer. A repository's files are kept in the browser, where there is room.
  * Rejects with InvalidFileError or UnsupportedModelError (the file), SourceError (its bytes), InvalidOptionError,
  * OutOfMemoryError, WebGpuUnavailableError, WorkerLostError or AbortedError.
  */
@@ -113,18 +121,19 @@ function startWorker(): Worker {
 }
 
 async function loadInto(host: Host, model: ModelInput, options: LoadOptions): Promise<ModelInfo> {
-  const { signal, onProgress } = options;
-  return await host.load(toModelSource(model, host instanceof RemoteHost), parseSettings(options), {
-    signal,
-    onProgress,
-  });
+  const { signal, onProgress, file, revision, token, hub } = options;
+  const settings = parseSettings(options);
+  const source = toModelSource(model, host instanceof RemoteHost, { file, revision, token, hub });
+  // Only a page may ask that downloads are not thrown away when space gets short.
+  if (source.kind === 'repository') void globalThis.navigator?.storage?.persist?.().catch(() => undefined);
+  return await host.load(source, settings, { signal, onProgress });
 }
 
 function parseSettings(options: LoadOptions): LoadSettings {
   for (const [field, value] of Object.entries(options)) {
     if (value !== undefined && !LOAD_FIELDS.includes(field)) throw new InvalidOptionError(field, 'unknown option');
   }
-  const { backend = 'auto', contextLength, without } = options;
+  const { backend = 'auto', contextLength, without, quantize } = options;
   if (!BACKENDS.includes(backend)) throw new InvalidOptionError('backend', `must be one of ${BACKENDS.join(', ')}`);
   if (contextLength !== undefined && (!Number.isSafeInteger(contextLength) || contextLength < 1)) {
     throw new InvalidOptionError('contextLength', `must be a positive integer, not ${contextLength}`);
@@ -134,5 +143,8 @@ function parseSettings(options: LoadOptions): LoadSettings {
       throw new InvalidOptionError('without', `"${feature}" is no feature; there are ${FEATURES.join(', ')}`);
     }
   }
-  return { backend, contextLength, without };
+  if (quantize !== undefined && !QUANTIZE_FORMATS.includes(quantize)) {
+    throw new InvalidOptionError('quantize', `must be one of ${QUANTIZE_FORMATS.join(', ')}`);
+  }
+  return { backend, contextLength, without, quantize };
 }

@@ -92,7 +92,7 @@ export class EngineHost implements Host {
     const load = async (backend: Backend) => {
       const options = { ...rest, backend, gpu: this.#gpu, compileInBackground: true };
       const open = (hooks: LoadHooks) =>
-        withSource(source, hooks.signal, (bytes) => loadModel(bytes, { ...options, ...hooks }));
+        withSource(source, hooks, (origin, keep) => loadModel(origin, { ...options, ...hooks, beforeWeights: keep }));
       return new ActiveModel(await open(hooks), backend, () => open({}));
     };
     if (backend !== 'auto') return await load(backend);
@@ -100,7 +100,7 @@ export class EngineHost implements Host {
       return await load('webgpu');
     } catch (error) {
       if (!(error instanceof WebGpuUnavailableError)) throw error;
-      const parameters = await withSource(source, hooks.signal, (bytes) => countParameters(bytes, hooks.signal));
+      const parameters = await withSource(source, hooks, (origin) => countParameters(origin, hooks.signal));
       if (parameters <= MAX_REFERENCE_PARAMETERS) return await load('reference');
       throw new WebGpuUnavailableError(
         `${error.message}; with ${parameters} parameters this model cannot run without`,

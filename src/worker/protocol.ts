@@ -1,12 +1,18 @@
 /** What the SDK and an engine host say to each other. Everything here is structured-cloneable: it crosses the worker's edge. */
 import type { SamplingSettings } from '../engine/runner';
+import type { QuantizeFormat } from '../formats/quantize';
 import type { AdapterDescription, MaskableFeature } from '../gpu/capabilities';
+import type { PickedFile } from '../storage/folder';
+import type { RepositoryRef } from '../storage/hub/repository';
 
 /** Where a model's bytes are. */
 export type ModelSource =
   | { readonly kind: 'url'; readonly url: string }
   | { readonly kind: 'blob'; readonly blob: Blob; readonly name: string }
-  | { readonly kind: 'bytes'; readonly bytes: Uint8Array; readonly name: string };
+  | { readonly kind: 'bytes'; readonly bytes: Uint8Array; readonly name: string }
+  /** Files that were picked or dropped together; `file` names the model where there are several. */
+  | { readonly kind: 'files'; readonly files: readonly PickedFile[]; readonly file?: string }
+  | { readonly kind: 'repository'; readonly ref: RepositoryRef; readonly file?: string };
 
 export type Backend = 'webgpu' | 'reference';
 
@@ -17,13 +23,17 @@ export interface LoadSettings {
   readonly contextLength?: number;
   /** Optional GPU features to do without. */
   readonly without?: readonly MaskableFeature[];
+  /** Turns float weights into this format while they are loaded. */
+  readonly quantize?: QuantizeFormat;
 }
 
 export interface LoadProgress {
-  readonly phase: 'header' | 'weights' | 'compile';
-  /** Bytes in the phases `header` and `weights`, kernels in `compile`. */
+  readonly phase: 'header' | 'download' | 'weights' | 'compile';
+  /** Bytes in the phases `header`, `download` and `weights`, kernels in `compile`. */
   readonly loaded: number;
   readonly total: number;
+  /** A sentence for the user: a download that cannot be kept, and why. */
+  readonly notice?: string;
 }
 
 /** What is known of the model that answers. */

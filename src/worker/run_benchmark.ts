@@ -22,7 +22,7 @@ export interface BenchmarkHooks {
 /** Runs the suite in this thread. Rejects like `runSuite`. */
 export async function benchmark(request: BenchmarkRequest, hooks: BenchmarkHooks): Promise<BenchmarkReport> {
   const { source, settings, quick, selfTest, profile, load } = request;
-  return await withSource(source, hooks.signal, (origin) =>
+  return await withSource(source, { signal: hooks.signal }, (origin) =>
     runSuite(origin, {
       settings: { ...(quick ? QUICK_SETTINGS : DEFAULT_SETTINGS), ...settings },
       load,

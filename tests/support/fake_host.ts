@@ -12,6 +12,12 @@ import type {
 } from '../../src/worker/protocol';
 
 /** A host without a model: answers with the words of the last message, one event each, and can be held up at any word. */
+function nameOf(source: ModelSource): string {
+  if (source.kind === 'url') return source.url;
+  if (source.kind === 'repository') return source.ref.repository;
+  return source.kind === 'files' ? source.files[0].path : source.name;
+}
+
 export class FakeHost implements Host {
   produced = 0;
   openAnswers = 0;
@@ -21,7 +27,7 @@ export class FakeHost implements Host {
   gate: (() => Promise<void>) | undefined;
 
   async load(source: ModelSource, settings: LoadSettings, hooks: LoadHooks = {}): Promise<ModelInfo> {
-    const name = source.kind === 'url' ? source.url : source.name;
+    const name = nameOf(source);
     for (let loaded = 0; loaded <= 3; loaded++) {
       if (hooks.signal?.aborted) throw new AbortedError('aborted', { cause: hooks.signal.reason });
       hooks.onProgress?.({ phase: 'weights', loaded, total: 3 });

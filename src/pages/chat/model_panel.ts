@@ -133,9 +133,11 @@ export class ModelPanel {
   }
 
   #showProgress(name: string, { phase, loaded, total }: LoadProgress): void {
-    const fraction = phase === 'weights' && total > 0 ? loaded / total : phase === 'compile' ? 1 : 0;
+    const fraction =
+      (phase === 'weights' || phase === 'download') && total > 0 ? loaded / total : phase === 'compile' ? 1 : 0;
     const text = {
       header: `Reading the header of ${name}…`,
+      download: `Downloading ${name}: ${formatBytes(loaded)} of ${formatBytes(total)}`,
       weights: `Loading ${name}: ${formatBytes(loaded)} of ${formatBytes(total)}`,
       compile: 'Preparing the GPU…',
     }[phase];

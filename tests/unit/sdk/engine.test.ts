@@ -61,7 +61,15 @@ describe('createEngine', () => {
     ['contextLength', { contextLength: 0 }],
     ['contextLength', { contextLength: 1.5 }],
     ['without', { without: ['f16'] }],
-    ['quantize', { quantize: 'q4_0' }],
+    ['quantize', { quantize: 'q3_k' }],
+    ['kvCache', { kvCache: 'q4_0' }],
+    ['revision', { revision: 'main' }],
+    ['file', { file: 'a.gguf' }],
+    ['hub', { model: 'owner/name', hub: 'x' }],
+    ['token', { model: 'owner/name', token: 'two words' }],
+    ['file', { model: 'owner/name', file: 1 }],
+    ['model', { model: [] }],
+    ['model', { model: [{ path: 1 }] }],
     ['worker', { worker: 'yes' }],
   ])('%s is refused by name: %j', async (field, options) => {
     const creating = createEngine({ model: file('a'), worker, ...options });

@@ -10,7 +10,7 @@ describe('a synthetic model by its address', () => {
     const address = 'synthetic:smollm2-135m:q4_0';
     const source = toModelSource(address, true);
     expect(source).toEqual({ kind: 'url', url: address });
-    const parameters = await withSource(source, undefined, async (origin) => {
+    const parameters = await withSource(source, {}, async (origin) => {
       expect(isSynthetic(origin)).toBe(true);
       return await countParameters(origin, undefined);
     });
@@ -18,7 +18,7 @@ describe('a synthetic model by its address', () => {
   });
 
   test('an unknown one is refused', async () => {
-    const opening = withSource(toModelSource('synthetic:nothing:q4_0', false), undefined, async () => undefined);
+    const opening = withSource(toModelSource('synthetic:nothing:q4_0', false), {}, async () => undefined);
     await expect(opening).rejects.toThrow(UnsupportedModelError);
   });
 });
