@@ -1,6 +1,7 @@
 import { UnsupportedModelError } from '../errors';
 import type { Gguf } from '../formats/gguf/gguf';
 import { DecoderReader } from './architectures/decoder_reader';
+import { readGptOss, readOlmoe, readQwen2Moe, readQwen3Moe } from './architectures/expert_families';
 import { readGemma, readGemma2, readGemma3 } from './architectures/gemma';
 import { readGranite } from './architectures/granite';
 import { readLlama, readQwen2, readQwen3, readSmolLm3 } from './architectures/llama';
@@ -21,6 +22,11 @@ const READERS: ReadonlyMap<string, (reader: DecoderReader) => ModelSpec> = new M
   ['granite', readGranite],
   ['olmo2', readOlmo2],
   ['smollm3', readSmolLm3],
+  ['qwen2moe', readQwen2Moe],
+  ['qwen3moe', readQwen3Moe],
+  ['olmoe', readOlmoe],
+  ['gpt-oss', readGptOss],
+  ['granitemoe', readGranite],
 ]);
 
 /**

@@ -2,7 +2,10 @@ import type { OpCall } from '../ops/calls';
 import type { ActivationType, KvCache, RowBucket, Vector, Weight } from '../ops/op';
 import type { SamplerStates } from '../ops/sampler_state';
 
-/** A weight of the plan and the file's tensors that it is made of, stacked by rows (fused Q/K/V, gate/up). */
+/**
+ * A weight of the plan and the file's tensors that it is made of, stacked by rows (fused Q/K/V, gate/up). Where the weight is a stack of
+ * matrices (Weight.stackRows), so is each tensor, and every matrix of the weight is made of one of each tensor's.
+ */
 export interface WeightSource {
   readonly weight: Weight;
   readonly tensors: readonly string[];

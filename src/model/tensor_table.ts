@@ -55,17 +55,55 @@ export class TensorTable {
     return source;
   }
 
-  /** An f32 vector made of tensors one after another. */
-  vector(name: string, parts: readonly { readonly tensor: string; readonly length: number }[]): Vector {
+  /** A stack of `count` matrices [rows, cols], each made of one matrix of each part: experts, with gate and up side by side. */
+  stack(
+    name: string,
+    parts: readonly { readonly tensor: string; readonly rows: number }[],
+    cols: number,
+    count: number,
+  ): WeightSource {
+    const format = this.formatOf(parts[0].tensor);
     for (const part of parts) {
-      this.checkShape(part.tensor, [part.length]);
-      const { type } = this.require(part.tensor);
-      if (!VECTOR_TYPES.includes(type)) {
-        throw new UnsupportedModelError(
-          `vector "${part.tensor}" is stored as ${type}, expected ${VECTOR_TYPES.join(', ')}`,
-        );
+      this.checkShape(part.tensor, [cols, part.rows, count]);
+      if (this.formatOf(part.tensor) !== format) {
+        throw new UnsupportedModelError(`"${name}" mixes storage types: ${parts.map((p) => p.tensor).join(', ')}`);
       }
     }
+    const stackRows = parts.reduce((sum, part) => sum + part.rows, 0);
+    const weight = { name, format, rows: count * stackRows, cols, stackRows };
+    const source = { weight, tensors: parts.map((part) => part.tensor) };
+    this.weights.push(source);
+    return source;
+  }
+
+  /** The biases of a stack: [count] times one row of each part, tensors of [length, count]. */
+  stackedVector(
+    name: string,
+    parts: readonly { readonly tensor: string; readonly length: number }[],
+    count: number,
+  ): Vector {
+    for (const part of parts) this.checkVector(part.tensor, [part.length, count]);
+    const stride = parts.reduce((sum, part) => sum + part.length, 0);
+    const vector = { name, length: count * stride };
+    const compute = (values: Float32Array<ArrayBuffer>): Float32Array<ArrayBuffer> => {
+      const stacked = new Float32Array(values.length);
+      let from = 0;
+      let column = 0;
+      for (const { length } of parts) {
+        for (let i = 0; i < count; i++, from += length) {
+          stacked.set(values.subarray(from, from + length), i * stride + column);
+        }
+        column += length;
+      }
+      return stacked;
+    };
+    this.vectors.push({ vector, tensors: parts.map((part) => part.tensor), compute });
+    return vector;
+  }
+
+  /** An f32 vector made of tensors one after another. */
+  vector(name: string, parts: readonly { readonly tensor: string; readonly length: number }[]): Vector {
+    for (const part of parts) this.checkVector(part.tensor, [part.length]);
     const vector = { name, length: parts.reduce((sum, part) => sum + part.length, 0) };
     this.vectors.push({ vector, tensors: parts.map((part) => part.tensor) });
     return vector;
@@ -107,11 +145,19 @@ export class TensorTable {
     }
   }
 
+  private checkVector(name: string, expected: readonly number[]): void {
+    this.checkShape(name, expected);
+    const { type } = this.require(name);
+    if (!VECTOR_TYPES.includes(type)) {
+      throw new UnsupportedModelError(`vector "${name}" is stored as ${type}, expected ${VECTOR_TYPES.join(', ')}`);
+    }
+  }
+
   private checkShape(name: string, expected: readonly number[]): void {
     const { shape } = this.require(name);
     // Trailing dimensions of 1 carry no meaning in GGUF.
-    const found = shape.slice(0, Math.max(expected.length, shape.findLastIndex((size) => size !== 1) + 1));
-    if (found.length !== expected.length || found.some((size, i) => size !== expected[i])) {
+    const dimensions = Math.max(shape.length, expected.length);
+    if (Array.from({ length: dimensions }, (_, i) => (shape[i] ?? 1) === (expected[i] ?? 1)).includes(false)) {
       throw new InvalidFileError(
         `tensor "${name}" has shape ${describeShape(shape)}, expected ${describeShape(expected)}`,
         { details: { tensor: name, found: [...shape], expected: [...expected] } },

@@ -29,9 +29,17 @@ export interface LoadOptions {
   readonly onProgress?: (loadedBytes: number, totalBytes: number) => void;
 }
 
+/** Where a tensor's rows go: all from firstRow on, or in runs of `run` rows that begin `stride` rows apart. */
 interface WeightPlace {
   readonly weight: Weight;
   readonly firstRow: number;
+  readonly run: number;
+  readonly stride: number;
+}
+
+/** Rows of a tensor, over all its matrices. */
+function rowsOf(tensor: GgufTensor | undefined): number {
+  return tensor?.shape.slice(1).reduce((product, size) => product * size, 1) ?? 0;
 }
 
 /** What the bytes of a tensor are in. */
@@ -53,9 +61,12 @@ export async function loadWeights(
   const places = new Map<string, WeightPlace>();
   for (const { weight, tensors } of spec.weights) {
     let firstRow = 0;
+    const matrices = weight.rows / (weight.stackRows ?? weight.rows);
     for (const name of tensors) {
-      places.set(name, { weight, firstRow });
-      firstRow += gguf.tensors.get(name)?.shape[1] ?? 1;
+      const rows = rowsOf(gguf.tensors.get(name));
+      const run = tensors.length === 1 ? rows : rows / matrices;
+      places.set(name, { weight, firstRow, run, stride: weight.stackRows ?? weight.rows });
+      firstRow += run;
     }
   }
   const vectorParts = new Map<string, Float32Array<ArrayBuffer>>();
@@ -76,7 +87,10 @@ export async function loadWeights(
     if (place) await streamRows(tensor, source, place, sink, progress, options.signal);
     else {
       const bytes = await source.read(tensor.offset, tensor.byteLength, options.signal);
-      vectorParts.set(tensor.name, Float32Array.from(decodeRow(formatOf(tensor), bytes, tensor.shape[0])));
+      vectorParts.set(
+        tensor.name,
+        Float32Array.from(decodeRow(formatOf(tensor), bytes, tensor.shape[0] * rowsOf(tensor))),
+      );
       progress(tensor.byteLength);
     }
   }
@@ -107,21 +121,28 @@ function join(parts: readonly Float32Array<ArrayBuffer>[]): Float32Array<ArrayBu
 async function streamRows(
   tensor: GgufTensor,
   source: ByteSource,
-  { weight, firstRow }: WeightPlace,
+  { weight, firstRow, run, stride }: WeightPlace,
   sink: WeightSink,
   progress: (bytes: number) => void,
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const perRow = rowBytes(formatOf(tensor), tensor.shape[0]);
-  const rows = tensor.shape[1] ?? 1;
-  const chunkRows = Math.max(1, Math.min(rows, Math.floor(CHUNK_BYTES / perRow)));
+  const chunkRows = Math.max(1, Math.min(run, Math.floor(CHUNK_BYTES / perRow)));
   // Whole words, because the GPU is written in words; the surplus bytes are never read as weights.
   const chunk = new Uint8Array(Math.ceil((chunkRows * perRow) / 4) * 4);
   let filled = 0;
-  let row = firstRow;
+  let row = 0;
+  // A chunk ends with its run, since the next row of the tensor goes elsewhere.
+  const wanted = (): number => Math.min(chunkRows, run - (row % run)) * perRow;
   const flush = async (): Promise<void> => {
     const count = filled / perRow;
-    await sink.weightRows(weight, row, count, chunk.subarray(0, Math.ceil(filled / 4) * 4), formatOf(tensor));
+    await sink.weightRows(
+      weight,
+      firstRow + Math.floor(row / run) * stride + (row % run),
+      count,
+      chunk.subarray(0, Math.ceil(filled / 4) * 4),
+      formatOf(tensor),
+    );
     row += count;
     progress(filled);
     filled = 0;
@@ -130,11 +151,11 @@ async function streamRows(
     throwIfAborted(signal);
     let at = 0;
     while (at < piece.length) {
-      const take = Math.min(piece.length - at, chunkRows * perRow - filled);
+      const take = Math.min(piece.length - at, wanted() - filled);
       chunk.set(piece.subarray(at, at + take), filled);
       filled += take;
       at += take;
-      if (filled === chunkRows * perRow) await flush();
+      if (filled === wanted()) await flush();
     }
   }
   if (filled % perRow !== 0) throw new InternalError(`tensor "${tensor.name}" ended inside a row`);

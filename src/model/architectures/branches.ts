@@ -1,7 +1,8 @@
 /** The branches that most decoders are made of: attention, and gated or plain feed-forward networks. */
-import type { ActivationFunction, AttentionCall, QkNorm } from '../../ops/calls';
-import type { KvCache, Vector } from '../../ops/op';
+import type { ActivationFunction, AttentionCall, OpCall, QkNorm } from '../../ops/calls';
+import type { Activation, KvCache, Vector } from '../../ops/op';
 import type { Branch } from './decoder';
+import type { BranchInput, PlanContext } from './plan_context';
 import { outputsOf, type Projection } from './projection';
 import type { Rope } from './rope';
 
@@ -54,22 +55,24 @@ export interface GatedFfn {
   readonly activation: 'silu' | 'gelu';
 }
 
+/** hidden = act(gate · x) * (up · x), in the matmul where the step is small and one weight holds both. */
+export function gatedHidden(
+  { gateUp, activation }: GatedFfn,
+  input: BranchInput,
+  hidden: Activation,
+  context: PlanContext,
+): OpCall[] {
+  const foldable = context.small && gateUp.length === 1 && gateUp[0].bias === undefined;
+  if (foldable) return context.linear(input, gateUp, hidden, { epilogue: activation === 'silu' ? 'swiglu' : 'geglu' });
+  const both = context.step('gate_up', 2 * hidden.cols);
+  return [...context.linear(input, gateUp, both), { op: 'glu', x: both, out: hidden, activation }];
+}
+
 /** down · (act(gate · x) * (up · x)) (Shazeer 2020). */
-export function gatedFfnBranch({ gateUp, down, activation }: GatedFfn): Branch {
-  const size = outputsOf(gateUp) / 2;
+export function gatedFfnBranch(ffn: GatedFfn): Branch {
   return (input, output, context) => {
-    const hidden = context.step('hidden', size);
-    const foldable = context.small && gateUp.length === 1 && gateUp[0].bias === undefined;
-    if (foldable) {
-      const epilogue = activation === 'silu' ? 'swiglu' : 'geglu';
-      return [...context.linear(input, gateUp, hidden, { epilogue }), ...context.finish(hidden, down, output)];
-    }
-    const both = context.step('gate_up', 2 * size);
-    return [
-      ...context.linear(input, gateUp, both),
-      { op: 'glu', x: both, out: hidden, activation },
-      ...context.finish(hidden, down, output),
-    ];
+    const hidden = context.step('hidden', outputsOf(ffn.gateUp) / 2);
+    return [...gatedHidden(ffn, input, hidden, context), ...context.finish(hidden, ffn.down, output)];
   };
 }
 

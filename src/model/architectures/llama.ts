@@ -2,10 +2,10 @@
  * Llama (Touvron et al. 2023; Grattafiori et al. 2024) and the families that differ from it in a detail: RMSNorm → grouped-query attention
  * with RoPE → residual → RMSNorm → SwiGLU → residual; tied or untied output.
  */
-import { expectAbsentOr } from '../hyperparameters';
 import type { ModelSpec } from '../model_spec';
 import type { Branch, Stage } from './decoder';
 import type { DecoderReader } from './decoder_reader';
+import { readExperts } from './experts';
 
 /** A layer with a norm before attention and one before the feed-forward network. */
 export function preNormLayer(
@@ -22,20 +22,26 @@ export function preNormLayer(
 }
 
 /** A model of such layers. */
-function preNormModel(reader: DecoderReader, attention: (layer: number) => Branch): ModelSpec {
+export function preNormModel(
+  reader: DecoderReader,
+  attention: (layer: number) => Branch,
+  ffn: (layer: number) => Branch = (layer) => reader.gatedFfn(layer, 'silu'),
+): ModelSpec {
   const { table, output } = reader.tables();
   return reader.finish({
     embedding: { table, scale: 1 },
-    layers: reader.layers((layer) => preNormLayer(reader, layer, attention(layer), reader.gatedFfn(layer, 'silu'))),
+    layers: reader.layers((layer) => preNormLayer(reader, layer, attention(layer), ffn(layer))),
     head: { norm: reader.rmsNorm('output_norm'), weight: output },
   });
 }
 
-/** Llama 2 and 3, Mistral (whose window llama.cpp leaves out too), TinyLlama, SmolLM2 and their kin. */
+/** Llama 2 and 3, Mistral (whose window llama.cpp leaves out too), TinyLlama, SmolLM2 and their kin; with experts Mixtral (Jiang et al. 2024). */
 export function readLlama(reader: DecoderReader): ModelSpec {
-  expectAbsentOr(reader.gguf, reader.key('expert_count'), [0]);
   const rope = reader.rope('interleaved');
-  return preNormModel(reader, (layer) => reader.attention(layer, { rope }));
+  const attention = (layer: number): Branch => reader.attention(layer, { rope });
+  if (reader.optional('expert_count') === undefined) return preNormModel(reader, attention);
+  const size = reader.positive('feed_forward_length');
+  return preNormModel(reader, attention, (layer) => readExperts(reader, layer, { size, normalise: true }));
 }
 
 /** Qwen2 and Qwen2.5 (Yang et al. 2024): biases of Q, K and V. */

@@ -18,5 +18,5 @@ export function expertGroups(
 ): ExpertGroups {
   const pairs = maxRows * topK;
   const pairsAt = 1 + 3 * tileBound(pairs, experts, tileRows);
-  return { state: { name: 'expert_groups', words: pairsAt + pairs }, tileRows, pairsAt };
+  return { state: { name: `expert_groups_${pairs}`, words: pairsAt + pairs }, tileRows, pairsAt };
 }
