@@ -34,7 +34,7 @@ export function sizes({
 /**
  * `norms`: names of a layer's norms. `qkNorm`: false, 'head' or 'projection'. `biases`: names of the projections that have one.
  * `tableGain`: size of the embedding table; small ones keep a tied model from answering every token with itself.
- * `fused`: attn_qkv in place of three. `ffnKind`: 'gated', 'fused' (gate and up in ffn_up) or 'plain'.
+ * `fused`: attn_qkv in place of three. `ffnKind`: 'gated', 'fused' (gate and up in ffn_up), 'plain' or 'none'.
  */
 export function decoderTensors(seed, options = {}) {
   const {
@@ -86,8 +86,8 @@ export function decoderTensors(seed, options = {}) {
     if (ffnKind === 'gated') {
       matrix('ffn_gate', HIDDEN, ffn);
       matrix('ffn_up', HIDDEN, ffn);
-    } else matrix('ffn_up', HIDDEN, ffnKind === 'fused' ? 2 * ffn : ffn);
-    matrix('ffn_down', ffn, HIDDEN, 2);
+    } else if (ffnKind !== 'none') matrix('ffn_up', HIDDEN, ffnKind === 'fused' ? 2 * ffn : ffn);
+    if (ffnKind !== 'none') matrix('ffn_down', ffn, HIDDEN, 2);
     extra?.(t, layer);
   }
   return t.all;

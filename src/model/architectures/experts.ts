@@ -169,6 +169,8 @@ function expertBranch(experts: Experts): Branch {
         }),
       ),
       ...(both ? [{ op: 'glu', x: both, out: hidden, activation: 'silu' } as const] : []),
+      // Before anything is added to the stream, which the shared expert may read directly.
+      ...sharedHidden(experts, input, logits, context),
       ...(groups
         ? groupedDown(down, { ...linear, x: hidden, groups }, output, context)
         : [
@@ -183,7 +185,7 @@ function expertBranch(experts: Experts): Branch {
               epilogue: 'none',
             } as const,
           ]),
-      ...sharedCalls(experts, input, logits, output, context),
+      ...sharedDown(experts, output, context),
     ];
   };
 }
@@ -203,18 +205,24 @@ function groupedDown(
   ];
 }
 
-function sharedCalls(
+function sharedBuffer({ gateUp }: GatedFfn, context: PlanContext): Activation {
+  return context.step('shared_hidden', outputsOf(gateUp) / 2);
+}
+
+function sharedHidden(
   { shared, count }: Experts,
   input: BranchInput,
   logits: Activation,
-  output: BranchOutput,
   context: PlanContext,
 ): OpCall[] {
   if (!shared) return [];
-  const hidden = context.step('shared_hidden', outputsOf(shared.gateUp) / 2);
+  const hidden = sharedBuffer(shared, context);
   return [
     ...gatedHidden(shared, input, hidden, context),
     ...(shared.gated ? [{ op: 'gate_rows', out: hidden, logits, column: count } as const] : []),
-    ...context.finish(hidden, shared.down, { ...output, accumulate: true }),
   ];
+}
+
+function sharedDown({ shared }: Experts, output: BranchOutput, context: PlanContext): OpCall[] {
+  return shared ? context.finish(sharedBuffer(shared, context), shared.down, { ...output, accumulate: true }) : [];
 }
