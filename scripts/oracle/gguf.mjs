@@ -1,6 +1,6 @@
 /** Writes GGUF files (ggml's docs/gguf.md), as far as fixtures need. */
 
-const VALUE_TYPES = { u32: 4, i32: 5, f32: 6, bool: 7, string: 8, array: 9 };
+const VALUE_TYPES = { u8: 0, u32: 4, i32: 5, f32: 6, bool: 7, string: 8, array: 9 };
 const ALIGNMENT = 32;
 
 class Bytes {
@@ -36,6 +36,7 @@ class Bytes {
     if (type === 'string') return this.string(value);
     if (type === 'bool') return this.raw(Buffer.of(value ? 1 : 0));
     if (type === 'f32') return this.view(4, (bytes) => bytes.writeFloatLE(value));
+    if (type === 'u8') return this.raw(Buffer.of(value));
     if (type === 'i32') return this.view(4, (bytes) => bytes.writeInt32LE(value));
     return this.u32(value);
   }

@@ -1,0 +1,133 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import type { GgufMetadata } from '../../../src/formats/gguf/gguf';
+import { BYTE_TO_CHARACTER } from '../../../src/tokenizer/byte_level';
+import { createTokenizer } from '../../../src/tokenizer/tokenizer';
+import { metadata } from './support/metadata';
+
+/** What llama.cpp made of texts that are hard to cut: see scripts/oracle/tokenizers.mjs. */
+const folder = new URL('../../fixtures/tokenizers/', import.meta.url);
+const read = <T>(name: string): T => JSON.parse(readFileSync(new URL(`${name}.json`, folder), 'utf8')) as T;
+
+interface Vectors {
+  readonly tokens: string[];
+  readonly texts: string[];
+}
+
+/** All pairs of bytes merge, in an order without a pattern: a cut that is elsewhere changes tokens. */
+function pairVocabulary(whole: readonly string[]): GgufMetadata {
+  const merges = Array.from({ length: 65_536 }, (_, i) => {
+    const pair = (i * 40_503) % 65_536;
+    return `${BYTE_TO_CHARACTER[pair >> 8]} ${BYTE_TO_CHARACTER[pair & 255]}`;
+  });
+  return metadata({
+    'tokenizer.ggml.model': 'gpt2',
+    'tokenizer.ggml.tokens': [...BYTE_TO_CHARACTER, ...merges.map((merge) => merge.replace(' ', '')), ...whole],
+    'tokenizer.ggml.merges': merges,
+    'tokenizer.ggml.bos_token_id': 0,
+  });
+}
+
+describe('byte-level BPE cuts words as llama.cpp does', () => {
+  const { whole, texts, groups } = read<{
+    whole: string[];
+    texts: string[];
+    groups: { names: string[]; addsBos: boolean; lengths: string[] }[];
+  }>('pre_tokenizers');
+  const vocabulary = pairVocabulary(whole);
+
+  for (const { names, addsBos, lengths } of groups) {
+    it(names.join(', '), () => {
+      // Every name of a group is a name of the same recipe; the first of each is tried on all texts.
+      names.forEach((name, i) => {
+        const pre = metadata({ 'tokenizer.ggml.pre': name }).metadata;
+        const tokenizer = createTokenizer({ metadata: new Map([...vocabulary.metadata, ...pre]) });
+        expect(tokenizer.addsBos, name).toBe(addsBos);
+        for (const [at, text] of texts.entries()) {
+          if (i > 0 && at % 8 !== i % 8) continue;
+          const found = tokenizer.encode(text, { bos: false }).map((id) => tokenizer.tokenBytes(id).length);
+          expect(found.join(''), `${name}: ${JSON.stringify(text)}`).toBe(lengths[at]);
+        }
+      });
+    });
+  }
+});
+
+describe('other kinds give the tokens of llama.cpp', () => {
+  it('unigram, with a normalisation table', () => {
+    const { tokens, types, scores, charsMap, texts, cases } = read<
+      Vectors & {
+        types: number[];
+        scores: number[];
+        charsMap: string;
+        cases: { spacePrefix: boolean; mergesSpaces: boolean; mapped: boolean; ids: number[][] }[];
+      }
+    >('unigram');
+    for (const { spacePrefix, mergesSpaces, mapped, ids } of cases) {
+      const { metadata: values } = metadata({
+        'tokenizer.ggml.model': 't5',
+        'tokenizer.ggml.tokens': tokens,
+        'tokenizer.ggml.token_type': types,
+        'tokenizer.ggml.scores': scores,
+        'tokenizer.ggml.eos_token_id': 1,
+        'tokenizer.ggml.unknown_token_id': 2,
+        'tokenizer.ggml.add_space_prefix': spacePrefix,
+        'tokenizer.ggml.remove_extra_whitespaces': mergesSpaces,
+      });
+      const table = { itemType: 'u8', items: Uint8Array.from(Buffer.from(charsMap, 'base64')) } as const;
+      const tokenizer = createTokenizer({
+        metadata: new Map([
+          ...values,
+          ...(mapped ? [['tokenizer.ggml.precompiled_charsmap', { type: 'array', value: table }] as const] : []),
+        ]),
+      });
+      texts.forEach((text, i) => {
+        expect(tokenizer.encode(text, { bos: false }), JSON.stringify(text)).toEqual(ids[i]);
+        expect(tokenizer.encode(text)).toEqual([...ids[i], 1]);
+      });
+    }
+  });
+
+  it('WordPiece', () => {
+    const { tokens, texts, ids, special } = read<Vectors & { ids: number[][]; special: number[][] }>('word_piece');
+    const tokenizer = createTokenizer(
+      metadata({
+        'tokenizer.ggml.model': 'bert',
+        'tokenizer.ggml.tokens': tokens,
+        'tokenizer.ggml.token_type': tokens.map((_, id) => [3, 2, 3, 3, 3][id] ?? 1),
+        'tokenizer.ggml.cls_token_id': 2,
+        'tokenizer.ggml.unknown_token_id': 1,
+        'tokenizer.ggml.seperator_token_id': 3,
+      }),
+    );
+    expect(ids.flat().filter((id) => id !== 1).length).toBeGreaterThan(ids.flat().length / 4);
+    texts.forEach((text, i) => {
+      expect(tokenizer.encode(text, { bos: false }), JSON.stringify(text)).toEqual(ids[i]);
+      expect(tokenizer.encode(text, { bos: false, special: true }), JSON.stringify(text)).toEqual(special[i]);
+      expect(tokenizer.encode(text)).toEqual([2, ...ids[i], 3]);
+    });
+  });
+
+  it('BPE over characters, as Gemma 4 has it', () => {
+    const { tokens, types, merges, texts, ids, ends } = read<
+      Vectors & { types: number[]; merges: string[]; ids: number[][]; ends: number[] }
+    >('raw_pairs');
+    const tokenizer = createTokenizer(
+      metadata({
+        'tokenizer.ggml.model': 'gemma4',
+        'tokenizer.ggml.tokens': tokens,
+        'tokenizer.ggml.token_type': types,
+        'tokenizer.ggml.merges': merges,
+        'tokenizer.ggml.bos_token_id': 2,
+        'tokenizer.ggml.eos_token_id': 1,
+        'tokenizer.ggml.unknown_token_id': 3,
+      }),
+    );
+    expect([...tokenizer.stopTokens].sort((a, b) => a - b)).toEqual(ends);
+    texts.forEach((text, i) => {
+      expect(tokenizer.encode(text, { bos: false }), JSON.stringify(text)).toEqual(ids[i]);
+      expect(tokenizer.decode(ids[i])).toBe(text);
+      expect(tokenizer.encode(text)).toEqual([2, ...ids[i]]);
+    });
+  });
+});
