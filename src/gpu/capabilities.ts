@@ -11,6 +11,8 @@ export interface Capabilities {
   /** experimental `chromium-experimental-subgroup-matrix` */
   readonly subgroupMatrix: boolean;
   readonly timestampQuery: boolean;
+  /** The adapter computes on the CPU: it has no coalescing, its barriers are dear, and straight code compiles for seconds. */
+  readonly software: boolean;
   readonly limits: DeviceLimits;
   readonly adapter: AdapterDescription;
 }

@@ -54,12 +54,18 @@ export function describeCapabilities(
     dot4: !without.includes('dot4') && languageFeatures(gpu).has('packed_4x8_integer_dot_product'),
     subgroupMatrix: device.features.has(SUBGROUP_MATRIX),
     timestampQuery: device.features.has('timestamp-query'),
+    software: isSoftware(info),
     limits: Object.fromEntries(LIMIT_NAMES.map((name) => [name, device.limits[name]])) as Record<
       (typeof LIMIT_NAMES)[number],
       number
     >,
     adapter: describeAdapter(info),
   };
+}
+
+/** Browsers that do not know `isFallbackAdapter` name the rasteriser. */
+function isSoftware({ isFallbackAdapter, architecture, description }: GPUAdapterInfo): boolean {
+  return isFallbackAdapter || /swiftshader|llvmpipe|basic render/i.test(`${architecture} ${description}`);
 }
 
 function describeAdapter({ vendor, architecture, device, description }: GPUAdapterInfo): AdapterDescription {

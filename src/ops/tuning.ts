@@ -2,19 +2,21 @@
 
 /** What decides the order of a row's sums: one choice for all row tiles of a call, so that a row's bits do not depend on its neighbours. */
 export interface GemvOrder {
-  /** How x gets to the lanes: through workgroup memory. */
-  readonly x: 'staged';
-  /** Groups of lanes that share the columns of a row, added up at the end. */
-  readonly splitK: 1;
+  /** Times 256 columns that the lanes of an output cover side by side: more lanes where outputs are few. */
+  readonly splitK: 1 | 2 | 4 | 8;
 }
 
-/** The memory-bound kernel of up to 16 rows. */
+/** The memory-bound kernel of up to 16 rows. What is not of GemvOrder changes no bit of the result. */
 export interface GemvTuning extends GemvOrder {
   readonly kernel: 'gemv';
+  /** How x gets to the lanes: through workgroup memory, or each reads its columns by itself. */
+  readonly x: 'staged' | 'direct';
   /** Invocations of a workgroup. */
   readonly workgroupSize: number;
   /** Output rows that a lane computes side by side, each with its own load in flight. */
   readonly outputsPerLane: number;
+  /** Straight code for the quads of a vector. Software adapters take seconds to compile that. */
+  readonly unrolled: boolean;
 }
 
 /** The compute-bound kernel of larger steps. */

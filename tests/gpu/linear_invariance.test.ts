@@ -4,7 +4,7 @@ import { BLOCK_FORMATS } from '../../src/formats/blocks';
 import { WEIGHT_FORMATS, type WeightFormat } from '../../src/formats/weight_format';
 import { seededRandom } from '../../src/model/random';
 import type { LinearCall } from '../../src/ops/calls';
-import { linearTunings } from '../../src/ops/linear/tuning';
+import { gemvOrders, type LinearRowTile, linearTunings, tuningKey } from '../../src/ops/linear/tuning';
 import type { LinearTuning } from '../../src/ops/tuning';
 import { LinearHarness, type LinearRow, randomRow } from './linear_harness';
 import { VARIANTS, withDevice } from './variants';
@@ -15,6 +15,8 @@ const OUTS = 38;
 type Trait = 'norm' | 'bias' | 'accumulate' | 'swiglu' | 'gather' | 'f16';
 /** Formats of one run on each variant; every run takes other ones, with other traits. */
 const FORMATS_AT_ONCE = 3;
+/** Likewise of the legal tunings. */
+const TUNINGS_AT_ONCE = 5;
 
 const TRAITS: readonly (readonly Trait[])[] = [
   ['norm', 'swiglu'],
@@ -82,31 +84,40 @@ describe.each([
     harness.dispose();
   });
 
-  test('of the tunings', async () => {
+  test('of the tunings within one order of sums', async () => {
     const { gpu } = await open([]);
+    const { capabilities } = gpu;
     const call = linearCall(WEIGHT_FORMATS[(SEED + 1) % WEIGHT_FORMATS.length], TRAITS[(SEED + turn) % 2]);
+    const orders = gemvOrders(call, capabilities);
+    const order = orders[(SEED + turn) % orders.length];
+    const [single] = linearTunings(call, 1, capabilities, order);
     const random = seededRandom(SEED);
-    const [count, tile] = (
+    const rows = Array.from({ length: 16 }, () => randomRow(call, random));
+    const run = async (count: number, tile: LinearRowTile, tuning: LinearTuning): Promise<Uint8Array[]> => {
+      const bucket = { minRows: count, maxRows: count };
+      const linear = (key: string): LinearTuning => (key === tuningKey(call, tile) ? tuning : single);
+      const harness = await LinearHarness.create(gpu, call, SEED, bucket, { linear });
+      const results = await harness.run(rows.slice(0, count));
+      harness.dispose();
+      return results;
+    };
+    const [expected] = await run(1, 1, single);
+    const space = (
       [
         [1, 1],
         [3, 4],
         [16, 16],
       ] as const
-    )[Math.floor(SEED / 2) % 3];
-    const rows = Array.from({ length: count }, () => randomRow(call, random));
-    const run = async (chosen?: LinearTuning): Promise<Uint8Array[]> => {
-      const bucket = { minRows: count, maxRows: count };
-      const harness = await LinearHarness.create(gpu, call, SEED, bucket, { linear: () => chosen });
-      const results = await harness.run(rows);
-      harness.dispose();
-      return results;
-    };
-    const usual = await run();
-    // Half of the tunings here, the other half on the other variant.
-    const tunings = linearTunings(call, tile, gpu.capabilities).filter((_, i) => i % 2 === turn);
-    expect(tunings.length).toBeGreaterThan(1);
-    for (const tuning of tunings) {
-      expect(await run(tuning), `seed ${SEED}: ${JSON.stringify(tuning)}, ${count} rows`).toEqual(usual);
+    ).flatMap(([count, tile]) =>
+      linearTunings(call, tile, capabilities, order).map((tuning) => ({ count, tile, tuning })),
+    );
+    expect(space.length).toBeGreaterThan(TUNINGS_AT_ONCE);
+    for (let i = 0; i < TUNINGS_AT_ONCE; i++) {
+      const { count, tile, tuning } = space[(SEED * 5 + i * Math.ceil(space.length / TUNINGS_AT_ONCE)) % space.length];
+      // What GPUs run is compiled here too, for one row.
+      const usual = tile === 1 ? { ...tuning, unrolled: true } : tuning;
+      const [row] = await run(count, tile, usual);
+      expect(row, `seed ${SEED}: ${tuningKey(call, tile)} ${JSON.stringify(usual)}`).toEqual(expected);
     }
   });
 });

@@ -3,15 +3,13 @@ import type { LinearCall } from '../calls';
 import type { Binding, Dispatch, KernelTarget, WeightPart } from '../op';
 import type { StepShape } from '../step_layout';
 import type { GemvTuning } from '../tuning';
-import { blocksPerRow, laneColumns, quantSwap } from '../weights/layout';
+import { blocksPerRow, quantSwap } from '../weights/layout';
 import { isGated, storeVariant } from './epilogue';
 import { linearTraffic, rowsOf } from './traffic';
-import { GEMV_ROW_TILES, type GemvRowTile, gemvTuning } from './tuning';
+import { GEMV_ROW_TILES, type GemvRowTile, gemvTuning, lanesOf } from './tuning';
 
 /** Rows of the largest tile: from here on a call is the GEMM's, or runs in several tiles. */
 export const MAX_GEMV_ROWS = GEMV_ROW_TILES[GEMV_ROW_TILES.length - 1];
-
-const COLUMNS_PER_SWEEP = 256;
 
 /** Row tiles with the counts of rows that each serves in a bucket: (above, upTo]. */
 function tilesOf(minRows: number, maxRows: number): { tile: GemvRowTile; above: number; upTo: number }[] {
@@ -51,22 +49,23 @@ function partDispatch(
   part: WeightPart,
   index: number,
   tile: GemvRowTile,
-  { workgroupSize, outputsPerLane }: GemvTuning,
+  { x: xPath, splitK, workgroupSize, outputsPerLane, unrolled }: GemvTuning,
   rowsToRun: (step: StepShape) => number,
 ): Dispatch {
   const { x, weight, out, norm, bias } = call;
   const gated = isGated(call);
+  const direct = xPath === 'direct';
   const store = storeVariant(call, part);
-  const lanes = COLUMNS_PER_SWEEP / laneColumns(weight.format);
+  const lanes = lanesOf(call, { splitK });
   const outputs = gated ? part.rows / 2 : part.rows;
   const groups = Math.ceil(outputs / ((workgroupSize / lanes) * (gated ? outputsPerLane / 2 : outputsPerLane)));
   const groupsX = Math.min(groups, target.capabilities.limits.maxComputeWorkgroupsPerDimension);
   const { subgroups } = target.capabilities;
   const scales: Binding = { kind: 'weight', tensor: weight, part: index, plane: 'scales' };
   return {
-    label: `gemv ${weight.format} ${weight.cols}→${outputs} ${tile} rows${norm ? ' norm' : ''}${gated ? ` ${call.epilogue}` : ''}`,
+    label: `gemv ${weight.format} ${weight.cols}→${outputs} ${tile} rows ${xPath} ${workgroupSize}×${outputsPerLane} split ${splitK}${norm ? ' norm' : ''}${gated ? ` ${call.epilogue}` : ''}`,
     source: {
-      entry: 'ops/linear_gemv.wgsl',
+      entry: direct ? 'ops/linear_gemv_direct.wgsl' : 'ops/linear_gemv.wgsl',
       swaps: {
         ...quantSwap(weight.format),
         ...(subgroups ? { 'lib/reduce_workgroup.wgsl': 'lib/reduce_subgroup.wgsl' } : {}),
@@ -76,6 +75,9 @@ function partDispatch(
         ROWS: tile,
         OUTS: outputsPerLane,
         WORKGROUP: workgroupSize,
+        SPLIT: splitK,
+        UNROLLED: unrolled,
+        NORM_ON_READ: direct && norm !== undefined,
         NORM: norm !== undefined,
         ...store.constants,
         SAMPLED: out.rows === 'sampled',

@@ -1,8 +1,10 @@
+/** The variants of the linear kernels as a space to search, what runs without a search, and what a target's tuner chose. */
 import { InternalError } from '../../errors';
 import type { Capabilities } from '../../gpu/capabilities';
 import type { LinearCall } from '../calls';
 import type { KernelTarget } from '../op';
 import type { GemmTuning, GemvOrder, GemvTuning, LinearTuning } from '../tuning';
+import { laneColumns } from '../weights/layout';
 import { isGated } from './epilogue';
 
 /** Rows that one GEMV pipeline reads a weight for. */
@@ -13,33 +15,47 @@ export type GemvRowTile = (typeof GEMV_ROW_TILES)[number];
 export const LINEAR_ROW_TILES = [...GEMV_ROW_TILES, 'many'] as const;
 export type LinearRowTile = (typeof LINEAR_ROW_TILES)[number];
 
-/** vec4 of the kernel's tile in workgroup memory (TILE_QUADS), which holds the partial sums at the end. */
+/** Columns of a sweep: what the lanes of an output cover at once, times splitK. */
+const SWEEP = 256;
+/** vec4 of a workgroup's partial sums: 8 KiB, beside up to 4 KiB of square sums. */
 const PARTIAL_SUMS = 512;
+/** Sweeps of one row of x that the staged kernel has room for. */
+const STAGED_SWEEPS = 8;
+/** Enough invocations to fill the large GPUs of today, one output or two a lane. */
+const ENOUGH_LANES = 32768;
 
-const STAGED: GemvOrder = { x: 'staged', splitK: 1 };
+const SPLITS = [1, 2, 4, 8] as const;
+const WORKGROUP_SIZES = [64, 128, 256] as const;
+const OUTPUTS = [1, 2, 4] as const;
 
 /** Equal for calls that run the same kernels: what a choice is remembered by. */
 export function tuningKey(call: LinearCall, rowTile: LinearRowTile): string {
   const { x, weight, out, norm, bias, accumulate, epilogue } = call;
-  const traits = [norm && 'norm', bias && 'bias', accumulate && 'accumulate', isGated(call) && epilogue];
-  return [
-    `${weight.format} ${weight.cols}→${weight.rows}`,
-    `${x.type}→${out.type}`,
-    ...traits.filter((trait) => trait),
-    out.rows === 'sampled' ? 'sampled' : '',
-    `rows ${rowTile}`,
-  ]
-    .filter((part) => part)
-    .join(' ');
+  const traits = [
+    norm && 'norm',
+    bias && 'bias',
+    accumulate && 'accumulate',
+    isGated(call) && epilogue,
+    out.rows === 'sampled' && 'sampled',
+  ].filter((trait) => trait);
+  const shape = `${weight.format} ${weight.cols}→${weight.rows} ${x.type}→${out.type}`;
+  return [shape, ...traits, `rows ${rowTile}`].join(' ');
 }
 
-/** The orders of sums that the kernels of up to 16 rows know: a tuner chooses one for the call, then the tiles' tunings within it. */
-export function gemvOrders(): readonly GemvOrder[] {
-  return [STAGED];
+/** Invocations that share an output. */
+export function lanesOf(call: LinearCall, { splitK }: GemvOrder): number {
+  return (SWEEP / laneColumns(call.weight.format)) * splitK;
 }
 
-function sameOrder(a: GemvOrder, b: GemvOrder): boolean {
-  return a.x === b.x && a.splitK === b.splitK;
+/** The orders of sums to choose from: a tuner chooses one for a call, and then each row tile's tuning within it. */
+export function gemvOrders(call: LinearCall, capabilities: Capabilities): readonly GemvOrder[] {
+  return SPLITS.map((splitK): GemvOrder => ({ splitK })).filter(
+    (order) =>
+      order.splitK === 1 ||
+      // A lane without a sweep would only cost.
+      (order.splitK * SWEEP <= call.weight.cols &&
+        lanesOf(call, order) <= Math.min(256, capabilities.limits.maxComputeInvocationsPerWorkgroup)),
+  );
 }
 
 /**
@@ -50,18 +66,29 @@ export function linearTunings(
   call: LinearCall,
   rowTile: LinearRowTile,
   capabilities: Capabilities,
-  order: GemvOrder = defaultOrder(),
+  order: GemvOrder = defaultOrder(call, capabilities),
 ): readonly LinearTuning[] {
   if (rowTile === 'many') return gemmTunings(call, capabilities);
   // A lane of a gated unit needs a gate and its up projection.
   const fewest = isGated(call) ? 2 : 1;
-  return [64, 128, 256]
-    .filter((workgroupSize) => workgroupSize <= capabilities.limits.maxComputeInvocationsPerWorkgroup)
-    .flatMap((workgroupSize) =>
-      [1, 2, 4]
-        .filter((outputs) => outputs >= fewest && workgroupSize * outputs <= PARTIAL_SUMS)
-        .map((outputsPerLane): GemvTuning => ({ kernel: 'gemv', ...order, workgroupSize, outputsPerLane })),
-    );
+  const largest = capabilities.limits.maxComputeInvocationsPerWorkgroup;
+  const tunings: GemvTuning[] = [];
+  for (const x of ['staged', 'direct'] as const) {
+    if (x === 'staged' && !canStage(rowTile, order)) continue;
+    for (const workgroupSize of WORKGROUP_SIZES) {
+      if (workgroupSize > largest || workgroupSize < lanesOf(call, order)) continue;
+      for (const outputsPerLane of OUTPUTS) {
+        if (outputsPerLane < fewest || workgroupSize * outputsPerLane > PARTIAL_SUMS) continue;
+        tunings.push({ kernel: 'gemv', ...order, x, workgroupSize, outputsPerLane, unrolled: !capabilities.software });
+      }
+    }
+  }
+  return tunings;
+}
+
+/** Whether workgroup memory holds the sweeps that an output's lanes read at once, of all rows that they compute at once. */
+function canStage(rowTile: GemvRowTile, { splitK }: GemvOrder): boolean {
+  return splitK * Math.min(rowTile, 8) <= STAGED_SWEEPS;
 }
 
 /** Halves in workgroup memory only where the activations are halves: rounding the weights to them costs no more than that did. */
@@ -70,47 +97,54 @@ function gemmTunings({ x }: LinearCall, { f16 }: Capabilities): readonly GemmTun
   return types.map((tileType) => ({ kernel: 'gemm', tileRows: 64, tileColumns: 64, tileType }));
 }
 
-function defaultOrder(): GemvOrder {
-  return STAGED;
+/** As many lanes an output as fill a GPU, while each has two vectors to read. A CPU is filled by anything. */
+export function defaultOrder(call: LinearCall, capabilities: Capabilities): GemvOrder {
+  const orders = gemvOrders(call, capabilities).filter((order) => lanesOf(call, order) <= 64);
+  if (capabilities.software) return orders[0];
+  const useful = orders.filter(({ splitK }) => splitK === 1 || splitK * 2 * SWEEP <= call.weight.cols);
+  const { rows } = call.weight;
+  return useful.find((order) => (rows / 2) * lanesOf(call, order) >= ENOUGH_LANES) ?? useful[useful.length - 1];
 }
 
 /**
  * What to run with before anything was measured. Small workgroups keep many of them in flight for small matrices; with more rows the
- * products of four outputs no longer fit into registers, and larger workgroups share the rows of x that they load.
+ * products of four outputs no longer fit into registers, and rows of x are staged so that neighbouring lanes read neighbouring vectors.
  */
 export function defaultLinearTuning(
   call: LinearCall,
   rowTile: LinearRowTile,
   capabilities: Capabilities,
-  order: GemvOrder = defaultOrder(),
+  order: GemvOrder = defaultOrder(call, capabilities),
 ): LinearTuning {
-  if (rowTile === 'many') return gemmTunings(call, capabilities)[0];
-  const { weight } = call;
-  const workgroupSize = Math.min(
-    rowTile === 1 && weight.rows <= 16384 ? 64 : 128,
-    capabilities.limits.maxComputeInvocationsPerWorkgroup,
-  );
-  const manyOutputs = rowTile <= 4 && weight.rows >= 8192;
-  return { kernel: 'gemv', ...order, workgroupSize, outputsPerLane: manyOutputs ? 4 : 2 };
+  const tunings = linearTunings(call, rowTile, capabilities, order);
+  if (rowTile === 'many') return tunings[0];
+  const large = call.weight.rows > 16384;
+  const wanted: Partial<GemvTuning> = {
+    x: rowTile > 4 && !capabilities.software ? 'staged' : 'direct',
+    workgroupSize: rowTile === 1 && !large ? 64 : 128,
+    outputsPerLane: rowTile <= 4 && call.weight.rows >= 8192 ? 4 : 2,
+  };
+  const distance = (tuning: LinearTuning): number =>
+    Object.entries(wanted).filter(([name, value]) => tuning[name as keyof LinearTuning] !== value).length;
+  return tunings.reduce((best, tuning) => (distance(tuning) < distance(best) ? tuning : best));
 }
 
 /** What the target's tuner chose for the kernel of one row, which decides the order of sums, or the default. */
-function tunedOrder(call: LinearCall, target: KernelTarget): GemvOrder {
-  const tuned = target.tuning?.linear(tuningKey(call, 1));
-  if (tuned === undefined) return defaultOrder();
-  if (tuned.kernel !== 'gemv')
-    throw new InternalError(`linear: ${tuningKey(call, 1)} is tuned for the ${tuned.kernel}`);
-  return { x: tuned.x, splitK: tuned.splitK };
+function chosenOrder(call: LinearCall, { capabilities, tuning }: KernelTarget): GemvOrder {
+  const tuned = tuning?.linear(tuningKey(call, 1));
+  if (tuned === undefined) return defaultOrder(call, capabilities);
+  if (tuned.kernel === 'gemv') return { splitK: tuned.splitK };
+  throw new InternalError(`linear: ${tuningKey(call, 1)} is tuned for the ${tuned.kernel}`);
 }
 
-/** What a target runs a row tile with. Throws InternalError for a choice that its kernel cannot run, or that would break row invariance. */
+/**
+ * What a target runs a row tile with. Throws InternalError for a choice that its kernel cannot run, or that sums in another order than
+ * the choice for one row: that would break row invariance.
+ */
 export function gemvTuning(call: LinearCall, rowTile: GemvRowTile, target: KernelTarget): GemvTuning {
-  const order = tunedOrder(call, target);
-  const chosen = chosenTuning(call, rowTile, target, order);
-  if (chosen.kernel === 'gemv' && sameOrder(chosen, order)) return chosen;
-  throw new InternalError(
-    `linear: ${tuningKey(call, rowTile)} is tuned as ${JSON.stringify(chosen)}, its single row with ${JSON.stringify(order)}`,
-  );
+  const chosen = chosenTuning(call, rowTile, target, chosenOrder(call, target));
+  if (chosen.kernel === 'gemv') return chosen;
+  throw new InternalError(`linear: ${tuningKey(call, rowTile)} is tuned for the ${chosen.kernel}`);
 }
 
 /** What a target runs more than 16 rows with. Throws InternalError for a choice that the kernel cannot run. */
@@ -124,13 +158,15 @@ function chosenTuning(call: LinearCall, rowTile: LinearRowTile, target: KernelTa
   const { capabilities, tuning } = target;
   const chosen = tuning?.linear(tuningKey(call, rowTile));
   if (chosen === undefined) return defaultLinearTuning(call, rowTile, capabilities, order);
-  const name = JSON.stringify(sorted(chosen));
-  if (!linearTunings(call, rowTile, capabilities, order).some((legal) => JSON.stringify(sorted(legal)) === name)) {
-    throw new InternalError(`linear: ${tuningKey(call, rowTile)} cannot run with ${name}`);
-  }
-  return chosen;
+  const legal = linearTunings(call, rowTile, capabilities, order).some(
+    (choice) => identity(choice) === identity(chosen),
+  );
+  if (legal) return chosen;
+  throw new InternalError(`linear: ${tuningKey(call, rowTile)} cannot run with ${JSON.stringify(chosen)} here`);
 }
 
-function sorted(tuning: LinearTuning): [string, unknown][] {
-  return Object.entries(tuning).sort(([a], [b]) => (a < b ? -1 : 1));
+/** Equal for equal choices; unrolled code runs anywhere. */
+function identity(tuning: LinearTuning): string {
+  const entries = Object.entries(tuning).filter(([name]) => name !== 'unrolled');
+  return JSON.stringify(entries.sort(([a], [b]) => (a < b ? -1 : 1)));
 }

@@ -1,0 +1,36 @@
+// The RMS norm's 1/rms within a GEMV workgroup: Σx² of each row, first by place in the sweep of 256 columns, each place added up by one
+// invocation in the order of columns, then over the places in a fixed order. So the bits depend on nothing but the row.
+// `ROWS`, `WORKGROUP`, `NORM` and `COLS` are the importer's.
+
+const SWEEP_QUADS: u32 = 64u;
+const SQUARE_PARTS: u32 = 8u;
+
+override EPS: f32 = 0.0;
+
+// [quad of the sweep][row]
+var<workgroup> squares: array<f32, select(1u, SWEEP_QUADS * ROWS, NORM)>;
+
+// Adds up SQUARE_PARTS interleaved parts of each row's square sums, each in the place of its first term.
+fn fold_squares(thread: u32, one: u32) {
+  for (var item = thread; item < SQUARE_PARTS * ROWS * one; item += WORKGROUP) {
+    var sum = squares[item];
+    for (var at = item + SQUARE_PARTS * ROWS; at < SWEEP_QUADS * ROWS * one; at += SQUARE_PARTS * ROWS) { sum += squares[at]; }
+    squares[item] = sum;
+  }
+}
+
+// 1 / rms of rows 4i … 4i + 3 of the workgroup, or 1 without a norm.
+fn row_scales(i: u32, one: u32) -> vec4<f32> {
+  if (!NORM) { return vec4<f32>(1.0); }
+  var sums = vec4<f32>();
+  for (var part = 0u; part < SQUARE_PARTS * one; part++) {
+    let at = part * ROWS + 4u * i;
+    sums.x += squares[at];
+    if (ROWS > 1u) {
+      sums.y += squares[at + 1u];
+      sums.z += squares[at + 2u];
+      sums.w += squares[at + 3u];
+    }
+  }
+  return inverseSqrt(sums / f32(COLS) + vec4<f32>(EPS));
+}
