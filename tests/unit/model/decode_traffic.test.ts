@@ -15,6 +15,7 @@ const CAPABILITIES: Capabilities = {
   dot4: false,
   subgroupMatrix: false,
   timestampQuery: false,
+  software: false,
   limits: {
     maxBufferSize: 2 ** 28,
     maxStorageBufferBindingSize: 2 ** 27,
