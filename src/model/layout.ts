@@ -9,11 +9,13 @@ import { type SamplerStates, samplerStates } from '../ops/sampler_state';
 import { PAGE_SIZE } from '../ops/step_layout';
 import { readModelSpec } from './architecture';
 import { positive } from './hyperparameters';
-import { type MemoryNeeds, memoryNeeds, preflightContext } from './memory';
+import { type MemoryNeeds, memoryNeeds, poolPages, preflightContext } from './memory';
 import type { ModelSpec } from './model_spec';
 
 /** Context in use when nobody asks for another: enough for a chat, and its KV cache fits anywhere. */
 const DEFAULT_CONTEXT = 4096;
+/** Requests that run at once when nobody says how many; others wait. Up to 16 rows a step stays memory bound. */
+const DEFAULT_SLOTS = 8;
 
 /** Texts that an encoder takes in one step. */
 const ENCODER_SLOTS = 16;
@@ -42,7 +44,7 @@ export interface LoadModelOptions {
   readonly maxRows?: number;
   /** Rows of one step that may be sampled or scored. */
   readonly maxSampledRows?: number;
-  /** Sequences with GPU-resident state at once. */
+  /** Sequences that run at once, each with GPU-resident state; default 8. */
   readonly maxSlots?: number;
   /** Ready as soon as short steps can run; pipelines of long prompts are compiled meanwhile, and a step that needs them waits. */
   readonly compileInBackground?: boolean;
@@ -97,12 +99,14 @@ export function layOut(gguf: Gguf, options: LoadModelOptions, capabilities: Capa
   const kvType = options.backend === 'reference' ? 'f32' : (options.kvType ?? 'f16');
   if (capabilities) preflightContext(spec, contextLength, kvType, capabilities.limits);
   const encoder = spec.embeddingSize !== undefined;
-  const maxSlots = options.maxSlots ?? (encoder ? ENCODER_SLOTS : 1);
+  const maxSlots = options.maxSlots ?? (encoder ? ENCODER_SLOTS : DEFAULT_SLOTS);
   // An encoder takes a text whole.
   const maxRows = encoder ? contextLength : (options.maxRows ?? 256);
   const maxSampledRows = encoder ? maxSlots : (options.maxSampledRows ?? 16);
   // Texts that run together share the rows of a step; each leaves its last page half empty.
-  const numPages = Math.ceil(contextLength / PAGE_SIZE) + (encoder ? maxSlots : 0);
+  const numPages = encoder
+    ? Math.ceil(contextLength / PAGE_SIZE) + maxSlots
+    : poolPages(spec, contextLength, kvType, maxSlots, maxBinding);
   return {
     spec,
     limits: {

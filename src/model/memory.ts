@@ -55,3 +55,25 @@ export function preflightContext(spec: ModelSpec, contextLength: number, kvType:
     { details: { contextLength, bytes: perPage * pages, limit, largestContext: fits } },
   );
 }
+
+/** Bytes that the KV pool may take beyond one context: several conversations at once, and prefixes that are kept. */
+const POOL_BYTES = 256 * 2 ** 20;
+
+/**
+ * Pages of the KV pool: a whole context, and as many more, up to a context for each slot, as a bounded share of memory and one binding
+ * of the device hold.
+ */
+export function poolPages(
+  spec: ModelSpec,
+  contextLength: number,
+  kvType: KvType,
+  maxSlots: number,
+  maxBinding: number,
+): number {
+  const context = Math.ceil(contextLength / PAGE_SIZE);
+  const perPage = spec.caches.map((cache) => kvBytes(cache, 1, kvType));
+  const total = 2 * perPage.reduce((sum, bytes) => sum + bytes, 0);
+  const affordable = total === 0 ? context : Math.floor(POOL_BYTES / total);
+  const bindable = Math.floor(maxBinding / Math.max(1, ...perPage));
+  return Math.max(context, Math.min(context * maxSlots, affordable, bindable));
+}

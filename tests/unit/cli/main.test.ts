@@ -94,8 +94,8 @@ describe('tessera', () => {
     expect(demo).toMatchObject({ architecture: 'llama', supported: true, contextLength: 256, parameters: 3672320 });
     // Q8_0 holds 34 bytes for 32 weights, and the planes are as large as the file's.
     expect(demo.memory.weights).toBeGreaterThan(3.6e6);
-    // K and V, 4 layers, 4 heads of 32, 2 bytes.
-    expect(demo.memory.kv).toBe(2 * 4 * 4 * 32 * 256 * 2);
+    // K and V, 4 layers, 4 heads of 32, 2 bytes; room for eight such contexts.
+    expect(demo.memory.kv).toBe(2 * 4 * 4 * 32 * 256 * 2 * 8);
   });
 
   it.each([
