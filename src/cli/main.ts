@@ -7,6 +7,7 @@ import { inspectCommand } from './commands/inspect';
 import { logitsCommand } from './commands/logits';
 import { perplexityCommand } from './commands/perplexity';
 import { selftestCommand } from './commands/selftest';
+import { serveSimCommand } from './commands/serve_sim';
 import { tokenizeCommand } from './commands/tokenize';
 
 const COMMANDS: Readonly<Record<string, (args: readonly string[]) => Promise<void>>> = {
@@ -19,6 +20,7 @@ const COMMANDS: Readonly<Record<string, (args: readonly string[]) => Promise<voi
   compare: compareCommand,
   perplexity: perplexityCommand,
   embed: embedCommand,
+  'serve-sim': serveSimCommand,
 };
 
 const USAGE = `tessera: language models on WebGPU
@@ -32,6 +34,7 @@ const USAGE = `tessera: language models on WebGPU
   tessera selftest [--seed S] [--filter TEXT]
   tessera bench MODEL [--quick] [--prefill 128,512,2048] [--depth 0,4096,16384] [--rows 1,2,4,8,16] [--decode 64] [--repeat 5]
                       [--max-seconds 10] [--selftest] [--profile]
+  tessera serve-sim MODEL [--requests 96] [--concurrency 8] [--seed S] [--trace FILE]
   tessera compare MODEL --tokens 1,2,3
 
 MODEL is a .gguf file (of a split one, any part), a folder with safetensors and config.json, the URL of either, a repository of the hub as

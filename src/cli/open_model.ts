@@ -9,6 +9,7 @@ export interface OpenOptions {
   readonly maxRows?: number;
   /** Where --ctx does not say. */
   readonly contextLength?: number;
+  readonly maxSlots?: number;
   /** See LoadModelOptions: for commands that begin with a short step. */
   readonly compileInBackground?: boolean;
   /** Dawn's instance, where the command already has one. */
@@ -17,7 +18,7 @@ export interface OpenOptions {
 
 /** What the command's options say about loading. */
 export function loadOptions(args: Arguments, options: OpenOptions): LoadModelOptions {
-  const { gpu, maxRows, contextLength, compileInBackground } = options;
+  const { gpu, maxRows, maxSlots, contextLength, compileInBackground } = options;
   return {
     backend: args.backend,
     gpu,
@@ -26,6 +27,7 @@ export function loadOptions(args: Arguments, options: OpenOptions): LoadModelOpt
     without: args.without,
     defaultLimits: args.flag('default-limits'),
     maxRows,
+    maxSlots,
     compileInBackground,
     onProgress: ({ phase, loaded, total }) =>
       progressLine(phase === 'weights' ? `loading ${formatBytes(loaded)} of ${formatBytes(total)}` : phase),

@@ -51,6 +51,11 @@ export class BlockManager {
     return this.#tables.has(owner);
   }
 
+  /** Pages of the owner, shared ones included. */
+  pagesOf(owner: number): number {
+    return this.#tables.get(owner)?.length ?? 0;
+  }
+
   /** A copy of the owner's block table, as far as it covers [0, positions). */
   table(owner: number, positions: number): number[] {
     const pages = this.#tableOf(owner);

@@ -9,6 +9,7 @@ import {
 } from '../errors';
 import { EmbeddingSequence, type EmbedRequest } from './embedding';
 import { type ForkRequest, type GenerateRequest, GeneratingSequence, type Generation } from './generation';
+import { type EngineMetrics, MetricsCollector, type RequestMetrics } from './metrics';
 import type { Runner } from './runner';
 import { Scheduler } from './scheduler';
 import { type ScoreRequest, ScoringSequence } from './scoring';
@@ -29,6 +30,8 @@ export interface EngineOptions {
   /** Whether requests that begin alike share the pages of what is alike, also one after another; default true. */
   readonly prefixCache?: boolean;
   readonly onStep?: (metrics: StepMetrics) => void;
+  /** A request has ended, for whatever reason. */
+  readonly onRequest?: (metrics: RequestMetrics) => void;
   /**
    * Called when the runner lost its device: returns a new runner, on which everything that is under way goes on, or rejects with the
    * error that it ends with. Without it, and after any other failure, everything ends with the runner's error.
@@ -51,6 +54,7 @@ export class Engine {
   readonly #sequenceOf = new WeakMap<Generation, GeneratingSequence>();
   /** Everything that has not ended, in order of arrival. */
   readonly #live = new Set<Sequence>();
+  readonly #metrics = new MetricsCollector();
   #loop: StepLoop;
   #state: EngineState = { kind: 'ready' };
   #nextId = 0;
@@ -71,8 +75,18 @@ export class Engine {
     return this.#loop.scheduler.contextLength;
   }
 
+  get vocabSize(): number {
+    return this.#loop.scheduler.limits.vocabSize;
+  }
+
   get pagesInUse(): number {
     return this.#loop.scheduler.pagesInUse;
+  }
+
+  /** What the engine has done so far, and how long it took; see `onStep` and `onRequest` for the same as events. */
+  get metrics(): EngineMetrics {
+    const { preemptions, pagesInUse, waiting, running, limits } = this.#loop.scheduler;
+    return this.#metrics.snapshot({ preemptions, pagesInUse, waiting, running, numPages: limits.numPages });
   }
 
   /**
@@ -177,6 +191,11 @@ export class Engine {
         maxUnread: this.#maxUnread,
         maxOutput,
         onReady: () => this.#loop.wake(),
+        onTokenOut: (gapMs) => this.#metrics.token(gapMs),
+        onFinish: (metrics) => {
+          this.#metrics.request(metrics);
+          this.#options.onRequest?.(metrics);
+        },
         onLeave: abort,
       },
       parent,
@@ -236,11 +255,14 @@ export class Engine {
   }
 
   #startLoop(runner: Runner): StepLoop {
-    const { rowBudget, maxStepsInFlight = 2, submitBudgetMs, prefixCache, onStep } = this.#options;
+    const { rowBudget, maxStepsInFlight = 2, submitBudgetMs, prefixCache } = this.#options;
     return new StepLoop(runner, new Scheduler(runner.limits, { rowBudget, prefixCache }), {
       maxStepsInFlight,
       submitBudgetMs,
-      onStep,
+      onStep: (metrics) => {
+        this.#metrics.step(metrics, runner.limits.pageSize);
+        this.#options.onStep?.(metrics);
+      },
       onFailure: (error) => void this.#onFailure(error),
     });
   }

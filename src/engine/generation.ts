@@ -1,3 +1,4 @@
+import type { RequestMetrics } from './metrics';
 import type { Sample, SamplingSettings, SegmentResult } from './runner';
 import { type RowRange, Sequence } from './sequence';
 import { TokenStream } from './token_stream';
@@ -70,6 +71,9 @@ export interface GenerationHost {
   readonly maxOutput: number;
   /** The sequence can go on. */
   readonly onReady: () => void;
+  /** A token was handed out, `gapMs` after the one before it. */
+  readonly onTokenOut: (gapMs: number | undefined) => void;
+  readonly onFinish: (metrics: RequestMetrics) => void;
   /** The reader left before the end. */
   readonly onLeave: (sequence: GeneratingSequence) => void;
 }
@@ -157,6 +161,7 @@ export class GeneratingSequence extends Sequence {
   }
 
   fail(error: unknown): void {
+    this.host.onFinish(this.#metrics('error'));
     this.#settle.reject(error);
     this.#stream.fail(error);
   }
@@ -167,6 +172,7 @@ export class GeneratingSequence extends Sequence {
 
   #append(sample: Sample): boolean {
     const now = performance.now();
+    const before = this.#lastTokenAt;
     this.#firstTokenAt ??= now;
     this.#lastTokenAt = now;
     const { stopTokens, onToken } = this.request;
@@ -175,6 +181,7 @@ export class GeneratingSequence extends Sequence {
       return true;
     }
     this.tokens.push(sample.token);
+    this.host.onTokenOut(before === undefined ? undefined : now - before);
     let stop: boolean;
     try {
       stop = onToken?.(sample) === 'stop';
@@ -191,6 +198,7 @@ export class GeneratingSequence extends Sequence {
   }
 
   #finish(reason: Pick<GenerationResult, 'finishReason' | 'stopToken'>): void {
+    this.host.onFinish(this.#metrics(reason.finishReason));
     this.#settle.resolve({
       ...reason,
       promptTokens: this.tokens.slice(0, this.promptLength),
@@ -199,6 +207,21 @@ export class GeneratingSequence extends Sequence {
       timings: this.#timings(),
     });
     this.#stream.end();
+  }
+
+  #metrics(finishReason: RequestMetrics['finishReason']): RequestMetrics {
+    const { queuedMs, timeToFirstTokenMs, decodeMs, totalMs } = this.#timings();
+    const outputTokens = this.tokens.length - this.promptLength;
+    return {
+      finishReason,
+      promptTokens: this.promptLength,
+      cachedTokens: this.cachedTokens ?? 0,
+      outputTokens,
+      queuedMs,
+      ...(this.#firstTokenAt === undefined ? {} : { timeToFirstTokenMs }),
+      ...(outputTokens < 2 ? {} : { timePerOutputTokenMs: decodeMs / (outputTokens - 1) }),
+      endToEndMs: totalMs,
+    };
   }
 
   #timings(): GenerationTimings {

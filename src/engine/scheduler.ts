@@ -43,6 +43,8 @@ export interface SchedulerOptions {
 export class Scheduler {
   readonly #blocks: BlockManager;
   readonly #slots: SlotPool;
+  /** Sequences that lost their pages to others so far. */
+  preemptions = 0;
   readonly #rowBudget: number;
   readonly #prefixes: PrefixCache | undefined;
   /** In order of rank. */
@@ -70,6 +72,22 @@ export class Scheduler {
   /** Rows that one step can have. */
   get maxRows(): number {
     return this.#rowBudget;
+  }
+
+  /** Positions of the pages in use that hold nothing: the rest of each sequence's last page. */
+  get unusedPositions(): number {
+    return this.#running.reduce((sum, { id, computed, tokens }) => {
+      const used = Math.max(computed, tokens.length);
+      return sum + Math.max(0, this.#blocks.pagesOf(id) * this.limits.pageSize - used);
+    }, 0);
+  }
+
+  get running(): number {
+    return this.#running.length;
+  }
+
+  get waiting(): number {
+    return this.#waiting.length;
   }
 
   /** Positions that one sequence can have. */
@@ -321,6 +339,7 @@ export class Scheduler {
 
   #preempt(sequence: Sequence): void {
     if (sequence.state.kind !== 'running') throw new InternalError(`sequence ${sequence.id} does not run`);
+    this.preemptions++;
     this.#evict(sequence, sequence.state.slot);
     sequence.recompute();
     this.#enqueue(sequence);

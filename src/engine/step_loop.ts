@@ -12,6 +12,8 @@ export interface StepMetrics {
   /** From its submission, or the end of the step before if that is later, until its results were read back. */
   readonly ms: number;
   readonly pagesInUse: number;
+  /** Positions of the pages in use that hold nothing. */
+  readonly unusedPositions: number;
 }
 
 interface Step {
@@ -25,7 +27,7 @@ export interface StepLoopOptions {
   readonly maxStepsInFlight: number;
   /** Longest that a submit of several decode steps should take. */
   readonly submitBudgetMs?: number;
-  readonly onStep?: (metrics: StepMetrics) => void;
+  readonly onStep: (metrics: StepMetrics) => void;
   /** The runner rejected, or an invariant broke: the loop has ended. */
   readonly onFailure: (error: unknown) => void;
 }
@@ -112,7 +114,8 @@ export class StepLoop {
       else prefillRows += rows.count;
     }
     if (prefillRows === 0) this.#policy.observe(repeat, ms);
-    const { pagesInUse } = this.scheduler;
-    this.options.onStep?.({ rows: prefillRows + decodeRows, prefillRows, decodeRows, repeat, ms, pagesInUse });
+    const { pagesInUse, unusedPositions } = this.scheduler;
+    const rows = prefillRows + decodeRows;
+    this.options.onStep({ rows, prefillRows, decodeRows, repeat, ms, pagesInUse, unusedPositions });
   }
 }

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { Engine, type EngineOptions } from '../../../src/engine/engine';
 import type { GenerateRequest } from '../../../src/engine/generation';
+import type { RequestMetrics } from '../../../src/engine/metrics';
 import { GREEDY, type RunnerLimits } from '../../../src/engine/runner';
 import { ContextLengthError, DeviceLostError, DisposedError, InvalidOptionError } from '../../../src/errors';
 import { FakeRunner, nextToken } from './fake_runner';
@@ -235,6 +236,36 @@ describe('the prefix cache', () => {
         expect((await engine.generate(request(PROMPT)).drain()).cachedTokens).toBe(0);
       }
     }
+  });
+});
+
+describe('metrics', () => {
+  it('add up over requests that end, abort and fail', async () => {
+    const ended: RequestMetrics[] = [];
+    const { engine } = setup({ onRequest: (metrics) => ended.push(metrics) }, { maxSlots: 3 });
+    await engine.generate(request(PROMPT)).drain();
+    await engine.generate(request(PROMPT, { maxTokens: 4 })).drain();
+    for await (const _ of engine.generate(request([1, 2]))) break;
+    await engine.generate(request([1, 2, 3], { maxTokens: 1 })).drain();
+    const { metrics } = engine;
+    expect(metrics.requests).toEqual({ waiting: 0, running: 0, finished: 3, aborted: 1, failed: 0 });
+    expect(metrics.promptTokens).toBe(2 * PROMPT.length + 2 + 3);
+    expect(metrics.cachedTokens).toBe(ended.reduce((sum, { cachedTokens }) => sum + cachedTokens, 0));
+    expect(ended[1].cachedTokens).toBe(PROMPT.length - 1);
+    expect(ended.map(({ finishReason }) => finishReason)).toEqual(['length', 'length', 'abort', 'length']);
+    expect(metrics.outputTokens).toBe(ended.reduce((sum, { outputTokens }) => sum + outputTokens, 0));
+    expect(ended[3].timePerOutputTokenMs).toBeUndefined();
+    expect(metrics.timeToFirstTokenMs.p50).toBeGreaterThan(0);
+    expect(metrics.endToEndMs.p99).toBeGreaterThanOrEqual(metrics.endToEndMs.p50);
+    expect(metrics.tokensPerSecond).toBeGreaterThan(0);
+    expect(metrics.steps).toBeGreaterThanOrEqual(10);
+    expect(metrics).toMatchObject({ pagesInUse: 0, numPages: 10, preemptions: 0 });
+  });
+
+  it('count what fails', async () => {
+    const { engine } = setup({}, {}, 1);
+    await expect(engine.generate(request(PROMPT)).drain()).rejects.toThrow(DeviceLostError);
+    expect(engine.metrics.requests.failed).toBe(1);
   });
 });
 

@@ -1,0 +1,132 @@
+import { type Percentiles, percentiles } from './percentiles';
+import type { StepMetrics } from './step_loop';
+
+/** Newest values that percentiles are taken of. */
+const WINDOW = 2048;
+
+/** What became of one request; durations in milliseconds. */
+export interface RequestMetrics {
+  readonly finishReason: 'stop' | 'length' | 'abort' | 'error';
+  readonly promptTokens: number;
+  readonly cachedTokens: number;
+  readonly outputTokens: number;
+  /** From the request to its first step. */
+  readonly queuedMs: number;
+  /** From the request to its first token; absent when there was none. */
+  readonly timeToFirstTokenMs?: number;
+  /** Mean time from token to token after the first; absent for fewer than two tokens. */
+  readonly timePerOutputTokenMs?: number;
+  /** From the request to its end. */
+  readonly endToEndMs: number;
+}
+
+/** The serving core since it was made. Percentiles are of the newest requests, tokens and steps. */
+export interface EngineMetrics {
+  readonly requests: {
+    readonly waiting: number;
+    readonly running: number;
+    readonly finished: number;
+    readonly aborted: number;
+    readonly failed: number;
+  };
+  readonly promptTokens: number;
+  /** Of the prompts' tokens, those that the prefix cache had. */
+  readonly cachedTokens: number;
+  readonly outputTokens: number;
+  /** Decode steps of a repeated submit count each. */
+  readonly steps: number;
+  readonly preemptions: number;
+  /** Output tokens per second of the time in which there were steps. */
+  readonly tokensPerSecond: number;
+  readonly queuedMs: Percentiles;
+  readonly timeToFirstTokenMs: Percentiles;
+  readonly timePerOutputTokenMs: Percentiles;
+  /** Between two tokens of one request as they are handed out: 0 within a submit of several steps. */
+  readonly interTokenMs: Percentiles;
+  readonly endToEndMs: Percentiles;
+  readonly pagesInUse: number;
+  readonly numPages: number;
+  /** Share of the positions of the pages in use that hold nothing, mean over the steps. */
+  readonly kvWaste: number;
+}
+
+/** The newest values of a series. */
+class Series {
+  readonly #values: number[] = [];
+  #next = 0;
+
+  push(value: number): void {
+    this.#values[this.#next] = value;
+    this.#next = (this.#next + 1) % WINDOW;
+  }
+
+  get percentiles(): Percentiles {
+    return percentiles(this.#values);
+  }
+}
+
+/** Adds up what steps, tokens and requests report. */
+export class MetricsCollector {
+  readonly #queued = new Series();
+  readonly #firstToken = new Series();
+  readonly #perToken = new Series();
+  readonly #interToken = new Series();
+  readonly #endToEnd = new Series();
+  readonly #ended = { finished: 0, aborted: 0, failed: 0 };
+  #promptTokens = 0;
+  #cachedTokens = 0;
+  #outputTokens = 0;
+  #steps = 0;
+  #busyMs = 0;
+  #waste = 0;
+  #wasteSteps = 0;
+
+  step({ repeat, ms, pagesInUse, unusedPositions }: StepMetrics, pageSize: number): void {
+    this.#steps += repeat;
+    this.#busyMs += ms;
+    if (pagesInUse === 0) return;
+    this.#waste += (repeat * unusedPositions) / (pagesInUse * pageSize);
+    this.#wasteSteps += repeat;
+  }
+
+  /** A token was handed out, `gapMs` after the one before it. */
+  token(gapMs: number | undefined): void {
+    this.#outputTokens++;
+    if (gapMs !== undefined) this.#interToken.push(gapMs);
+  }
+
+  request(request: RequestMetrics): void {
+    const { finishReason, timeToFirstTokenMs, timePerOutputTokenMs } = request;
+    this.#ended[finishReason === 'error' ? 'failed' : finishReason === 'abort' ? 'aborted' : 'finished']++;
+    this.#promptTokens += request.promptTokens;
+    this.#cachedTokens += request.cachedTokens;
+    this.#queued.push(request.queuedMs);
+    if (timeToFirstTokenMs !== undefined) this.#firstToken.push(timeToFirstTokenMs);
+    if (timePerOutputTokenMs !== undefined) this.#perToken.push(timePerOutputTokenMs);
+    this.#endToEnd.push(request.endToEndMs);
+  }
+
+  snapshot(
+    now: Pick<EngineMetrics, 'preemptions' | 'pagesInUse' | 'numPages'> & {
+      readonly waiting: number;
+      readonly running: number;
+    },
+  ): EngineMetrics {
+    const { waiting, running, ...rest } = now;
+    return {
+      requests: { waiting, running, ...this.#ended },
+      promptTokens: this.#promptTokens,
+      cachedTokens: this.#cachedTokens,
+      outputTokens: this.#outputTokens,
+      steps: this.#steps,
+      tokensPerSecond: this.#busyMs > 0 ? (this.#outputTokens * 1000) / this.#busyMs : 0,
+      queuedMs: this.#queued.percentiles,
+      timeToFirstTokenMs: this.#firstToken.percentiles,
+      timePerOutputTokenMs: this.#perToken.percentiles,
+      interTokenMs: this.#interToken.percentiles,
+      endToEndMs: this.#endToEnd.percentiles,
+      kvWaste: this.#wasteSteps > 0 ? this.#waste / this.#wasteSteps : 0,
+      ...rest,
+    };
+  }
+}
