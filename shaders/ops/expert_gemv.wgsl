@@ -12,7 +12,8 @@ alias Out = f32;
 
 // Weight rows that a lane computes side by side: 1, 2 or 4. With an epilogue one half are gates, the other the up projections.
 const OUTS: u32 = 2u;
-const WORKGROUP: u32 = 64u;
+// With COMBINE several blocks of invocations share the slots of a row: block b takes slots b, b + SPLIT, …
+const SPLIT: u32 = 1u;
 const NORM: bool = false;
 const BIAS: bool = false;
 const SLOT_X: bool = false;
@@ -23,9 +24,12 @@ const EPILOGUE: u32 = 0u;
 const SWEEP_QUADS: u32 = 64u;
 const LANES: u32 = SWEEP_QUADS / QUANT_QUADS;
 const REDUCE_LANES: u32 = LANES;
-const GROUPS: u32 = WORKGROUP / LANES;
+const BLOCK: u32 = 64u;
+const WORKGROUP: u32 = BLOCK * SPLIT;
+const GROUPS: u32 = BLOCK / LANES;
 const OUT_SLOTS: u32 = select(OUTS, OUTS / 2u, EPILOGUE != 0u);
-const TILE_QUADS: u32 = 512u;
+// x passes through 8 KiB of workgroup memory.
+const TILE_QUADS: u32 = 512u / SPLIT;
 const TILE_SWEEPS: u32 = TILE_QUADS / SWEEP_QUADS;
 
 override COLS: u32 = 4u;
@@ -48,8 +52,8 @@ override EPS: f32 = 0.0;
 @group(0) @binding(5) var<storage, read> bias: array<f32>;
 @group(0) @binding(6) var<storage, read_write> out: array<Out>;
 
-// [sweep][quad of a lane][lane]; the lanes' sums at the end.
-var<workgroup> tile: array<vec4<f32>, TILE_QUADS>;
+// [block][sweep][quad of a lane][lane]; the lanes' sums at the end.
+var<workgroup> tile: array<vec4<f32>, SPLIT * TILE_QUADS>;
 var<workgroup> squares: array<f32, WORKGROUP>;
 
 // The expert's output row of a lane's slot: gates first, then their up projections.
@@ -122,7 +126,8 @@ fn scale_add(scale: vec2<f32>, product: f32, x_sum: f32, sum: f32) -> f32 {
 // Columns from `first` sweep on of a row of x that begins at quad `start`, weighted by the norm; returns its square sum added to `sum`.
 fn load_tile(thread: u32, start: u32, first: u32, sum: f32, one: u32) -> f32 {
   var result = sum;
-  for (var item = thread; item < TILE_QUADS * one; item += WORKGROUP) {
+  let to = (thread / BLOCK) * TILE_QUADS;
+  for (var item = thread % BLOCK; item < TILE_QUADS * one; item += BLOCK) {
     let place = item % SWEEP_QUADS;
     let at = first * SWEEP_QUADS + (item - place) + (place % LANES) * QUANT_QUADS + place / LANES;
     var v = vec4<f32>();
@@ -133,7 +138,7 @@ fn load_tile(thread: u32, start: u32, first: u32, sum: f32, one: u32) -> f32 {
         v *= norm_weight[at];
       }
     }
-    tile[item] = v;
+    tile[to + item] = v;
   }
   return result;
 }
@@ -161,11 +166,12 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) count: ve
   let first_slot = select(id.z % TOP_K, 0u, COMBINE);
   // 1, but compilers do not know: bounds times this one keep them from unrolling every loop.
   let one = min(count.z, 1u);
-  let slots = select(1u, TOP_K, COMBINE) * one;
+  let slots = select(1u, TOP_K, COMBINE);
   let quads = QUANT_QUADS * one;
   let sweeps = (COLS / 4u + SWEEP_QUADS - 1u) / SWEEP_QUADS;
   let lane = thread % LANES;
-  let base = first_out + (thread / LANES) * OUT_SLOTS;
+  let base = first_out + (thread % BLOCK / LANES) * OUT_SLOTS;
+  let block_tile = (thread / BLOCK) * TILE_QUADS;
   let wanted = vec4<u32>(
     expert_row(base, 0u),
     expert_row(base, 1u % OUTS),
@@ -175,37 +181,41 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) count: ve
 
   var sums = vec4<f32>();
   var square_sum = 0.0;
-  for (var slot = first_slot; slot < first_slot + slots; slot++) {
-    let expert = u32(routing[row * 2u * TOP_K + slot]);
+  for (var first_of_round = 0u; first_of_round < slots * one; first_of_round += SPLIT) {
+    let slot = first_slot + first_of_round + thread / BLOCK;
+    let live = slot < first_slot + slots;
+    var expert = 0u;
+    if (live) { expert = u32(routing[row * 2u * TOP_K + slot]); }
     let begin = expert * OUT_ROWS;
-    // Uniform: a part without a row of this expert has nothing to read.
-    if (begin < FIRST_ROW + PART_ROWS && begin + OUT_ROWS > FIRST_ROW) {
-      let rows = vec4<u32>(
-        part_row(expert, wanted.x),
-        part_row(expert, wanted.y),
-        part_row(expert, wanted.z),
-        part_row(expert, wanted.w),
-      );
-      let clamped_rows = min(rows, vec4<u32>(PART_ROWS - 1u));
-      let start = select(row, row * TOP_K + slot, SLOT_X) * (COLS / 4u);
-      var products = vec4<f32>();
-      for (var first = 0u; first < sweeps; first += TILE_SWEEPS) {
-        square_sum = load_tile(thread, start, first, square_sum, one);
-        workgroupBarrier();
+    // A part without a row of this expert has nothing to read.
+    let here = live && begin < FIRST_ROW + PART_ROWS && begin + OUT_ROWS > FIRST_ROW;
+    let rows = vec4<u32>(
+      part_row(expert, wanted.x),
+      part_row(expert, wanted.y),
+      part_row(expert, wanted.z),
+      part_row(expert, wanted.w),
+    );
+    let clamped_rows = min(rows, vec4<u32>(PART_ROWS - 1u));
+    let start = select(row, row * TOP_K + slot, SLOT_X) * (COLS / 4u);
+    var products = vec4<f32>();
+    for (var first = 0u; first < sweeps; first += TILE_SWEEPS) {
+      if (here) { square_sum = load_tile(thread, start, first, square_sum, one); }
+      workgroupBarrier();
+      if (here) {
         for (var s = 0u; s < min(TILE_SWEEPS, sweeps - first); s++) {
-          products = vec_add(products, clamped_rows, (first + s) * LANES + lane, s * SWEEP_QUADS + lane, quads);
+          let tile_at = block_tile + s * SWEEP_QUADS + lane;
+          products = vec_add(products, clamped_rows, (first + s) * LANES + lane, tile_at, quads);
         }
-        workgroupBarrier();
       }
-      if (COMBINE) {
-        let weight = routing[row * 2u * TOP_K + TOP_K + slot];
-        let end = vec4<u32>(PART_ROWS);
-        let in_part = rows < end;
-        sums = fma(select(vec4<f32>(), vec4<f32>(weight), in_part), products, sums);
-      } else {
-        sums = products;
-      }
+      workgroupBarrier();
     }
+    if (COMBINE && here) {
+      let weight = routing[row * 2u * TOP_K + TOP_K + slot];
+      let end = vec4<u32>(PART_ROWS);
+      let in_part = rows < end;
+      sums = fma(select(vec4<f32>(), vec4<f32>(weight), in_part), products, sums);
+    }
+    if (!COMBINE) { sums = products; }
   }
 
   let reduce = reduce_width();
@@ -214,7 +224,9 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) count: ve
   workgroupBarrier();
   for (var group = thread; group < GROUPS * one; group += WORKGROUP) {
     var total = vec4<f32>();
-    for (var other = 0u; other < LANES * one; other += reduce) { total += tile[group * LANES + other]; }
+    for (var block = 0u; block < WORKGROUP * one; block += BLOCK) {
+      for (var other = 0u; other < LANES * one; other += reduce) { total += tile[block + group * LANES + other]; }
+    }
     total *= norm_scale(one);
     let column = first_out + group * OUT_SLOTS;
     for (var slot = 0u; slot < OUT_SLOTS * one; slot++) { finish(row, first_slot, slots, column + slot, slot, total, width); }

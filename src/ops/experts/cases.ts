@@ -80,7 +80,7 @@ const SHAPES: readonly Shape[] = [
   { format: 'q4_0', rows: 1, experts: 4, topK: 2, cols: 288, outs: 36, epilogue: 'swiglu', with: ['norm', 'bias'] },
   { format: 'mxfp4', rows: 2, experts: 4, topK: 2, cols: 96, outs: 26, epilogue: 'swiglu_clamped', with: ['bias'] },
   { format: 'mxfp4', rows: 5, experts: 6, topK: 4, cols: 96, outs: 21, with: ['combine', 'accumulate', 'bias'] },
-  { format: 'q8_0', rows: 2, experts: 2, topK: 2, cols: 64, outs: 100, with: ['combine', 'bias'], partRows: 64 },
+  { format: 'q8_0', rows: 2, experts: 2, topK: 2, cols: 64, outs: 66, with: ['combine', 'bias'], partRows: 64 },
   { format: 'q8_0', rows: 2, experts: 3, topK: 2, cols: 64, outs: 30, epilogue: 'swiglu', partRows: 70 },
   { format: 'q4_k', rows: 3, experts: 3, topK: 2, cols: 256, outs: 9, with: ['column'], type: 'f16' },
   { format: 'q6_k', rows: 1, experts: 3, topK: 2, cols: 512, outs: 7, with: ['combine', 'accumulate'] },
@@ -89,7 +89,7 @@ const SHAPES: readonly Shape[] = [
   { format: 'f32', rows: 40, experts: 8, topK: 3, cols: 64, outs: 38, epilogue: 'swiglu', tileRows: 32 },
   { format: 'mxfp4', rows: 33, experts: 4, topK: 2, cols: 96, outs: 130, epilogue: 'swiglu_clamped', with: ['bias'] },
   { format: 'q4_0', rows: 70, experts: 3, topK: 2, cols: 288, outs: 70, with: ['slots', 'bias'], tileRows: 64 },
-  { format: 'q8_0', rows: 20, experts: 2, topK: 2, cols: 64, outs: 100, with: ['column'], partRows: 64 },
+  { format: 'q8_0', rows: 20, experts: 2, topK: 2, cols: 64, outs: 66, with: ['column'], partRows: 64 },
   { format: 'q4_k', rows: 50, experts: 20, topK: 6, cols: 256, outs: 66, type: 'f16', tileRows: 64 },
 ];
 

@@ -5,7 +5,8 @@ import { blocksPerRow, laneColumns, quantSwap } from '../weights/layout';
 import { cutsExperts, EPILOGUES, expertTraffic, shapeOf } from './shapes';
 
 const COLUMNS_PER_SWEEP = 256;
-const WORKGROUP = 64;
+/** Invocations that share the output rows of one slot. */
+const BLOCK = 64;
 
 /**
  * The memory-bound kernel: every (row, slot) pair reads its expert's matrix, with `combine` every row those of its experts. One dispatch
@@ -23,7 +24,7 @@ function partDispatch(call: ExpertLinearCall, target: KernelTarget, part: Weight
   const { topK, outRows, width, slotX } = shapeOf(call);
   const lanes = COLUMNS_PER_SWEEP / laneColumns(weight.format);
   const outsPerLane = weight.rows / call.experts >= 2048 ? 4 : 2;
-  const groups = Math.ceil(width / ((WORKGROUP / lanes) * (epilogue === 'none' ? outsPerLane : outsPerLane / 2)));
+  const groups = Math.ceil(width / ((BLOCK / lanes) * (epilogue === 'none' ? outsPerLane : outsPerLane / 2)));
   const groupsX = Math.min(groups, target.capabilities.limits.maxComputeWorkgroupsPerDimension);
   const scales: Binding = { kind: 'weight', tensor: weight, part: index, plane: 'scales' };
   return {
@@ -37,7 +38,8 @@ function partDispatch(call: ExpertLinearCall, target: KernelTarget, part: Weight
       aliases: { Act: x.type, Out: out.type },
       constants: {
         OUTS: outsPerLane,
-        WORKGROUP,
+        // One slot after another would leave a large GPU idle: a row has few workgroups.
+        SPLIT: combine ? (topK >= 4 ? 4 : topK >= 2 ? 2 : 1) : 1,
         NORM: norm !== undefined,
         BIAS: bias !== undefined,
         SLOT_X: slotX,
