@@ -1,3 +1,5 @@
+export type { EngineMetrics } from './engine/metrics';
+export type { Percentiles } from './engine/percentiles';
 export {
   AbortedError,
   ContextLengthError,

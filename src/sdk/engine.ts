@@ -1,3 +1,4 @@
+import type { EngineMetrics } from '../engine/metrics';
 import { DisposedError, InvalidOptionError } from '../errors';
 import { QUANTIZE_FORMATS } from '../formats/quantize';
 import type { MaskableFeature } from '../gpu/capabilities';
@@ -70,6 +71,12 @@ export class TesseraEngine {
   /** The model that answers, where it runs, and what it occupies. */
   get info(): ModelInfo {
     return this.#info;
+  }
+
+  /** Requests, tokens, latencies as percentiles, throughput, cache hits and pages in use, since the model was loaded. */
+  async metrics(): Promise<EngineMetrics> {
+    if (this.#disposed) throw new DisposedError('the engine was disposed');
+    return await this.#host.metrics();
   }
 
   /** Switches to another model. When it cannot be loaded, the promise rejects and the previous one goes on answering. */

@@ -1,5 +1,6 @@
 /** The worker's side of the edge: calls come in with a number, by which they can be aborted; errors go out as data. */
 import { type ProxyMarked, type Remote, releaseProxy } from 'comlink';
+import type { EngineMetrics } from '../engine/metrics';
 import { InternalError } from '../errors';
 import { fromWire, toWire, type WireError } from '../errors/wire';
 import { EventBuffer } from './event_buffer';
@@ -90,6 +91,10 @@ export class HostEdge {
 
   embed(call: number, request: EmbedRequest): Promise<Result<Embeddings>> {
     return this.#settle(call, (signal) => this.#host.embed(request, signal));
+  }
+
+  metrics(call: number): Promise<Result<EngineMetrics>> {
+    return this.#settle(call, () => this.#host.metrics());
   }
 
   abort(call: number, reason: WireError): void {

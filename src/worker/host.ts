@@ -1,3 +1,4 @@
+import type { EngineMetrics } from '../engine/metrics';
 import { DisposedError, InternalError, throwIfAborted, WebGpuUnavailableError } from '../errors';
 import { loadModel } from '../model/load_model';
 import type { ByteSource } from '../storage/byte_source';
@@ -64,6 +65,12 @@ export class EngineHost implements Host {
     } finally {
       release();
     }
+  }
+
+  async metrics(): Promise<EngineMetrics> {
+    const { model, release } = this.#use();
+    release();
+    return model.engine.metrics;
   }
 
   async dispose(): Promise<void> {

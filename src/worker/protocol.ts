@@ -1,4 +1,5 @@
 /** What the SDK and an engine host say to each other. Everything here is structured-cloneable: it crosses the worker's edge. */
+import type { EngineMetrics } from '../engine/metrics';
 import type { SamplingSettings } from '../engine/runner';
 import type { QuantizeFormat } from '../formats/quantize';
 import type { AdapterDescription, MaskableFeature } from '../gpu/capabilities';
@@ -120,5 +121,7 @@ export interface Host {
   chat(request: ChatRequest, signal?: AbortSignal): AsyncIterableIterator<ChatEvent>;
   /** The vectors of texts under an encoder. */
   embed(request: EmbedRequest, signal?: AbortSignal): Promise<Embeddings>;
+  /** What the model that answers has done since it was loaded, and how long it took. */
+  metrics(): Promise<EngineMetrics>;
   dispose(): Promise<void>;
 }

@@ -1,4 +1,5 @@
 import { proxy } from 'comlink';
+import type { EngineMetrics } from '../engine/metrics';
 import { DisposedError, throwIfAborted } from '../errors';
 import { toWire } from '../errors/wire';
 import { Connection } from './connection';
@@ -69,6 +70,12 @@ export class RemoteHost implements Host {
     } finally {
       unbridge();
     }
+  }
+
+  async metrics(): Promise<EngineMetrics> {
+    const connection = await this.#connect();
+    await this.#restore(connection);
+    return await connection.settle(connection.edge.metrics(connection.newCall()));
   }
 
   async dispose(): Promise<void> {

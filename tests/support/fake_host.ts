@@ -1,3 +1,5 @@
+import { Engine } from '../../src/engine/engine';
+import type { EngineMetrics } from '../../src/engine/metrics';
 import { AbortedError, ContextLengthError, InvalidFileError } from '../../src/errors';
 import type {
   ChatEvent,
@@ -10,6 +12,7 @@ import type {
   ModelInfo,
   ModelSource,
 } from '../../src/worker/protocol';
+import { ScriptedRunner } from './scripted_runner';
 
 /** A host without a model: answers with the words of the last message, one event each, and can be held up at any word. */
 function nameOf(source: ModelSource): string {
@@ -80,6 +83,11 @@ export class FakeHost implements Host {
   }
 
   /** The vector of a text is [its length in characters or tokens, 0]. */
+  async metrics(): Promise<EngineMetrics> {
+    await this.gate?.();
+    return new Engine(new ScriptedRunner([], 0, { vocabSize: 4, contextLength: 32 })).metrics;
+  }
+
   async embed({ inputs }: EmbedRequest): Promise<Embeddings> {
     await this.gate?.();
     if (inputs.some(({ length }) => length > 200)) throw new ContextLengthError(201, 200);

@@ -40,6 +40,13 @@ describe('createEngine', () => {
     await expect(engine.load(file('x'))).rejects.toBeInstanceOf(DisposedError);
   });
 
+  test('metrics come from where the model runs', async () => {
+    const engine = await createEngine({ model: file('first.gguf'), worker });
+    expect(await engine.metrics()).toMatchObject({ requests: { running: 0, finished: 0 }, interTokenMs: { p95: 0 } });
+    await engine.dispose();
+    await expect(engine.metrics()).rejects.toBeInstanceOf(DisposedError);
+  });
+
   test('bytes, buffers and addresses are models too', async () => {
     const bytes = new TextEncoder().encode('GGUF');
     for (const model of [bytes, bytes.buffer, new Blob([bytes]), new URL('https://example.com/a.gguf')]) {
