@@ -42,16 +42,26 @@ const VARIANTS: readonly Variant[] = [
   },
 ];
 
-/** Log-probabilities of every position of a prompt, fed in runs of the given size. */
-async function score(runner: Runner, tokens: readonly number[], runLength: number): Promise<Float32Array[]> {
+const GELU_ARCHITECTURES: readonly string[] = ['gemma', 'gemma2', 'gemma3'];
+
+/** How a prompt is fed: the rows of each step. */
+type Feeding = (position: number, length: number) => number;
+
+const WHOLE: Feeding = (_, length) => length;
+const ONE: Feeding = () => 1;
+const LAST_TEN_ONE_BY_ONE: Feeding = (position, length) => (position < length - 10 ? length - 10 - position : 1);
+
+/** Log-probabilities of every position of a prompt. */
+async function score(runner: Runner, tokens: readonly number[], feeding: Feeding): Promise<Float32Array[]> {
   const pages = Array.from({ length: runner.limits.numPages }, (_, i) => runner.limits.numPages - 1 - i);
   const rows: Float32Array[] = [];
-  for (let position = 0; position < tokens.length; position += runLength) {
-    const run = tokens.slice(position, position + runLength);
+  for (let position = 0; position < tokens.length; ) {
+    const run = tokens.slice(position, position + feeding(position, tokens.length));
     const result = await runner.run({
       segments: [{ slot: 0, tokens: run, position, pages, sample: 'all', sampling: GREEDY, returnLogits: true }],
     });
     rows.push(...(result.segments[0].logits ?? []));
+    position += run.length;
   }
   return rows.map(logSoftmax);
 }
@@ -84,6 +94,67 @@ function variantsOf(fixture: Fixture, index: number): readonly Variant[] {
   return VARIANTS.filter((variant) => variant.always || wide);
 }
 
+/**
+ * Holds the fixtures of further architectures against llama.cpp's log-probabilities: on the reference executor however the prompt is fed,
+ * on the GPU as a prompt with a few decoded tokens. The kernels' variants are the llama fixtures' business; TESSERA_MATRIX=full runs all.
+ */
+export function architectureSuite(architectures: readonly string[]): void {
+  const fixtures = findFixtures(
+    ({ arch, own, prompts }) =>
+      architectures.includes(arch) &&
+      prompts.every(({ positions }) => positions !== undefined) &&
+      (own || matrix !== 'small'),
+  );
+  const [first, ...others] = VARIANTS;
+  const variants: readonly Variant[] = [
+    { always: true, name: 'reference', options: { backend: 'reference' }, tolerance: first.tolerance },
+    first,
+    ...(matrix === 'full' ? others : []),
+  ];
+  describe.each(fixtures)('$name', (fixture) => {
+    // llama.cpp looks GELU up in a half-precision table.
+    const factor = GELU_ARCHITECTURES.includes(fixture.arch) ? 5 : 1;
+    const tolerance = (variant: Variant): number => Math.min(factor * variant.tolerance, 0.05);
+    describe.each(matrix === 'small' ? [first] : variants)('$name', (variant) => {
+      let model: LoadedModel;
+      beforeAll(async () => {
+        model = await loadModel(await fileSource(fixture.path), {
+          backend: 'webgpu',
+          contextLength: fixture.contextSize,
+          maxSampledRows: 160,
+          ...variant.options,
+        });
+      });
+      afterAll(() => model.dispose());
+
+      const onReference = variant.options.backend === 'reference';
+      it.each([
+        ['in one batch', WHOLE],
+        ['in one batch but for the last ten tokens', LAST_TEN_ONE_BY_ONE],
+        ...(onReference || matrix === 'full'
+          ? ([
+              ['in runs of 50', () => 50],
+              ['in runs of 7', () => 7],
+              ['token by token', ONE],
+            ] as const)
+          : []),
+      ] as const)('agrees with llama.cpp, prefilled %s', async (_name, feeding) => {
+        for (const prompt of fixture.prompts) {
+          const { worst, wrongBest } = compare(prompt, await score(model.runner, prompt.tokens, feeding));
+          expect(worst, `${prompt.name}: largest difference`).toBeLessThan(tolerance(variant));
+          expect(wrongBest, `${prompt.name}: positions with another best token`).toEqual([]);
+        }
+      });
+
+      it('chooses the same greedy tokens as far as the margins allow', async () => {
+        for (const prompt of onReference || matrix === 'full' ? fixture.prompts : fixture.prompts.slice(1)) {
+          await expectGreedy(model.runner, prompt);
+        }
+      });
+    });
+  });
+}
+
 /** Holds llama-architecture fixtures of these storage types against llama.cpp's log-probabilities. */
 export function conformanceSuite(storageTypes: readonly string[]): void {
   const fixtures = findFixtures(
@@ -103,30 +174,32 @@ export function conformanceSuite(storageTypes: readonly string[]): void {
       afterAll(() => model.dispose());
 
       it.each([
-        ['in one batch', 256],
-        ['in runs of 50', 50],
-        ['in runs of 7', 7],
-        ['token by token', 1],
-      ])('agrees with llama.cpp, prefilled %s', async (_name, runLength) => {
+        ['in one batch', WHOLE],
+        ['in runs of 50', () => 50],
+        ['in runs of 7', () => 7],
+        ['token by token', ONE],
+      ])('agrees with llama.cpp, prefilled %s', async (_name, feeding) => {
         for (const prompt of fixture.prompts) {
           // 150 steps of one row: once is enough, and the second implementation takes a minute for them.
           const long = prompt.tokens.length > 20;
-          if (runLength === 1 && long && (variant !== VARIANTS[0] || matrix === 'small')) continue;
-          const { worst, wrongBest } = compare(prompt, await score(model.runner, prompt.tokens, runLength));
+          if (feeding === ONE && long && (variant !== VARIANTS[0] || matrix === 'small')) continue;
+          const { worst, wrongBest } = compare(prompt, await score(model.runner, prompt.tokens, feeding));
           expect(worst, `${prompt.name}: largest difference`).toBeLessThan(variant.tolerance);
           expect(wrongBest, `${prompt.name}: positions with another best token`).toEqual([]);
         }
       });
 
       it('chooses the same greedy tokens as far as the margins allow', async () => {
-        for (const prompt of fixture.prompts) {
-          const clear = prompt.greedyMargins.findIndex((margin) => margin < 0.05);
-          const expected = clear < 0 ? prompt.greedy : prompt.greedy.slice(0, clear);
-          expect(await greedy(model.runner, prompt.tokens, expected.length), prompt.name).toEqual(expected);
-        }
+        for (const prompt of fixture.prompts) await expectGreedy(model.runner, prompt);
       });
     });
   });
+}
+
+async function expectGreedy(runner: Runner, prompt: ExpectedPrompt): Promise<void> {
+  const clear = prompt.greedyMargins.findIndex((margin) => margin < 0.05);
+  const expected = clear < 0 ? prompt.greedy : prompt.greedy.slice(0, clear);
+  expect(await greedy(runner, prompt.tokens, expected.length), prompt.name).toEqual(expected);
 }
 
 /** Greedy tokens with the last one left on the GPU between steps, as the decode loop does. */

@@ -1,0 +1,3 @@
+import { architectureSuite } from './suite';
+
+architectureSuite(['qwen2', 'qwen3', 'gemma', 'gemma2', 'gemma3', 'phi3', 'granite', 'olmo2', 'smollm3']);
