@@ -10,6 +10,7 @@ import { type QuantizeFormat, quantizeOnLoad } from '../formats/quantize';
 import { WEIGHT_FORMATS, type WeightFormat } from '../formats/weight_format';
 import { BYTE_TO_CHARACTER } from '../tokenizer/byte_level';
 import { TokenType } from '../tokenizer/vocabulary';
+import { DECODER_SHAPES, type DecoderShape } from './synthetic_shapes';
 
 /** A model that is described as a file would, and has no bytes. */
 export interface SyntheticModel {
@@ -23,75 +24,8 @@ export interface SyntheticModel {
 /** What a model is loaded from. */
 export type ModelOrigin = ByteSource | DescribedSource | SyntheticModel;
 
-/** The shape of a model of the llama family. */
-export interface LlamaShape {
-  readonly numLayers: number;
-  readonly hiddenSize: number;
-  readonly intermediateSize: number;
-  readonly numHeads: number;
-  readonly numKvHeads: number;
-  readonly headDim: number;
-  readonly vocabSize: number;
-  readonly contextLength: number;
-  readonly ropeTheta: number;
-  /** Whether the embedding table is the output head too. */
-  readonly tied: boolean;
-}
-
 const PREFIX = 'synthetic:';
 const ALIGNMENT = 32;
-
-/** Shapes as the published configurations say. */
-const SHAPES: Readonly<Record<string, LlamaShape>> = {
-  'smollm2-135m': {
-    numLayers: 30,
-    hiddenSize: 576,
-    intermediateSize: 1536,
-    numHeads: 9,
-    numKvHeads: 3,
-    headDim: 64,
-    vocabSize: 49152,
-    contextLength: 8192,
-    ropeTheta: 100_000,
-    tied: true,
-  },
-  'llama-3.2-1b': {
-    numLayers: 16,
-    hiddenSize: 2048,
-    intermediateSize: 8192,
-    numHeads: 32,
-    numKvHeads: 8,
-    headDim: 64,
-    vocabSize: 128_256,
-    contextLength: 131_072,
-    ropeTheta: 500_000,
-    tied: true,
-  },
-  'llama-3.2-3b': {
-    numLayers: 28,
-    hiddenSize: 3072,
-    intermediateSize: 8192,
-    numHeads: 24,
-    numKvHeads: 8,
-    headDim: 128,
-    vocabSize: 128_256,
-    contextLength: 131_072,
-    ropeTheta: 500_000,
-    tied: true,
-  },
-  'llama-3.1-8b': {
-    numLayers: 32,
-    hiddenSize: 4096,
-    intermediateSize: 14_336,
-    numHeads: 32,
-    numKvHeads: 8,
-    headDim: 128,
-    vocabSize: 128_256,
-    contextLength: 131_072,
-    ropeTheta: 500_000,
-    tied: false,
-  },
-};
 
 /** Whether a model's address names a synthetic one. */
 export function isSyntheticName(address: string): boolean {
@@ -119,15 +53,16 @@ async function storedHeader(origin: ModelOrigin, signal: AbortSignal | undefined
 }
 
 /**
- * The model behind `synthetic:SHAPE:FORMAT`, for example `synthetic:llama-3.2-1b:q4_0`. Every matrix is stored in the format.
+ * The model behind `synthetic:SHAPE:FORMAT`, for example `synthetic:llama-3.2-1b:q4_0`. Every matrix is stored in the format,
+ * or in its stand-in where the rows do not fill its blocks.
  * Throws UnsupportedModelError that lists the shapes or formats that there are.
  */
 export function namedSyntheticModel(address: string): SyntheticModel {
   const [shapeName = '', formatName = '', ...rest] = address.slice(PREFIX.length).split(':');
-  const shape = Object.hasOwn(SHAPES, shapeName) ? SHAPES[shapeName] : undefined;
+  const shape = Object.hasOwn(DECODER_SHAPES, shapeName) ? DECODER_SHAPES[shapeName] : undefined;
   const format = WEIGHT_FORMATS.find((known) => known === formatName.toLowerCase());
   if (!shape || !format || rest.length > 0) {
-    const shapes = Object.keys(SHAPES).join(', ');
+    const shapes = Object.keys(DECODER_SHAPES).join(', ');
     throw new UnsupportedModelError(
       `there is no "${address}": a synthetic model is synthetic:SHAPE:FORMAT with SHAPE one of ${shapes} and FORMAT one of ${WEIGHT_FORMATS.join(', ')}`,
       { details: { model: address } },
@@ -137,7 +72,7 @@ export function namedSyntheticModel(address: string): SyntheticModel {
 }
 
 /** A model of any shape. Throws UnsupportedModelError when its rows cannot be cut into the format's blocks. */
-export function syntheticModel(name: string, shape: LlamaShape, format: WeightFormat, seed = 1): SyntheticModel {
+export function syntheticModel(name: string, shape: DecoderShape, format: WeightFormat, seed = 1): SyntheticModel {
   const type = format.toUpperCase() as GgmlType;
   const tensors = placeTensors(tensorShapes(shape, type));
   const size = [...tensors.values()].reduce((end, tensor) => Math.max(end, tensor.offset + tensor.byteLength), 0);
@@ -147,16 +82,38 @@ export function syntheticModel(name: string, shape: LlamaShape, format: WeightFo
 
 type TensorShape = Pick<GgufTensor, 'name' | 'type' | 'shape'>;
 
-function tensorShapes(shape: LlamaShape, type: GgmlType): TensorShape[] {
+/** What llama.cpp's quantiser takes for rows that do not fill the blocks of 256 of the first. */
+const STAND_INS: Readonly<Partial<Record<GgmlType, GgmlType>>> = {
+  Q2_K: 'IQ4_NL',
+  Q3_K: 'IQ4_NL',
+  IQ4_XS: 'IQ4_NL',
+  Q4_K: 'Q5_0',
+  Q5_K: 'Q5_1',
+  Q6_K: 'Q8_0',
+};
+
+function tensorShapes(shape: DecoderShape, wanted: GgmlType): TensorShape[] {
   const { hiddenSize, intermediateSize, vocabSize } = shape;
   const qSize = shape.numHeads * shape.headDim;
   const kvSize = shape.numKvHeads * shape.headDim;
   const matrix = (name: string, cols: number, rows: number): TensorShape => ({
     name: `${name}.weight`,
-    type,
+    type: cols % GGML_TYPES[wanted].blockSize === 0 ? wanted : (STAND_INS[wanted] ?? wanted),
     shape: [cols, rows],
   });
-  const norm = (name: string): TensorShape => ({ name: `${name}.weight`, type: 'F32', shape: [hiddenSize] });
+  const vector = (name: string, length: number): TensorShape => ({ name, type: 'F32', shape: [length] });
+  const norm = (name: string): TensorShape => vector(`${name}.weight`, hiddenSize);
+  const ofFamily = (layer: number): TensorShape[] => {
+    const at = (name: string): string => `blk.${layer}.${name}`;
+    switch (shape.architecture) {
+      case 'qwen2':
+        return [vector(at('attn_q.bias'), qSize), vector(at('attn_k.bias'), kvSize), vector(at('attn_v.bias'), kvSize)];
+      case 'qwen3':
+        return ['attn_q_norm.weight', 'attn_k_norm.weight'].map((name) => vector(at(name), shape.headDim));
+      default:
+        return [];
+    }
+  };
   const layers = Array.from({ length: shape.numLayers }, (_, layer) => [
     norm(`blk.${layer}.attn_norm`),
     matrix(`blk.${layer}.attn_q`, hiddenSize, qSize),
@@ -167,6 +124,7 @@ function tensorShapes(shape: LlamaShape, type: GgmlType): TensorShape[] {
     matrix(`blk.${layer}.ffn_gate`, hiddenSize, intermediateSize),
     matrix(`blk.${layer}.ffn_up`, hiddenSize, intermediateSize),
     matrix(`blk.${layer}.ffn_down`, intermediateSize, hiddenSize),
+    ...ofFamily(layer),
   ]);
   return [
     matrix('token_embd', hiddenSize, vocabSize),
@@ -194,24 +152,26 @@ function placeTensors(shapes: readonly TensorShape[]): Map<string, GgufTensor> {
   return placed;
 }
 
-function hyperparameters(name: string, shape: LlamaShape): [string, GgufValue][] {
+function hyperparameters(name: string, shape: DecoderShape): [string, GgufValue][] {
   const u32 = (key: string, value: number): [string, GgufValue] => [key, { type: 'u32', value }];
   const f32 = (key: string, value: number): [string, GgufValue] => [key, { type: 'f32', value: Math.fround(value) }];
+  const { architecture = 'llama', rmsNormEps = 1e-5 } = shape;
+  const key = (suffix: string): string => `${architecture}.${suffix}`;
   return [
-    ['general.architecture', { type: 'string', value: 'llama' }],
+    ['general.architecture', { type: 'string', value: architecture }],
     ['general.name', { type: 'string', value: name }],
-    u32('llama.block_count', shape.numLayers),
-    u32('llama.context_length', shape.contextLength),
-    u32('llama.embedding_length', shape.hiddenSize),
-    u32('llama.feed_forward_length', shape.intermediateSize),
-    u32('llama.attention.head_count', shape.numHeads),
-    u32('llama.attention.head_count_kv', shape.numKvHeads),
-    u32('llama.attention.key_length', shape.headDim),
-    u32('llama.attention.value_length', shape.headDim),
-    u32('llama.rope.dimension_count', shape.headDim),
-    f32('llama.rope.freq_base', shape.ropeTheta),
-    f32('llama.attention.layer_norm_rms_epsilon', 1e-5),
-    u32('llama.vocab_size', shape.vocabSize),
+    u32(key('block_count'), shape.numLayers),
+    u32(key('context_length'), shape.contextLength),
+    u32(key('embedding_length'), shape.hiddenSize),
+    u32(key('feed_forward_length'), shape.intermediateSize),
+    u32(key('attention.head_count'), shape.numHeads),
+    u32(key('attention.head_count_kv'), shape.numKvHeads),
+    u32(key('attention.key_length'), shape.headDim),
+    u32(key('attention.value_length'), shape.headDim),
+    u32(key('rope.dimension_count'), shape.headDim),
+    f32(key('rope.freq_base'), shape.ropeTheta),
+    f32(key('attention.layer_norm_rms_epsilon'), rmsNormEps),
+    u32(key('vocab_size'), shape.vocabSize),
   ];
 }
 

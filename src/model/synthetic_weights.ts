@@ -18,7 +18,7 @@ const LANES = 64;
 /**
  * Fills the weights of a synthetic model, which have been allocated, without a byte from the host: a kernel writes random blocks as a
  * file would have them, and the format's own repack kernel takes them from there. Values have a mean of about 0 and a standard
- * deviation of about 1/√cols, so that activations keep their size; vectors are all ones. Equal seeds give equal weights on every GPU.
+ * deviation of about 1/√cols, so that activations keep their size; vectors are all ones, biases zero. Equal seeds give equal weights on every GPU.
  * Rejects with AbortedError, KernelError or DeviceLostError.
  */
 export async function fillWeights(
@@ -54,9 +54,12 @@ export async function fillWeights(
     uploader.dispose();
   }
   for (const { vector, tensors: names, compute } of spec.vectors) {
-    const length = names.reduce((sum, name) => sum + (model.gguf.tensors.get(name)?.shape[0] ?? 0), 0);
-    const ones = new Float32Array(length).fill(1);
-    await tensors.addVector(vector, compute ? compute(ones) : ones);
+    const values = names.flatMap((name) => {
+      const length = model.gguf.tensors.get(name)?.shape[0] ?? 0;
+      return Array.from({ length }, () => (name.endsWith('.bias') ? 0 : 1));
+    });
+    const plain = Float32Array.from(values);
+    await tensors.addVector(vector, compute ? compute(plain) : plain);
   }
 }
 

@@ -5,7 +5,8 @@ import { decodeRow, rowBytes } from '../../src/formats/dequantize';
 import { WEIGHT_FORMATS } from '../../src/formats/weight_format';
 import { loadModel } from '../../src/model/load_model';
 import { readBuffer } from '../../src/model/read_buffer';
-import { type LlamaShape, syntheticModel } from '../../src/model/synthetic';
+import { syntheticModel } from '../../src/model/synthetic';
+import type { DecoderShape } from '../../src/model/synthetic_shapes';
 import { BlockFiller } from '../../src/model/synthetic_weights';
 import { withDevice } from './variants';
 
@@ -47,7 +48,7 @@ describe('random blocks on the GPU', () => {
 });
 
 describe('a synthetic model', () => {
-  const shape: LlamaShape = {
+  const shape: DecoderShape = {
     numLayers: 2,
     hiddenSize: 96,
     intermediateSize: 160,

@@ -14,6 +14,9 @@ describe('named synthetic models', () => {
   // As the models' own pages say.
   test.each([
     ['smollm2-135m', 134_515_008, 49_152],
+    ['qwen2.5-0.5b', 494_032_768, 151_936],
+    ['qwen3-0.6b', 596_049_920, 151_936],
+    ['qwen3-1.7b', 1_720_574_976, 151_936],
     ['llama-3.2-1b', 1_235_814_400, 128_256],
     ['llama-3.2-3b', 3_212_749_824, 128_256],
     ['llama-3.1-8b', 8_030_261_248, 128_256],
@@ -36,7 +39,7 @@ describe('named synthetic models', () => {
     }
   });
 
-  test.each(['synthetic:qwen3-0.6b:q4_0', 'synthetic:smollm2-135m:q9_9', 'synthetic:smollm2-135m', 'synthetic:a:b:c'])(
+  test.each(['synthetic:qwen3-0.7b:q4_0', 'synthetic:smollm2-135m:q9_9', 'synthetic:smollm2-135m', 'synthetic:a:b:c'])(
     '%s is refused with what there is',
     (name) => {
       expect(() => namedSyntheticModel(name)).toThrow(UnsupportedModelError);
@@ -59,6 +62,13 @@ describe('named synthetic models', () => {
     };
     expect(() => syntheticModel('odd', shape, 'q8_0')).toThrow(/rows of 48 values.*Q8_0/);
     expect(() => syntheticModel('odd', shape, 'f16')).not.toThrow();
+  });
+
+  test('rows that do not fill blocks of 256 take the format that llama.cpp gives them', () => {
+    const { gguf } = namedSyntheticModel('synthetic:qwen2.5-0.5b:q4_k');
+    expect(gguf.tensors.get('blk.0.attn_q.weight')?.type).toBe('Q5_0');
+    expect(gguf.tensors.get('blk.0.ffn_down.weight')?.type).toBe('Q4_K');
+    expect(describeModel(gguf, { backend: 'webgpu' }).architecture).toBe('qwen2');
   });
 
   test('the reference executor refuses them', async () => {

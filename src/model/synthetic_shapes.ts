@@ -1,0 +1,112 @@
+/** The shape of a model whose layers are attention and a gated feed-forward network. */
+export interface DecoderShape {
+  /** Default llama. */
+  readonly architecture?: 'llama' | 'qwen2' | 'qwen3';
+  readonly numLayers: number;
+  readonly hiddenSize: number;
+  readonly intermediateSize: number;
+  readonly numHeads: number;
+  readonly numKvHeads: number;
+  readonly headDim: number;
+  readonly vocabSize: number;
+  readonly contextLength: number;
+  readonly ropeTheta: number;
+  /** Default 1e-5. */
+  readonly rmsNormEps?: number;
+  /** Whether the embedding table is the output head too. */
+  readonly tied: boolean;
+}
+
+/** Shapes as the published configurations say. */
+export const DECODER_SHAPES: Readonly<Record<string, DecoderShape>> = {
+  'smollm2-135m': {
+    numLayers: 30,
+    hiddenSize: 576,
+    intermediateSize: 1536,
+    numHeads: 9,
+    numKvHeads: 3,
+    headDim: 64,
+    vocabSize: 49152,
+    contextLength: 8192,
+    ropeTheta: 100_000,
+    tied: true,
+  },
+  'qwen2.5-0.5b': {
+    architecture: 'qwen2',
+    numLayers: 24,
+    hiddenSize: 896,
+    intermediateSize: 4864,
+    numHeads: 14,
+    numKvHeads: 2,
+    headDim: 64,
+    vocabSize: 151_936,
+    contextLength: 32_768,
+    ropeTheta: 1_000_000,
+    rmsNormEps: 1e-6,
+    tied: true,
+  },
+  'qwen3-0.6b': {
+    architecture: 'qwen3',
+    numLayers: 28,
+    hiddenSize: 1024,
+    intermediateSize: 3072,
+    numHeads: 16,
+    numKvHeads: 8,
+    headDim: 128,
+    vocabSize: 151_936,
+    contextLength: 40_960,
+    ropeTheta: 1_000_000,
+    rmsNormEps: 1e-6,
+    tied: true,
+  },
+  'qwen3-1.7b': {
+    architecture: 'qwen3',
+    numLayers: 28,
+    hiddenSize: 2048,
+    intermediateSize: 6144,
+    numHeads: 16,
+    numKvHeads: 8,
+    headDim: 128,
+    vocabSize: 151_936,
+    contextLength: 40_960,
+    ropeTheta: 1_000_000,
+    rmsNormEps: 1e-6,
+    tied: true,
+  },
+  'llama-3.2-1b': {
+    numLayers: 16,
+    hiddenSize: 2048,
+    intermediateSize: 8192,
+    numHeads: 32,
+    numKvHeads: 8,
+    headDim: 64,
+    vocabSize: 128_256,
+    contextLength: 131_072,
+    ropeTheta: 500_000,
+    tied: true,
+  },
+  'llama-3.2-3b': {
+    numLayers: 28,
+    hiddenSize: 3072,
+    intermediateSize: 8192,
+    numHeads: 24,
+    numKvHeads: 8,
+    headDim: 128,
+    vocabSize: 128_256,
+    contextLength: 131_072,
+    ropeTheta: 500_000,
+    tied: true,
+  },
+  'llama-3.1-8b': {
+    numLayers: 32,
+    hiddenSize: 4096,
+    intermediateSize: 14_336,
+    numHeads: 32,
+    numKvHeads: 8,
+    headDim: 128,
+    vocabSize: 128_256,
+    contextLength: 131_072,
+    ropeTheta: 500_000,
+    tied: false,
+  },
+};
