@@ -1,17 +1,22 @@
-// out[r, j] = act(x[r, j]) · x[r, COLS + j] (Shazeer 2020). x: [rows, 2·COLS], out: [rows, COLS]. Workgroup (256
-// columns, row).
+// out[r, j] = act(x[r, j]) · up[r, UP_COLUMN + j] (Shazeer 2020). x: [rows, GATE_COLS], up: [rows, UP_COLS], which may
+// be the same buffer; out: [rows, COLS]. Workgroup (256 columns, row).
 
 alias ActIn = f32;
+alias ActUp = f32;
 alias ActOut = f32;
 
 override COLS: u32 = 1u;
+override GATE_COLS: u32 = 2u;
+override UP_COLS: u32 = 2u;
+override UP_COLUMN: u32 = 1u;
 
 const LANES = 256u;
 // The tanh form of GELU in place of SiLU.
 const GELU = false;
 
 @group(0) @binding(0) var<storage, read> x: array<ActIn>;
-@group(0) @binding(1) var<storage, read_write> out: array<ActOut>;
+@group(0) @binding(1) var<storage, read> up: array<ActUp>;
+@group(0) @binding(2) var<storage, read_write> out: array<ActOut>;
 
 // value / (1 + e^-z). The exponential's argument is never positive, so that nothing overflows on the way.
 fn gated(value: f32, z: f32) -> f32 {
@@ -28,6 +33,6 @@ fn activate(value: f32) -> f32 {
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let col = group.x * LANES + lane;
   if (col >= COLS) { return; }
-  let gate = group.y * 2u * COLS + col;
-  out[group.y * COLS + col] = ActOut(activate(f32(x[gate])) * f32(x[gate + COLS]));
+  let gate = f32(x[group.y * GATE_COLS + col]);
+  out[group.y * COLS + col] = ActOut(activate(gate) * f32(up[group.y * UP_COLS + UP_COLUMN + col]));
 }

@@ -25,6 +25,8 @@ const NORM = false;
 const LAYER_NORM = false;
 // The norm is of all heads of Q, and of all of K, at once.
 const WHOLE_NORM = false;
+// V heads are divided by their root mean square.
+const NORM_VALUES = false;
 // All heads of Q, and all of K, are scaled by the same HEAD_DIM weights.
 const SHARED_WEIGHTS = false;
 
@@ -120,13 +122,14 @@ fn write_quad(row: u32, head: u32, quad: u32, norm: HeadNorm) {
   } else {
     let at = start + dim;
     values = vec4<f32>(f32(qkv[at]), f32(qkv[at + 1u]), f32(qkv[at + 2u]), f32(qkv[at + 3u]));
+    if (NORM_VALUES) { values *= norm.scale; }
   }
   if (head < NUM_HEADS) {
     q[(row * NUM_HEADS + head) * quads + quad] = vec4<ActOut>(values);
     return;
   }
   let page = step_page(step_segment(step_row_segment(row)).pages_offset, position);
-  let kv_head = (head - NUM_HEADS) % NUM_KV_HEADS;
+  let kv_head = (head - NUM_HEADS) % max(NUM_KV_HEADS, 1u);
   let to = ((page * NUM_KV_HEADS + kv_head) * PAGE_SIZE + position % PAGE_SIZE) * quads + quad;
   if (head < NUM_HEADS + NUM_KV_HEADS) {
     k[to] = kv_pack(values);
@@ -143,7 +146,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   if (NORM) {
     let head = group.x;
     var norm: HeadNorm;
-    if (head < NUM_HEADS + NUM_KV_HEADS) { norm = head_norm(row * heads * HEAD_DIM, head, lane); }
+    if (NORM_VALUES || head < NUM_HEADS + NUM_KV_HEADS) { norm = head_norm(row * heads * HEAD_DIM, head, lane); }
     for (var quad = lane; quad < quads; quad += LANES) { write_quad(row, head, quad, norm); }
   } else {
     let index = group.x * LANES + lane;

@@ -3,6 +3,7 @@ import type { Gguf } from '../formats/gguf/gguf';
 import { DecoderReader } from './architectures/decoder_reader';
 import { readGptOss, readOlmoe, readQwen2Moe, readQwen3Moe } from './architectures/expert_families';
 import { readGemma, readGemma2, readGemma3 } from './architectures/gemma';
+import { readGemma4 } from './architectures/gemma4';
 import { readGranite } from './architectures/granite';
 import { readLlama, readQwen2, readQwen3, readSmolLm3 } from './architectures/llama';
 import { readOlmo2 } from './architectures/olmo2';
@@ -18,6 +19,7 @@ const READERS: ReadonlyMap<string, (reader: DecoderReader) => ModelSpec> = new M
   ['gemma', readGemma],
   ['gemma2', readGemma2],
   ['gemma3', readGemma3],
+  ['gemma4', readGemma4],
   ['phi3', readPhi3],
   ['granite', readGranite],
   ['olmo2', readOlmo2],

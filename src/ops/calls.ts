@@ -22,7 +22,10 @@ export interface LayerNormCall {
   readonly eps: number;
 }
 
-/** out = scale · x / sqrt(mean(x²) + eps) · weight, per row (Zhang & Sennrich 2019). */
+/**
+ * out = scale · x / sqrt(mean(x²) + eps) · weight, per row (Zhang & Sennrich 2019), or per group of a row's columns where the weight is
+ * shorter than a row and repeats.
+ */
 export interface RmsNormCall {
   readonly op: 'rms_norm';
   readonly x: Activation;
@@ -33,6 +36,8 @@ export interface RmsNormCall {
   readonly accumulate?: boolean;
   /** Default 1. */
   readonly scale?: number;
+  /** One value that multiplies the sum, last of all. */
+  readonly outScale?: Vector;
 }
 
 /**
@@ -67,6 +72,8 @@ export interface QkNorm {
   /** Q's weights, then K's: one value for every dimension, or (per head only) headDim values that all heads share. */
   readonly weight: Vector;
   readonly eps: number;
+  /** V heads are normalised too, by an RMS norm without weights. */
+  readonly values?: boolean;
 }
 
 /**
@@ -80,6 +87,8 @@ export interface RopeKvCall {
   readonly q: Activation;
   readonly cache: KvCache;
   readonly numHeads: number;
+  /** qkv has Q heads alone, [rows, numHeads·headDim], and the cache is another layer's: it is not written. */
+  readonly queriesOnly?: boolean;
   readonly norm?: QkNorm;
   /** Left out where nothing rotates. */
   readonly table?: Vector;
@@ -113,10 +122,14 @@ export interface AttentionCall {
   readonly sinks?: Vector;
 }
 
-/** out[r, j] = act(x[r, j]) · x[r, cols + j] with x [rows, 2·cols]; gelu is the tanh form, as ggml's is (Shazeer 2020). */
+/**
+ * out[r, j] = act(x[r, j]) · x[r, cols + j] with x [rows, 2·cols], or act(x[r, j]) · up[r, column + j] with x [rows, cols]; gelu is the
+ * tanh form, as ggml's is (Shazeer 2020).
+ */
 export interface GluCall {
   readonly op: 'glu';
   readonly x: Activation;
+  readonly up?: { readonly tensor: Activation; readonly column: number };
   readonly out: Activation;
   readonly activation: 'silu' | 'gelu';
 }

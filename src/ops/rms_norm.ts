@@ -6,44 +6,49 @@ import { expectShape, rowBytes } from './shape_check';
 export const rmsNormOp: Op<RmsNormCall> = {
   name: 'rms_norm',
 
-  check({ x, weight, out }) {
+  check({ x, weight, out, outScale }) {
     expectShape('rms_norm', `columns of "${out.name}"`, out.cols, x.cols);
     expectShape('rms_norm', `rows of "${out.name}"`, out.rows, x.rows);
-    expectShape('rms_norm', `length of "${weight.name}"`, weight.length, x.cols);
+    if (x.cols % weight.length !== 0) expectShape('rms_norm', `length of "${weight.name}"`, weight.length, x.cols);
+    if (outScale) expectShape('rms_norm', `length of "${outScale.name}"`, outScale.length, 1);
   },
 
   reference(call, env) {
-    const { cols } = call.x;
+    const cols = call.weight.length;
     const x = env.activation(call.x);
     const out = env.activation(call.out);
     const weight = env.vector(call.weight);
     const { accumulate = false, scale: factor = 1 } = call;
+    const last = call.outScale ? env.vector(call.outScale)[0] : 1;
     for (let first = 0; first < x.length; first += cols) {
       let sum = 0;
       for (let i = 0; i < cols; i++) sum += x[first + i] ** 2;
       const scale = factor / Math.sqrt(sum / cols + call.eps);
       for (let i = 0; i < cols; i++) {
-        out[first + i] = x[first + i] * scale * weight[i] + (accumulate ? out[first + i] : 0);
+        out[first + i] = last * (x[first + i] * scale * weight[i] + (accumulate ? out[first + i] : 0));
       }
     }
   },
 
-  dispatches({ x, weight, out, eps, accumulate = false, scale = 1 }): readonly Dispatch[] {
+  dispatches({ x, weight, out, eps, accumulate = false, scale = 1, outScale }): readonly Dispatch[] {
+    const groups = x.cols / weight.length;
     return [
       {
         label: `rms_norm ${x.cols} ${x.type}→${out.type}${accumulate ? ' accumulate' : ''}`,
         source: {
           entry: 'ops/rms_norm.wgsl',
-          constants: { ACCUMULATE: accumulate },
+          constants: { ACCUMULATE: accumulate, OUT_SCALE: outScale !== undefined },
           aliases: { ActIn: x.type, ActOut: out.type },
-          overrides: { COLS: x.cols, EPS: eps, SCALE: scale },
+          overrides: { COLS: weight.length, EPS: eps, SCALE: scale },
         },
         bindings: [
           { kind: 'activation', tensor: x, access: 'read' },
           { kind: 'vector', tensor: weight },
+          // A binding that the variant does not read still has to be something.
+          { kind: 'vector', tensor: outScale ?? weight },
           { kind: 'activation', tensor: out, access: 'write' },
         ],
-        workgroups: (step) => [x.rows === 'step' ? step.rows : step.sampledRows, 1, 1],
+        workgroups: (step) => [x.rows === 'step' ? step.rows : step.sampledRows, groups, 1],
         traffic: (step) =>
           (x.rows === 'step' ? step.rows : step.sampledRows) * (rowBytes(x) + (accumulate ? 2 : 1) * rowBytes(out)) +
           4 * weight.length,
@@ -59,7 +64,7 @@ export function rmsNormCases(seed: number): readonly OpCase<RmsNormCall>[] {
     cols: number,
     from: ActivationType,
     to: ActivationType,
-    accumulate?: 'accumulate',
+    special?: 'accumulate' | 'groups of 16',
   ])[] = [
     [1, 8, 'f32', 'f32'],
     [3, 64, 'f32', 'f32'],
@@ -69,14 +74,15 @@ export function rmsNormCases(seed: number): readonly OpCase<RmsNormCall>[] {
     [16, 576, 'f32', 'f16'],
     [65, 96, 'f16', 'f16'],
     [3, 64, 'f32', 'f32', 'accumulate'],
+    [3, 64, 'f32', 'f32', 'groups of 16'],
   ];
-  return shapes.map(([rows, cols, from, to, accumulate], i): OpCase<RmsNormCall> => {
+  return shapes.map(([rows, cols, from, to, special], i): OpCase<RmsNormCall> => {
     const { batch, numPages } = rowsBatch(rows, seed + i);
     const activation = (name: string, type: ActivationType): Activation => ({ name, cols, rows: 'step', type });
     const out = activation('out', to);
-    const weight = { name: 'weight', length: cols };
+    const weight = { name: 'weight', length: special === 'groups of 16' ? 16 : cols };
     return {
-      label: `rms_norm ${rows}×${cols} ${from}→${to}${accumulate ? ' accumulate' : ''}`,
+      label: `rms_norm ${rows}×${cols} ${from}→${to}${special ? ` ${special}` : ''}`,
       calls: [
         {
           op: 'rms_norm',
@@ -84,7 +90,11 @@ export function rmsNormCases(seed: number): readonly OpCase<RmsNormCall>[] {
           weight,
           out,
           eps: 1e-5,
-          ...(accumulate && { accumulate: true, scale: 0.3 }),
+          ...(special === 'accumulate' && {
+            accumulate: true,
+            scale: 0.3,
+            outScale: { name: 'out_scale', length: 1 },
+          }),
         },
       ],
       batch,

@@ -7,10 +7,11 @@ import { buildRopeTable, ropeAngle, ropeTableLength } from './rope_table';
 import { elementBytes, expectInteger, expectShape, rowBytes } from './shape_check';
 
 const LANES = 64;
+const ONE = Float32Array.of(1);
 
 /** Whether all heads are scaled by the same headDim weights. */
-function sharesWeights({ per, weight }: QkNorm, headDim: number): boolean {
-  return per === 'head' && weight.length === 2 * headDim;
+function sharesWeights({ norm, queriesOnly, cache }: RopeKvCall): boolean {
+  return norm?.per === 'head' && norm.weight.length === (queriesOnly ? 1 : 2) * cache.headDim;
 }
 
 /** Norm of consecutive groups of `group` values, times weights that repeat. */
@@ -30,13 +31,18 @@ function normalised({ kind, eps }: QkNorm, values: Float32Array, group: number, 
 export const ropeKvOp: Op<RopeKvCall> = {
   name: 'rope_kv',
 
-  check({ qkv, q, cache, numHeads, norm, table, ropeDims }) {
-    const { numKvHeads, headDim } = cache;
+  check(call) {
+    const { qkv, q, cache, numHeads, queriesOnly, norm, table, ropeDims } = call;
+    const { headDim } = cache;
+    const numKvHeads = queriesOnly ? 0 : cache.numKvHeads;
     expectInteger('rope_kv', 'headDim / 4', headDim / 4, 1);
     expectInteger('rope_kv', 'ropeDims / 2', ropeDims / 2, 0, headDim / 2);
     if (table) expectInteger('rope_kv', `rows of "${table.name}"`, table.length / ropeDims, 1);
     else expectShape('rope_kv', 'ropeDims without a table', ropeDims, 0);
-    if (norm && !sharesWeights(norm, headDim)) {
+    if (norm?.values && (norm.kind !== 'rms' || norm.per !== 'head')) {
+      throw new InternalError('rope_kv: values are normalised by head, and by their root mean square');
+    }
+    if (norm && !sharesWeights(call)) {
       const { name, length } = norm.weight;
       expectShape('rope_kv', `length of "${name}"`, length, (numHeads + numKvHeads) * headDim);
     }
@@ -48,7 +54,8 @@ export const ropeKvOp: Op<RopeKvCall> = {
 
   reference(call, env) {
     const { cache, numHeads, ropeDims, pairing } = call;
-    const { numKvHeads, headDim } = cache;
+    const { headDim } = cache;
+    const numKvHeads = call.queriesOnly ? 0 : cache.numKvHeads;
     const qkv = env.activation(call.qkv);
     const q = env.activation(call.q);
     const k = env.kv(cache, 'k');
@@ -61,7 +68,7 @@ export const ropeKvOp: Op<RopeKvCall> = {
     const pairs = ropeDims / 2;
     const normed = (values: Float32Array, which: 'q' | 'k'): Float32Array => {
       if (!norm || !weight) return values;
-      const cut = sharesWeights(norm, headDim) ? headDim : qSize;
+      const cut = sharesWeights(call) ? headDim : qSize;
       const weights = which === 'q' ? weight.subarray(0, cut) : weight.subarray(cut);
       return normalised(norm, values, norm.per === 'head' ? headDim : values.length, weights);
     };
@@ -89,14 +96,16 @@ export const ropeKvOp: Op<RopeKvCall> = {
         const first = head * headDim;
         const to = kvOffset(cache, pages, head, position);
         k.set(rotate(keys.subarray(first, first + headDim), position), to);
-        v.set(values.subarray(qSize + kvSize + first, qSize + kvSize + first + headDim), to);
+        const value = values.subarray(qSize + kvSize + first, qSize + kvSize + first + headDim);
+        v.set(norm?.values ? normalised(norm, value, headDim, ONE) : value, to);
       }
     });
   },
 
   dispatches(call, target): readonly Dispatch[] {
-    const { qkv, q, cache, numHeads, norm, table, ropeDims, pairing } = call;
-    const { numKvHeads, headDim } = cache;
+    const { qkv, q, cache, numHeads, queriesOnly, norm, table, ropeDims, pairing } = call;
+    const { headDim } = cache;
+    const numKvHeads = queriesOnly ? 0 : cache.numKvHeads;
     const needed = ropeTableLength(ropeDims, target.contextLength);
     if (table && table.length < needed) {
       throw new InternalError(
@@ -119,7 +128,8 @@ export const ropeKvOp: Op<RopeKvCall> = {
             NORM: norm !== undefined,
             LAYER_NORM: norm?.kind === 'layer',
             WHOLE_NORM: norm?.per === 'projection',
-            SHARED_WEIGHTS: norm !== undefined && sharesWeights(norm, headDim),
+            NORM_VALUES: norm?.values === true,
+            SHARED_WEIGHTS: sharesWeights(call),
           },
           aliases: { ActIn: qkv.type, ActOut: q.type },
           overrides: {
@@ -155,7 +165,8 @@ interface RopeShape {
   readonly type?: ActivationType;
   /** Frequency factors and a position scale, as long-context files have them. */
   readonly scaled?: boolean;
-  readonly norm?: readonly [kind: QkNorm['kind'], per: QkNorm['per'], weights?: 'per head'];
+  readonly norm?: readonly [kind: QkNorm['kind'], per: QkNorm['per'], special?: 'weights of each' | 'and values'];
+  readonly queriesOnly?: boolean;
 }
 
 /** Both pairings, partial and no rotation, norms of either kind, several sequences on shuffled pages, far positions, both KV and activation types. */
@@ -197,7 +208,15 @@ export function ropeKvCases(seed: number): readonly OpCase<RopeKvCall>[] {
       pairing: 'halves',
       segments: [{ position: 40, rows: 3 }],
       kvType: 'f32',
+      norm: ['rms', 'head', 'and values'],
+    },
+    {
+      heads: [4, 2, 32, 32],
+      pairing: 'halves',
+      segments: [{ position: 40, rows: 3 }],
+      kvType: 'f32',
       norm: ['rms', 'head'],
+      queriesOnly: true,
     },
     {
       heads: [2, 1, 264, 264],
@@ -219,11 +238,11 @@ export function ropeKvCases(seed: number): readonly OpCase<RopeKvCall>[] {
       pairing: 'halves',
       segments: [{ position: 7, rows: 2 }],
       kvType: 'f32',
-      norm: ['layer', 'head', 'per head'],
+      norm: ['layer', 'head', 'weights of each'],
     },
   ];
   return shapes.map(
-    ({ heads, pairing, segments, kvType, type = 'f32', scaled = false, norm }, i): OpCase<RopeKvCall> => {
+    ({ heads, pairing, segments, kvType, type = 'f32', scaled = false, norm, queriesOnly }, i): OpCase<RopeKvCall> => {
       const [numHeads, numKvHeads, headDim, ropeDims] = heads;
       const { batch, numPages, rows, maxLength } = caseBatch(segments, seed + i);
       const activation = (name: string, cols: number): Activation => ({ name, cols, rows: 'step', type });
@@ -238,19 +257,28 @@ export function ropeKvCases(seed: number): readonly OpCase<RopeKvCall>[] {
           positionScale: 0.25,
         }),
       });
-      const normLength = (norm?.[1] === 'head' && !norm[2] ? 2 : numHeads + numKvHeads) * headDim;
+      const normLength =
+        (norm?.[1] === 'head' && norm[2] !== 'weights of each' ? (queriesOnly ? 1 : 2) : numHeads + numKvHeads) *
+        headDim;
       const budget = kvType === 'f16' || type === 'f16' ? 1e-6 : 1e-9;
       return {
-        label: `rope_kv ${pairing} heads ${numHeads}/${numKvHeads}×${headDim} rope ${ropeDims} rows ${rows} ${type} kv ${kvType}${scaled ? ' scaled' : ''}${norm ? ` ${norm.join(' ')} norm` : ''}`,
+        label: `rope_kv ${pairing} heads ${numHeads}/${numKvHeads}×${headDim} rope ${ropeDims} rows ${rows} ${type} kv ${kvType}${scaled ? ' scaled' : ''}${norm ? ` ${norm.join(' ')} norm` : ''}${queriesOnly ? ' queries only' : ''}`,
         calls: [
           {
             op: 'rope_kv',
-            qkv: activation('qkv', (numHeads + 2 * numKvHeads) * headDim),
+            qkv: activation('qkv', (numHeads + (queriesOnly ? 0 : 2 * numKvHeads)) * headDim),
             q,
             cache,
             numHeads,
             table: ropeDims === 0 ? undefined : { name: 'table', length: values.length },
-            norm: norm && { kind: norm[0], per: norm[1], weight: { name: 'norm', length: normLength }, eps: 1e-5 },
+            queriesOnly,
+            norm: norm && {
+              values: norm[2] === 'and values',
+              kind: norm[0],
+              per: norm[1],
+              weight: { name: 'norm', length: normLength },
+              eps: 1e-5,
+            },
             ropeDims,
             pairing,
           },

@@ -3,11 +3,12 @@ import { describe, expect, test } from 'vitest';
 import { GREEDY, type Segment } from '../../src/engine/runner';
 import { type LoadedModel, loadModel } from '../../src/model/load_model';
 import { seededRandom } from '../../src/model/random';
-import { type LlamaShape, syntheticModel } from '../../src/model/synthetic';
+import { syntheticModel } from '../../src/model/synthetic';
+import type { DecoderShape } from '../../src/model/synthetic_shapes';
 import type { ActivationType } from '../../src/ops/op';
 import { BARE, type Variant } from './variants';
 
-const SHAPE: LlamaShape = {
+const SHAPE: DecoderShape = {
   numLayers: 1,
   hiddenSize: 96,
   intermediateSize: 160,

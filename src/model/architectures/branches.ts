@@ -11,6 +11,8 @@ export interface Attention {
   readonly qkv: Projection;
   readonly output: Projection;
   readonly cache: KvCache;
+  /** The cache is an earlier layer's, and `qkv` makes queries alone. */
+  readonly queriesOnly?: boolean;
   readonly numHeads: number;
   /** Absent: positions play no part. */
   readonly rope?: Rope;
@@ -24,9 +26,9 @@ export interface Attention {
 
 /** Multi-head attention with grouped K/V heads (Ainslie et al. 2023) over the paged cache. */
 export function attentionBranch(attention: Attention): Branch {
-  const { cache, numHeads, rope, norm, scale, window, mask, softcap, sinks } = attention;
+  const { cache, queriesOnly = false, numHeads, rope, norm, scale, window, mask, softcap, sinks } = attention;
   return (input, output, context) => {
-    const qkv = context.step('qkv', (numHeads + 2 * cache.numKvHeads) * cache.headDim);
+    const qkv = context.step('qkv', (numHeads + (queriesOnly ? 0 : 2 * cache.numKvHeads)) * cache.headDim);
     const q = context.step('q', numHeads * cache.headDim);
     const attended = context.step('attended', numHeads * cache.headDim);
     return [
@@ -37,6 +39,7 @@ export function attentionBranch(attention: Attention): Branch {
         q,
         cache,
         numHeads,
+        queriesOnly,
         norm,
         table: rope?.table,
         ropeDims: rope?.dims ?? 0,

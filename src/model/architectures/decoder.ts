@@ -19,13 +19,15 @@ import {
 /** Writes the calls of what stands between a norm and the residual stream. */
 export type Branch = (input: BranchInput, output: BranchOutput, context: PlanContext) => readonly OpCall[];
 
-/** x += scale · postNorm(branch(norm(x))); with `streamNorm` then x = streamNorm(x), as the first transformers had it. */
+/** x += scale · postNorm(branch(norm(x))), then x = outScale · x, or x = streamNorm(x), as the first transformers had it. */
 export interface ResidualBranch {
   readonly norm?: Norm;
   readonly branch: Branch;
   readonly postNorm?: RmsNorm;
   /** Absent: 1. */
   readonly scale?: number;
+  /** One value; goes with a postNorm. */
+  readonly outScale?: Vector;
   readonly streamNorm?: LayerNorm;
 }
 
@@ -41,6 +43,8 @@ export interface Decoder {
     /** Learned positions, added: [contextLength, hiddenSize] values at least. */
     readonly positions?: Vector;
     readonly norm?: LayerNorm;
+    /** What else is made from the tokens before the first layer. */
+    readonly more?: (context: PlanContext) => readonly OpCall[];
   };
   /** Each layer is a list of stages: attention then feed-forward, or both in one stage (parallel blocks). */
   readonly layers: readonly (readonly Stage[])[];
@@ -79,6 +83,7 @@ function plan({ embedding, layers, head }: Decoder, context: PlanContext): OpCal
   return [
     { op: 'embed', table, lastTokens, out: x, scale, positions },
     ...(embedding.norm ? [context.norm(x, embedding.norm, x)] : []),
+    ...(embedding.more?.(context) ?? []),
     ...layers.flat().flatMap((stage) => stageCalls(stage, context)),
     ...headCalls(head, logits, context),
     { op: 'argmax', logits, lastTokens, samples },
@@ -115,7 +120,8 @@ function stageCalls(stage: Stage, context: PlanContext): OpCall[] {
 }
 
 function branchCalls(residual: ResidualBranch, input: BranchInput, context: PlanContext): OpCall[] {
-  const { branch, postNorm, scale, streamNorm } = residual;
+  const { branch, postNorm, scale, outScale, streamNorm } = residual;
+  if (outScale && !postNorm) throw new InternalError('the scale of the stream goes with the norm of a branch');
   const { x } = context;
   const after = streamNorm ? [context.norm(x, streamNorm, x)] : [];
   if (!postNorm) return [...branch(input, { out: x, accumulate: true, scale }, context), ...after];
@@ -123,7 +129,7 @@ function branchCalls(residual: ResidualBranch, input: BranchInput, context: Plan
   const { weight, eps } = postNorm;
   return [
     ...branch(input, { out: y, accumulate: false }, context),
-    { op: 'rms_norm', x: y, weight, out: x, eps, accumulate: true, scale },
+    { op: 'rms_norm', x: y, weight, out: x, eps, accumulate: true, scale, outScale },
     ...after,
   ];
 }

@@ -8,12 +8,20 @@ import { TensorTable } from '../tensor_table';
 import { type Attention, attentionBranch, type GatedFfn, gatedFfnBranch, plainFfnBranch } from './branches';
 import { type Branch, type Decoder, decoderSpec } from './decoder';
 import type { LayerNorm, RmsNorm } from './plan_context';
-import { readProjection } from './projection';
+import { type Projection, readProjection } from './projection';
 import { localRope, type Rope, readRope } from './rope';
 
 const MAX_HEAD_DIM = 512;
 
-interface AttentionOptions extends Partial<Omit<Attention, 'qkv' | 'output' | 'cache' | 'numHeads' | 'norm'>> {
+/** Sizes of a layer's attention. */
+export interface HeadSizes {
+  readonly numHeads: number;
+  readonly numKvHeads: number;
+  readonly headDim: number;
+}
+
+interface AttentionOptions
+  extends Partial<Omit<Attention, 'qkv' | 'output' | 'cache' | 'queriesOnly' | 'numHeads' | 'norm'>> {
   /** The file has `attn_q_norm` and `attn_k_norm`: of each head, or of the whole projection. */
   readonly qkNorm?: QkNorm['per'];
 }
@@ -28,7 +36,8 @@ export class DecoderReader {
   readonly numLayers: number;
   readonly hiddenSize: number;
   readonly vocabSize: number;
-  private readonly caches: KvCache[] = [];
+  /** The KV caches of the layers that have one of their own. */
+  readonly caches: KvCache[] = [];
 
   /** `contextLength` sizes the RoPE tables, `maxBindingBytes` decides whether gate and up are fused. */
   constructor(
@@ -103,7 +112,8 @@ export class DecoderReader {
 
   /** The rotation of sliding layers: the file's base for them (`rope.freq_base_swa`) or `base`, without scaling. */
   localRope(pairing: Rope['pairing'], base: number): Rope {
-    const dims = this.positive('rope.dimension_count', this.heads(0).headDim);
+    const shared = this.positive('rope.dimension_count', this.heads(0).headDim);
+    const dims = this.positive('rope.dimension_count_swa', shared);
     const local = { base: this.positiveReal('rope.freq_base_swa', base), pairing, dims };
     return localRope(this.tensors, local, this.contextLength);
   }
@@ -128,39 +138,32 @@ export class DecoderReader {
     return slides[layer] ? window : undefined;
   }
 
-  /** Sizes of a layer's attention. */
-  heads(layer: number): { readonly numHeads: number; readonly numKvHeads: number; readonly headDim: number } {
+  heads(layer: number): HeadSizes {
     const numHeads = this.ofLayer('attention.head_count', layer);
     const numKvHeads = this.ofLayer('attention.head_count_kv', layer, numHeads);
-    const headDim = this.positive('attention.key_length', this.hiddenSize / numHeads);
-    const valueDim = this.positive('attention.value_length', headDim);
+    const headDim = this.headDim('attention.key_length', 'attention.value_length', this.hiddenSize / numHeads);
     if (numHeads % numKvHeads !== 0) {
       throw new InvalidFileError(
         `${this.key('attention.head_count')} ${numHeads} is no multiple of head_count_kv ${numKvHeads}`,
       );
     }
-    if (valueDim !== headDim) {
-      throw new UnsupportedModelError(
-        `${this.key('attention.value_length')} ${valueDim} differs from key_length ${headDim}`,
-      );
-    }
-    if (headDim % 4 !== 0 || headDim > MAX_HEAD_DIM) {
-      throw new UnsupportedModelError(
-        `a head size of ${headDim} is not supported (a multiple of 4 up to ${MAX_HEAD_DIM} is)`,
-      );
-    }
     return { numHeads, numKvHeads, headDim };
+  }
+
+  /** One matrix [rows, cols] with its bias, if any. */
+  matrix(name: string, rows: number, cols: number): Projection {
+    return readProjection(this.tensors, name, [{ tensor: name, rows }], cols);
   }
 
   /** Attention of a layer: `attn_q`, `attn_k` and `attn_v`, or all of them in `attn_qkv`; `attn_output`. */
   attention(layer: number, options: AttentionOptions): Branch {
+    const { qkNorm, scale, ...rest } = options;
     const { numHeads, numKvHeads, headDim } = this.heads(layer);
     const qSize = numHeads * headDim;
     const kvSize = numKvHeads * headDim;
     const at = (name: string): string => this.at(layer, name);
     const cache = { layer, numKvHeads, headDim };
     this.caches.push(cache);
-    const { qkNorm, scale = 1 / Math.sqrt(headDim), ...rest } = options;
     const separate = [
       { tensor: at('attn_q'), rows: qSize },
       { tensor: at('attn_k'), rows: kvSize },
@@ -170,7 +173,7 @@ export class DecoderReader {
     const parts = this.tensors.has(`${at('attn_qkv')}.weight`) ? fused : separate;
     return attentionBranch({
       ...rest,
-      scale,
+      scale: scale ?? 1 / Math.sqrt(headDim),
       numHeads,
       cache,
       qkv: readProjection(this.tensors, at('attn_qkv'), parts, this.hiddenSize),
@@ -219,8 +222,19 @@ export class DecoderReader {
     return decoderSpec({ architecture, trainedContextLength, caches, ...parts }, this.tensors);
   }
 
-  private matrix(name: string, rows: number, cols: number): ReturnType<typeof readProjection> {
-    return readProjection(this.tensors, name, [{ tensor: name, rows }], cols);
+  /** A head size that keys and values share. */
+  headDim(keyName: string, valueName: string, fallback?: number): number {
+    const headDim = this.positive(keyName, fallback);
+    const valueDim = this.positive(valueName, headDim);
+    if (valueDim !== headDim) {
+      throw new UnsupportedModelError(`${this.key(valueName)} ${valueDim} differs from ${keyName} ${headDim}`);
+    }
+    if (headDim % 4 !== 0 || headDim > MAX_HEAD_DIM) {
+      throw new UnsupportedModelError(
+        `a head size of ${headDim} is not supported (a multiple of 4 up to ${MAX_HEAD_DIM} is)`,
+      );
+    }
+    return headDim;
   }
 
   private qkNorm(layer: number, per: QkNorm['per']): QkNorm {
