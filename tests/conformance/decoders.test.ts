@@ -1,3 +1,3 @@
 import { architectureSuite } from './suite';
 
-architectureSuite(['qwen2', 'qwen3', 'gemma', 'gemma2', 'gemma3', 'phi3', 'granite', 'olmo2', 'smollm3']);
+architectureSuite(['qwen2', 'qwen3', 'gemma', 'gemma2', 'gemma3', 'gemma4', 'phi3', 'granite', 'olmo2', 'smollm3']);

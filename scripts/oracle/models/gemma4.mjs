@@ -23,7 +23,8 @@ slides.forEach((_, layer) => {
   const qSize = HEADS * headDims[layer];
   const kvSize = kvHeads[layer] * headDims[layer];
   const own = layer < slides.length - shared;
-  for (const name of ['attn_norm', 'post_attention_norm', 'ffn_norm', 'post_ffw_norm', 'post_norm']) t.norm(at(name), HIDDEN);
+  for (const name of ['attn_norm', 'post_attention_norm', 'ffn_norm', 'post_ffw_norm', 'post_norm'])
+    t.norm(at(name), HIDDEN);
   t.matrix(at('attn_q'), HIDDEN, qSize);
   t.norm(at('attn_q_norm'), headDims[layer], 0.7);
   if (own) {
