@@ -20,8 +20,10 @@ export {
   WorkerLostError,
 } from './errors';
 export type { AdapterDescription, MaskableFeature } from './gpu/capabilities';
+export { type CatalogueEntry, catalogue, fitsDevice } from './sdk/catalogue';
 export type * from './sdk/chat_types';
 export type * from './sdk/embeddings';
 export { createEngine, type EngineOptions, type LoadOptions, type TesseraEngine } from './sdk/engine';
 export type { ModelFile, ModelInput, RepositoryOptions } from './sdk/model_input';
+export { deleteStoredModel, listStoredModels, type StoredModel, storageUse } from './sdk/stored_models';
 export type { LoadProgress, ModelInfo } from './worker/protocol';

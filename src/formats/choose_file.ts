@@ -1,6 +1,6 @@
 /** Which file of a folder or repository is the model. */
 import { InvalidFileError, OutOfMemoryError, UnsupportedModelError } from '../errors';
-import { splitPaths } from './gguf/split';
+import { splitPaths } from './gguf/split_paths';
 
 export interface ListedFile {
   readonly path: string;

@@ -1,6 +1,7 @@
 import { SourceError } from '../errors';
 import type { ByteSource } from './byte_source';
-import { openSplitGguf, splitPaths } from './gguf/split';
+import { openSplitGguf } from './gguf/split';
+import { splitPaths } from './gguf/split_paths';
 import { openHuggingFaceModel } from './huggingface/open_repository';
 import type { DescribedSource, ModelFolder } from './model_files';
 

@@ -2,7 +2,7 @@
 import { type BenchmarkProgress, runBenchmark } from '../../bench';
 import { AbortedError } from '../../index';
 import { byId, el } from '../chat/dom';
-import { onFileDropped } from '../chat/drop';
+import { onFilesDropped } from '../chat/drop';
 import { describeError } from '../chat/errors';
 import { Mosaic } from '../chat/mosaic';
 import { startTheme } from '../chat/theme';
@@ -37,7 +37,11 @@ file.addEventListener('change', () => {
   file.value = ''; // So that choosing the same file again counts as a choice.
   if (chosen) choose(chosen);
 });
-onFileDropped(choose);
+onFilesDropped((files) => {
+  void files.then(([first]) => {
+    if (first?.file instanceof File) choose(first.file);
+  });
+});
 cancel.addEventListener('click', () => running?.abort());
 form.addEventListener('submit', (event) => {
   event.preventDefault();

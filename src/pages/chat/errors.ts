@@ -2,7 +2,7 @@ import { type ErrorCode, TesseraError } from '../../index';
 
 /** What a reader of the page can do about an error; the error's own message says what is wrong. */
 const ADVICE: Partial<Record<ErrorCode, string>> = {
-  invalid_file: 'The file seems to be damaged or is not a GGUF file. Try to download it again.',
+  invalid_file: 'The file seems to be damaged, or is no model. Try to download it again.',
   unsupported_model: 'This version cannot run that model.',
   out_of_memory: 'Try a smaller model or a stronger quantisation, or close other tabs.',
   device_lost: 'The GPU was reset. Try again; if that does not help, reload the page or restart the browser.',

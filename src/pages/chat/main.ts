@@ -2,7 +2,7 @@
 import { Chat } from './chat';
 import { Composer } from './composer';
 import { button, byId, el } from './dom';
-import { onFileDropped } from './drop';
+import { onFilesDropped } from './drop';
 import { formatAdapter } from './format';
 import { ModelPanel } from './model_panel';
 import { SettingsForm } from './settings';
@@ -49,7 +49,7 @@ byId('new-chat', HTMLButtonElement).addEventListener('click', startNewChat);
 byId('welcome-open', HTMLButtonElement).addEventListener('click', () => models.show());
 const suggestions = SUGGESTIONS.map((text) => button(text, () => ask(text), 'suggestion'));
 byId('suggestions', HTMLElement).append(...suggestions.map((suggestion) => el('li', {}, suggestion)));
-onFileDropped((file) => void models.loadFile(file));
+onFilesDropped((files) => void models.loadFiles(files));
 
 update();
 // Not on a phone: there it would open the keyboard.

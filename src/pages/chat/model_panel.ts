@@ -2,13 +2,17 @@ import {
   AbortedError,
   createEngine,
   type LoadProgress,
+  type ModelFile,
   type ModelInfo,
   type ModelInput,
+  type RepositoryOptions,
   type TesseraEngine,
 } from '../../index';
 import { byId, el } from './dom';
+import { chosenFiles } from './drop';
 import { describeError } from './errors';
 import { formatAdapter, formatBytes, formatCount, formatWhole } from './format';
+import { type HubModel, showStoredModels, startHubChoices } from './model_lists';
 import { Mosaic } from './mosaic';
 
 const DEMO = { model: new URL('models/demo.q8_0.gguf', document.baseURI), name: 'the demo model' };
@@ -16,6 +20,7 @@ const DEMO = { model: new URL('models/demo.q8_0.gguf', document.baseURI), name: 
 interface ModelToLoad {
   readonly model: ModelInput;
   readonly name: string;
+  readonly from?: RepositoryOptions;
 }
 
 interface Loading {
@@ -23,7 +28,7 @@ interface Loading {
   readonly controller: AbortController;
 }
 
-/** Which model answers: loads the demo and local files, shows progress and facts. A load that fails changes nothing. */
+/** Which model answers: loads the demo, files and repositories, shows progress and facts. A load that fails changes nothing. */
 export class ModelPanel {
   readonly #dialog = byId('model-dialog', HTMLDialogElement);
   readonly #facts = byId('model-facts', HTMLElement);
@@ -35,6 +40,11 @@ export class ModelPanel {
     new Mosaic(byId('model-mosaic', HTMLElement), 24, 2),
     new Mosaic(byId('welcome-mosaic', HTMLElement), 16, 3),
   ];
+  readonly #notice = byId('model-notice', HTMLElement);
+  readonly #lists = {
+    load: (model: HubModel) => void this.loadFromHub(model),
+    showError: (error: unknown) => this.#showError(describeError(error)),
+  };
   readonly #onChange: () => void;
   #engine: TesseraEngine | undefined;
   #loading: Loading | undefined;
@@ -42,12 +52,14 @@ export class ModelPanel {
 
   constructor(onChange: () => void) {
     this.#onChange = onChange;
-    const file = byId('model-file', HTMLInputElement);
-    file.addEventListener('change', () => {
-      const chosen = file.files?.[0];
-      file.value = ''; // So that choosing the same file again counts as a choice.
-      if (chosen) void this.loadFile(chosen);
-    });
+    for (const input of [byId('model-file', HTMLInputElement), byId('model-folder', HTMLInputElement)]) {
+      input.addEventListener('change', () => {
+        const chosen = chosenFiles(input);
+        input.value = ''; // So that choosing the same file again counts as a choice.
+        if (chosen.length > 0) void this.loadFiles(Promise.resolve(chosen));
+      });
+    }
+    startHubChoices(this.#lists);
     byId('model-demo', HTMLButtonElement).addEventListener('click', () => void this.loadDemo());
     byId('model-cancel', HTMLButtonElement).addEventListener('click', () => this.#loading?.controller.abort());
     byId('model-button', HTMLButtonElement).addEventListener('click', () => this.show());
@@ -67,6 +79,7 @@ export class ModelPanel {
 
   show(): void {
     this.#showFacts();
+    void showStoredModels(this.#lists);
     if (!this.#dialog.open) this.#dialog.showModal();
   }
 
@@ -74,12 +87,31 @@ export class ModelPanel {
     if (await this.#load(DEMO)) this.#became({ demo: true });
   }
 
-  async loadFile(file: File): Promise<void> {
+  /** One file, the parts of a split one, or what a folder holds. */
+  async loadFiles(files: Promise<readonly ModelFile[]>): Promise<void> {
     this.show();
-    if (await this.#load({ model: file, name: file.name })) {
+    const found = await files.catch((error: unknown) => {
+      this.#showError(`Could not read what was dropped. ${describeError(error)}`);
+      return [];
+    });
+    const [first] = found;
+    if (!first) return;
+    const single = found.length === 1 && first.file instanceof File ? first.file : undefined;
+    const name = single?.name ?? (first.path.includes('/') ? first.path.split('/')[0] : `${found.length} files`);
+    await this.#loadAndClose({ model: single ?? found, name });
+  }
+
+  async loadFromHub({ repository, ...from }: HubModel): Promise<void> {
+    const name = from.file ? `${repository}: ${from.file}` : repository;
+    await this.#loadAndClose({ model: repository, name, from });
+  }
+
+  async #loadAndClose(model: ModelToLoad): Promise<void> {
+    if (await this.#load(model)) {
       this.#became({ demo: false });
-      this.#dialog.close();
+      if (this.#notice.hidden) this.#dialog.close();
     }
+    void showStoredModels(this.#lists);
   }
 
   #became({ demo }: { demo: boolean }): void {
@@ -88,7 +120,7 @@ export class ModelPanel {
     this.#onChange();
   }
 
-  async #load({ model, name }: ModelToLoad): Promise<boolean> {
+  async #load({ model, name, from }: ModelToLoad): Promise<boolean> {
     if (this.#loading) {
       this.#showError(`${this.#loading.name} is still loading; cancel it first.`);
       return false;
@@ -96,11 +128,13 @@ export class ModelPanel {
     const controller = new AbortController();
     this.#loading = { name, controller };
     this.#error.hidden = true;
+    this.#notice.hidden = true;
     this.#progress.hidden = false;
     this.#choices.hidden = true;
     this.#showProgress(name, { phase: 'header', loaded: 0, total: 0 });
     this.#onChange();
     const options = {
+      ...from,
       signal: controller.signal,
       onProgress: (progress: LoadProgress) => this.#showProgress(name, progress),
     };
@@ -132,7 +166,12 @@ export class ModelPanel {
     this.show();
   }
 
-  #showProgress(name: string, { phase, loaded, total }: LoadProgress): void {
+  #showProgress(name: string, { phase, loaded, total, notice }: LoadProgress): void {
+    if (notice !== undefined) {
+      this.#notice.textContent = notice;
+      this.#notice.hidden = false;
+      return;
+    }
     const fraction =
       (phase === 'weights' || phase === 'download') && total > 0 ? loaded / total : phase === 'compile' ? 1 : 0;
     const text = {

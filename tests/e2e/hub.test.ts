@@ -1,0 +1,160 @@
+/** Models of a hub in the page: downloaded, kept in the browser, there again after a reload without the hub, deleted. */
+import { readFileSync } from 'node:fs';
+import type { Browser, Page, Route } from 'playwright-core';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { type HubServer, serveHub } from '../support/hub_server';
+import { asRepository, LLAMA_CHECKPOINT, readFixture } from '../support/hugging_face';
+import { launchChromium, serveSite } from './browser';
+
+let site: Awaited<ReturnType<typeof serveSite>>;
+let hub: HubServer;
+let browser: Browser;
+let page: Page;
+let online = true;
+const complaints: string[] = [];
+
+const draft = new Uint8Array(readFileSync('public/models/draft.q8_0.gguf'));
+
+/** The page knows one hub: what it asks huggingface.co for comes from the local one, redirects included. */
+async function answerForTheHub(route: Route): Promise<void> {
+  if (!online) return await route.abort('internetdisconnected');
+  const request = route.request();
+  const { pathname, search } = new URL(request.url());
+  const response = await fetch(hub.url + pathname + search, {
+    method: request.method(),
+    headers: await request.allHeaders(),
+  });
+  const headers = Object.fromEntries([...response.headers].filter(([name]) => name !== 'content-encoding'));
+  await route.fulfill({ status: response.status, headers, body: Buffer.from(await response.arrayBuffer()) });
+}
+
+beforeAll(async () => {
+  site = await serveSite();
+  hub = await serveHub({
+    repositories: { 'owner/draft-GGUF': { 'draft-Q8_0.gguf': draft, 'README.md': new Uint8Array(10) } },
+    gated: { 'owner/secret': 'hf_x' },
+  });
+  Object.assign(hub.manners.repositories, { 'owner/secret': {} });
+  // No adapter: loading is what is tested, and the reference executor starts at once.
+  browser = await launchChromium({ webgpu: false });
+  const context = await browser.newContext();
+  await context.route('https://huggingface.co/**', answerForTheHub);
+  page = await context.newPage();
+  page.setDefaultTimeout(60_000);
+  page.on('pageerror', (error) => complaints.push(error.message));
+  await page.goto(site.url);
+  await page.waitForSelector('#send:enabled');
+});
+
+afterAll(async () => {
+  await browser?.close();
+  await hub?.[Symbol.asyncDispose]();
+  await site?.close();
+});
+
+beforeEach(() => {
+  online = true;
+  complaints.length = 0;
+});
+
+async function openPanel(): Promise<void> {
+  if (!(await page.isVisible('#model-dialog'))) await page.click('#model-button');
+  await page.waitForSelector('#model-choices', { state: 'visible' });
+}
+
+async function loadTyped(text: string): Promise<void> {
+  await openPanel();
+  await page.fill('#repository', text);
+  await page.click('#repository-form > button');
+}
+
+const modelName = () => page.locator('#model-name').innerText();
+
+test('a repository typed by hand is downloaded, kept, and loads without the hub after a reload', async () => {
+  await loadTyped('owner/draft-GGUF');
+  await page.waitForSelector('#model-dialog', { state: 'hidden' });
+  const name = await modelName();
+  expect(name).toMatch(/draft/i);
+  const sent = hub.requests.reduce((sum, { bytes }) => sum + bytes, 0);
+  // The whole file once; its header, for which a window larger than this file is read, on the GPU, to count parameters and on the reference.
+  expect(sent).toBeGreaterThan(draft.length);
+  expect(sent).toBeLessThan(4.1 * draft.length);
+
+  online = false;
+  await page.reload();
+  await page.waitForSelector('#send:enabled');
+  expect(await modelName()).not.toBe(name);
+  await openPanel();
+  expect(await page.innerText('#stored-models')).toContain('draft-Q8_0.gguf');
+  await page.click('#stored-models button:has-text("Load")');
+  await page.waitForSelector('#model-dialog', { state: 'hidden' });
+  expect(await modelName()).toBe(name);
+  expect(complaints).toEqual([]);
+});
+
+test('a stored model can be deleted', async () => {
+  await openPanel();
+  await page.click('#stored-models button:has-text("Delete")');
+  await page.waitForSelector('#stored-section', { state: 'hidden' });
+  const left = await page.evaluate(async () => {
+    const names: string[] = [];
+    const directory = await (await navigator.storage.getDirectory()).getDirectoryHandle('tessera-models');
+    for await (const key of directory.keys()) names.push(key);
+    return names;
+  });
+  expect(left).toEqual([]);
+  expect(complaints).toEqual([]);
+});
+
+test('what the hub refuses is said, and the model before goes on answering', async () => {
+  const before = await modelName();
+  for (const [typed, message] of [
+    ['owner/none', /gated, private or does not exist/],
+    ['owner/secret', /accept its terms on https:\/\/huggingface\.co/],
+    ['owner/draft-GGUF:other.gguf', /other\.gguf is missing/],
+  ] as const) {
+    await loadTyped(typed);
+    await page.waitForFunction(
+      (text) => new RegExp(text).test(document.querySelector('#model-error')?.textContent ?? ''),
+      message.source,
+    );
+    expect(await modelName()).toBe(before);
+  }
+  online = false;
+  await loadTyped('owner/draft-GGUF');
+  await page.waitForFunction(() => /no connection/i.test(document.querySelector('#model-error')?.textContent ?? ''));
+  await page.fill('#repository', 'not a repository');
+  await page.click('#repository-form > button');
+  expect(await page.getAttribute('#repository', 'aria-invalid')).toBe('true');
+});
+
+test('a dropped folder with safetensors loads', async () => {
+  const files = asRepository(await readFixture('tests/fixtures/models/llama-gqa.gguf'), LLAMA_CHECKPOINT);
+  const plain = Object.entries(files).map(([path, content]) => ({
+    path,
+    base64: Buffer.from(content as Uint8Array).toString('base64'),
+  }));
+  await page.keyboard.press('Escape');
+  await page.evaluate((plain) => {
+    const entries = plain.map(({ path, base64 }) => {
+      const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+      return {
+        isFile: true,
+        fullPath: `/tiny/${path}`,
+        file: (done: (file: File) => void) => done(new File([bytes], path)),
+      };
+    });
+    let handed = false;
+    const readEntries = (done: (entries: unknown[]) => void) => {
+      done(handed ? [] : entries);
+      handed = true;
+    };
+    const folder = { isFile: false, fullPath: '/tiny', createReader: () => ({ readEntries }) };
+    const event = new DragEvent('drop', { cancelable: true, bubbles: true });
+    const dataTransfer = { types: ['Files'], items: [{ webkitGetAsEntry: () => folder }], files: [] };
+    Object.defineProperty(event, 'dataTransfer', { value: dataTransfer });
+    document.dispatchEvent(event);
+  }, plain);
+  await page.waitForFunction(() => document.querySelector('#model-name')?.textContent === 'tiny');
+  expect(complaints).toEqual([]);
+});
