@@ -167,10 +167,12 @@ export class Scheduler {
         );
       }
       // Whoever is told of a token may end the sequence from there.
+      const { computed } = sequence;
       const ended = sequence.accept(rows, result.segments[i]);
       if (sequence.finished) return;
-      if (ended) this.remove(sequence);
-      else this.#remember(sequence);
+      if (ended) return this.remove(sequence);
+      if (sequence.computed < computed) this.#cutBack(sequence);
+      this.#remember(sequence);
     });
   }
 
@@ -233,6 +235,16 @@ export class Scheduler {
       draft.copies.push(...this.#blocks.allocate(sequence.id, computed, tokens.length));
       this.#running.push(sequence);
     }
+  }
+
+  /** The sequence has taken positions back (rejected drafts): frees the pages past what is left. */
+  #cutBack(sequence: Sequence): void {
+    const { id, computed, stepsInFlight, tokens } = sequence;
+    if (this.limits.recurrent) throw new InternalError(`sequence ${id} of a recurrent model takes positions back`);
+    if (stepsInFlight > 0)
+      throw new InternalError(`sequence ${id} takes positions back that a step in flight goes on from`);
+    const keep = Math.max(computed, tokens.length);
+    if (this.#blocks.pagesOf(id) > this.#blocks.pagesFor(keep)) this.#blocks.truncate(id, keep);
   }
 
   /** Takes over what the parent or any other sequence has computed; the last token stays to be computed, for its logits. */

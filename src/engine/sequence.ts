@@ -94,7 +94,12 @@ export abstract class Sequence {
     return 0;
   }
 
-  /** Takes the results of rows from `nextRows`, in order. True when the sequence has ended. */
+  /**
+   * Takes the results of rows from `nextRows`, in order. True when the sequence has ended.
+   *
+   * It may take positions back by lowering `computed` (drafts that the samples after them refute), when no other of its steps is in
+   * flight: the scheduler then frees their pages.
+   */
   abstract accept(rows: RowRange, result: SegmentResult): boolean;
 
   /** The first step with this sequence is about to be submitted. Called again when it was preempted. */
@@ -103,6 +108,7 @@ export abstract class Sequence {
   /** Ends the sequence with an error. */
   abstract fail(error: unknown): void;
 
+  /** The tokens of rows from `nextRows`; who drafts adds its guesses here. */
   tokensOf({ position, count, repeated }: RowRange): number[] {
     if (position >= this.tokens.length) return [PENDING_TOKEN];
     return this.tokens.slice(position, position + (repeated ? 1 : count));
