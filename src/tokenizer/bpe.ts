@@ -1,14 +1,12 @@
 import { mergeSymbols } from './merge';
+import type { MergeList } from './merge_list';
 import type { Vocabulary } from './vocabulary';
+import { WordCache } from './word_cache';
 import type { WordModel } from './word_model';
-
-const CACHED_WORDS = 16_384;
-const CACHED_WORD_LENGTH = 64;
 
 export interface BpeOptions {
   readonly vocabulary: Vocabulary;
-  /** Rank by "left right": no symbol holds a space. */
-  readonly ranks: ReadonlyMap<string, number>;
+  readonly merges: MergeList;
   /** Cuts text into the words inside of which symbols merge. */
   readonly split: (text: string, isFirst: boolean) => readonly string[];
   /** A word as its first symbols, one a character: its bytes in GPT-2's alphabet, or the word itself. */
@@ -27,20 +25,17 @@ export interface BpeOptions {
 export class BpeModel implements WordModel {
   readonly spacePrefix: boolean;
   readonly #options: BpeOptions;
-  readonly #longestMerge: number;
-  readonly #cache = new Map<string, readonly number[]>();
+  readonly #words: WordCache;
 
   constructor(options: BpeOptions) {
     this.#options = options;
     this.spacePrefix = options.spacePrefix;
-    let longest = 0;
-    for (const merge of options.ranks.keys()) longest = Math.max(longest, merge.length - 1);
-    this.#longestMerge = longest;
+    this.#words = new WordCache((word) => this.#merge(options.spell(word)));
   }
 
   encode(text: string, isFirst: boolean, out: number[]): void {
     for (const word of this.#options.split(text, isFirst)) {
-      for (const id of this.#encodeWord(word)) out.push(id);
+      for (const id of this.#words.tokensOf(word)) out.push(id);
     }
   }
 
@@ -48,19 +43,8 @@ export class BpeModel implements WordModel {
     return this.#options.bytesOf(this.#options.vocabulary.tokens[id]);
   }
 
-  #encodeWord(word: string): readonly number[] {
-    const cached = this.#cache.get(word);
-    if (cached) return cached;
-    const tokens = this.#merge(this.#options.spell(word));
-    if (word.length <= CACHED_WORD_LENGTH) {
-      if (this.#cache.size >= CACHED_WORDS) this.#cache.clear();
-      this.#cache.set(word, tokens);
-    }
-    return tokens;
-  }
-
   #merge(word: string): number[] {
-    const { ranks, vocabulary, isWhole } = this.#options;
+    const { merges, vocabulary, isWhole } = this.#options;
     if (isWhole(word)) {
       const whole = vocabulary.ids.get(word);
       if (whole !== undefined) return [whole];
@@ -69,9 +53,7 @@ export class BpeModel implements WordModel {
     for (let at = 0; at < word.length; at += (word.codePointAt(at) ?? 0) > 0xffff ? 2 : 1) boundaries.push(at);
     boundaries.push(word.length);
     const symbols = mergeSymbols(boundaries, (start, middle, end) =>
-      end - start > this.#longestMerge
-        ? undefined
-        : ranks.get(`${word.slice(start, middle)} ${word.slice(middle, end)}`),
+      end - start > merges.longest ? undefined : merges.rankOf(word.slice(start, end), middle - start),
     );
     const tokens: number[] = [];
     for (let i = 0; i + 1 < symbols.length; i++) this.#emit(word.slice(symbols[i], symbols[i + 1]), tokens);

@@ -9,6 +9,7 @@ import { bertWords } from './bert_words';
 import type { BpeOptions } from './bpe';
 import { BYTE_TO_CHARACTER, fromByteLevel, toByteLevel } from './byte_level';
 import { CharsMap } from './charsmap';
+import { MergeList } from './merge_list';
 import { preTokenizer, splitWords } from './pre_tokenizers';
 import { sentencePieceText } from './sentence_piece_text';
 import { byteTokens, byteTokenText, fromSentencePiece, SPACE } from './spaces';
@@ -22,14 +23,17 @@ const SCORES = 'tokenizer.ggml.scores';
 const CHARSMAP = 'tokenizer.ggml.precompiled_charsmap';
 const TOKENS = 'tokenizer.ggml.tokens';
 
+/** Two of the longest tokens and a space. */
+const LONGEST_MERGE = 8193;
+
 /** Byte-level BPE, or (`raw`, Gemma 4) BPE over characters with tokens of single bytes, as SentencePiece's vocabularies have them. */
 export function readBpe(gguf: GgufMetadata, vocabulary: Vocabulary, pre: string): BpeOptions {
   const { patterns, ignoreMerges, raw } = preTokenizer(pre);
-  const ranks = readMerges(gguf);
+  const merges = readMerges(gguf);
   if (raw) {
     return {
       vocabulary,
-      ranks,
+      merges,
       split: (text) => splitWords(text.replaceAll(' ', SPACE), patterns),
       spell: (word) => word,
       isWhole: (word) => /^\n+$/.test(word),
@@ -44,7 +48,7 @@ export function readBpe(gguf: GgufMetadata, vocabulary: Vocabulary, pre: string)
   }
   return {
     vocabulary,
-    ranks,
+    merges,
     split: (text) => splitWords(text, patterns),
     spell: toByteLevel,
     isWhole: () => ignoreMerges,
@@ -53,17 +57,18 @@ export function readBpe(gguf: GgufMetadata, vocabulary: Vocabulary, pre: string)
   };
 }
 
-function readMerges(gguf: GgufMetadata): Map<string, number> {
-  const ranks = new Map<string, number>();
-  getStringArray(gguf, MERGES).forEach((merge, rank) => {
+function readMerges(gguf: GgufMetadata): MergeList {
+  const list = getStringArray(gguf, MERGES);
+  const merges = new MergeList(list.length);
+  list.forEach((merge, rank) => {
     const space = merge.indexOf(' ', 1);
     if (space < 0 || space === merge.length - 1) {
       throw invalid(MERGES, `item ${rank}, ${JSON.stringify(merge.slice(0, 100))}, is no pair with a space between`);
     }
-    // Of two equal pairs the first one counts, as in llama.cpp.
-    if (!ranks.has(merge)) ranks.set(merge, rank);
+    if (merge.length > LONGEST_MERGE) throw invalid(MERGES, `item ${rank} has ${merge.length} characters`);
+    merges.add(merge.slice(0, space), merge.slice(space + 1), rank);
   });
-  return ranks;
+  return merges;
 }
 
 export function readSpm(gguf: GgufMetadata, vocabulary: Vocabulary): SpmOptions {

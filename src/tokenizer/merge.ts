@@ -7,6 +7,9 @@ interface Pair {
   readonly length: number;
 }
 
+/** Up to so many symbols, looking at all pairs again is cheaper than a queue. */
+const SHORT = 32;
+
 /**
  * Greedy merging as SentencePiece's BPE does it: a linked list of symbols and a queue of neighbours, O(n log n).
  *
@@ -19,6 +22,7 @@ export function mergeSymbols(
   rankOf: (start: number, middle: number, end: number) => number | undefined,
 ): number[] {
   const count = boundaries.length - 1;
+  if (count <= SHORT) return mergeFew(boundaries, rankOf);
   const next = new Int32Array(count);
   const previous = new Int32Array(count);
   const ends = new Int32Array(count);
@@ -52,6 +56,35 @@ export function mergeSymbols(
   for (let i = 0; i < count; i = next[i]) result.push(boundaries[i]);
   result.push(boundaries[count]);
   return result;
+}
+
+function mergeFew(
+  given: ArrayLike<number>,
+  rankOf: (start: number, middle: number, end: number) => number | undefined,
+): number[] {
+  const boundaries: number[] = [];
+  for (let i = 0; i < given.length; i++) boundaries.push(given[i]);
+  const rankAt = (i: number): number =>
+    i + 2 < boundaries.length
+      ? (rankOf(boundaries[i], boundaries[i + 1], boundaries[i + 2]) ?? Number.POSITIVE_INFINITY)
+      : Number.POSITIVE_INFINITY;
+  const ranks: number[] = [];
+  for (let i = 0; i + 1 < boundaries.length; i++) ranks.push(rankAt(i));
+  for (;;) {
+    let best = -1;
+    let rank = Number.POSITIVE_INFINITY;
+    for (let i = 0; i < ranks.length; i++) {
+      if (ranks[i] < rank) {
+        rank = ranks[i];
+        best = i;
+      }
+    }
+    if (best < 0) return boundaries;
+    boundaries.splice(best + 1, 1);
+    ranks.splice(best + 1, 1);
+    ranks[best] = rankAt(best);
+    if (best > 0) ranks[best - 1] = rankAt(best - 1);
+  }
 }
 
 /** A binary heap. */

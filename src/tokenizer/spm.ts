@@ -1,7 +1,11 @@
 import { mergeSymbols } from './merge';
 import { byteTokens, fromSentencePiece, SPACE } from './spaces';
 import { TokenType, type Vocabulary } from './vocabulary';
+import { WordCache } from './word_cache';
 import type { WordModel } from './word_model';
+
+/** Spaces and what follows them. */
+const WORDS = /\u2581+[^\u2581]*|[^\u2581]+/gu;
 
 export interface SpmOptions {
   /** One per token. */
@@ -20,6 +24,9 @@ export class SpmModel implements WordModel {
   readonly #byteTokens: readonly (number | undefined)[];
   readonly #vocabulary: Vocabulary;
   readonly #longest: number;
+  readonly #words: WordCache;
+  /** Whether some token goes over the place where a space begins a word. */
+  readonly #crossesSpaces: boolean;
 
   constructor(vocabulary: Vocabulary, { scores, spacePrefix }: SpmOptions) {
     const { types, ids } = vocabulary;
@@ -34,26 +41,35 @@ export class SpmModel implements WordModel {
       longest = Math.max(longest, text.length);
     }
     this.#longest = longest;
+    this.#crossesSpaces = [...this.#pieces.keys()].some((text) => /[^\u2581]\u2581/u.test(text));
+    this.#words = new WordCache((word) => this.#merge(word));
     this.#byteTokens = byteTokens(ids);
   }
 
   encode(text: string, _isFirst: boolean, out: number[]): void {
     const escaped = (this.spacePrefix ? SPACE : '') + text.replaceAll(' ', SPACE);
-    const boundaries: number[] = [];
-    for (let at = 0; at < escaped.length; at += (escaped.codePointAt(at) ?? 0) > 0xffff ? 2 : 1) boundaries.push(at);
-    boundaries.push(escaped.length);
-    const symbols = mergeSymbols(boundaries, (start, _middle, end) => {
-      if (end - start > this.#longest) return undefined;
-      const id = this.#pieces.get(escaped.slice(start, end));
-      return id === undefined ? undefined : -this.#scores[id];
-    });
-    for (let i = 0; i + 1 < symbols.length; i++) this.#emit(escaped.slice(symbols[i], symbols[i + 1]), out);
+    const words = this.#crossesSpaces ? [escaped] : (escaped.match(WORDS) ?? []);
+    for (const word of words) for (const id of this.#words.tokensOf(word)) out.push(id);
   }
 
   bytesOf(id: number): Uint8Array<ArrayBuffer> {
     const text = this.#vocabulary.tokens[id];
     if (this.#vocabulary.types[id] === TokenType.byte) return fromSentencePiece(text);
     return new TextEncoder().encode(text.replaceAll(SPACE, ' '));
+  }
+
+  #merge(word: string): number[] {
+    const boundaries: number[] = [];
+    for (let at = 0; at < word.length; at += (word.codePointAt(at) ?? 0) > 0xffff ? 2 : 1) boundaries.push(at);
+    boundaries.push(word.length);
+    const symbols = mergeSymbols(boundaries, (start, _middle, end) => {
+      if (end - start > this.#longest) return undefined;
+      const id = this.#pieces.get(word.slice(start, end));
+      return id === undefined ? undefined : -this.#scores[id];
+    });
+    const tokens: number[] = [];
+    for (let i = 0; i + 1 < symbols.length; i++) this.#emit(word.slice(symbols[i], symbols[i + 1]), tokens);
+    return tokens;
   }
 
   #emit(symbol: string, out: number[]): void {

@@ -1,4 +1,5 @@
 import { BpeModel } from '../bpe';
+import { MergeList } from '../merge_list';
 import { byteTokens, SPACE } from '../spaces';
 import { UnigramModel } from '../unigram';
 import type { Vocabulary } from '../vocabulary';
@@ -58,7 +59,7 @@ function readBpe(model: Fields, vocabulary: Vocabulary, split: Split, decoder: D
   const ignoresMerges = model.flag('ignore_merges', false);
   return new BpeModel({
     vocabulary,
-    ranks: readMerges(model, vocabulary),
+    merges: readMerges(model, vocabulary),
     split,
     spell: (word) => word,
     isWhole: () => ignoresMerges,
@@ -70,22 +71,28 @@ function readBpe(model: Fields, vocabulary: Vocabulary, split: Split, decoder: D
 }
 
 /** Merges as "left right" or as pairs; both sides and what they become must be tokens. */
-function readMerges(model: Fields, { ids }: Vocabulary): Map<string, number> {
-  const ranks = new Map<string, number>();
-  model.list('merges').forEach((merge, rank) => {
-    const where = `${model.at('merges')}[${rank}]`;
-    const parts: unknown[] = typeof merge === 'string' ? merge.split(' ') : Array.isArray(merge) ? merge : [];
-    const [left, right] = parts;
-    if (parts.length !== 2 || typeof left !== 'string' || typeof right !== 'string' || !left || !right) {
-      throw mismatch(where, 'a pair of tokens', merge);
-    }
-    if (left.includes(' ') || right.includes(' ')) throw unsupported(where, 'a merge of tokens that hold spaces');
+function readMerges(model: Fields, { ids }: Vocabulary): MergeList {
+  const list = model.list('merges');
+  const merges = new MergeList(list.length);
+  list.forEach((merge, rank) => {
+    const [left, right] = pairOf(merge);
+    if (!left || !right) throw mismatch(`${model.at('merges')}[${rank}]`, 'a pair of tokens', merge);
     if (!ids.has(left) || !ids.has(right) || !ids.has(left + right)) {
-      throw mismatch(where, 'tokens of the vocabulary', merge);
+      throw mismatch(`${model.at('merges')}[${rank}]`, 'tokens of the vocabulary', merge);
     }
-    ranks.set(`${left} ${right}`, rank);
+    merges.add(left, right, rank);
   });
-  return ranks;
+  return merges;
+}
+
+function pairOf(merge: unknown): readonly [left?: string, right?: string] {
+  if (typeof merge === 'string') {
+    const space = merge.indexOf(' ');
+    return space === merge.lastIndexOf(' ') ? [merge.slice(0, Math.max(space, 0)), merge.slice(space + 1)] : [];
+  }
+  if (!Array.isArray(merge) || merge.length !== 2) return [];
+  const [left, right] = merge as unknown[];
+  return typeof left === 'string' && typeof right === 'string' ? [left, right] : [];
 }
 
 function readUnigram(model: Fields, vocabulary: Vocabulary, split: Split, decoder: Decoder): WordModel {
