@@ -1,5 +1,6 @@
-// y = W·x for many rows: a workgroup computes 64 rows × 64 output columns, an invocation 4 × 4 of them, 16 apart in both directions.
-// Per block of 32 columns both operands pass through workgroup memory (8 KiB each in f32), every weight dequantised once per tile.
+// y = W·x for many rows: a workgroup computes TILE_ROWS rows × 64 output columns, an invocation ROWS_PER_LANE × 4 of them, which lie apart
+// in both directions. STEP_QUADS · 4 columns at a time of both operands pass through workgroup memory, every weight dequantised once per
+// tile; the next ones are on their way into registers meanwhile.
 // x: [rows, COLS] in quads. W: planes of PART_ROWS rows. out: [rows, OUT_COLS], columns from OUT_COLUMN on.
 
 // #import "lib/step.wgsl"
@@ -13,10 +14,20 @@ alias Tile = f32;
 // Rows of out are sampled rows; GATHER: those of x are the step's, so they are looked up.
 const SAMPLED: bool = false;
 const GATHER: bool = false;
+const TILE_ROWS: u32 = 64u;
+const ROWS_PER_LANE: u32 = 4u;
+const STEP_QUADS: u32 = 8u;
+// Straight code for the columns of a step: for GPUs.
+const UNROLLED: bool = true;
 
-const TILE_SIDE: u32 = 64u;
-const BLOCK_QUADS: u32 = 8u;
-const SIDE: u32 = 16u;
+const TILE_COLUMNS: u32 = 64u;
+const COLUMN_LANES: u32 = 16u;
+const ROW_LANES: u32 = TILE_ROWS / ROWS_PER_LANE;
+const WORKGROUP: u32 = COLUMN_LANES * ROW_LANES;
+// Quads that an invocation loads: 1, 2 or 4. Those of a weight row are neighbours.
+const X_LOADS: u32 = TILE_ROWS * STEP_QUADS / WORKGROUP;
+const W_LOADS: u32 = TILE_COLUMNS * STEP_QUADS / WORKGROUP;
+const X_LOAD_ROWS: u32 = WORKGROUP / STEP_QUADS;
 
 override COLS: u32 = 4u;
 override BLOCKS: u32 = 1u;
@@ -29,28 +40,84 @@ override PART_ROWS: u32 = 1u;
 @group(0) @binding(4) var<storage, read> bias: array<f32>;
 @group(0) @binding(5) var<storage, read_write> out: array<Out>;
 
-// [quad of the block][row ^ quad]: reads of neighbouring rows and writes of neighbouring quads both hit different banks.
-var<workgroup> x_tile: array<vec4<Tile>, TILE_SIDE * BLOCK_QUADS>;
-var<workgroup> w_tile: array<vec4<Tile>, TILE_SIDE * BLOCK_QUADS>;
+// [quad of the step][row ^ quad]: reads of neighbouring rows and writes of neighbouring quads both hit different banks.
+var<workgroup> x_tile: array<vec4<Tile>, TILE_ROWS * STEP_QUADS>;
+var<workgroup> w_tile: array<vec4<Tile>, TILE_COLUMNS * STEP_QUADS>;
 
-fn tile_at(row: u32, quad: u32) -> u32 { return quad * TILE_SIDE + (row ^ quad); }
+// What an invocation has loaded of the next step.
+struct XLoads { v0: vec4<Act>, v1: vec4<Act>, v2: vec4<Act>, v3: vec4<Act> }
+struct WLoads { v0: QuantVec, v1: QuantVec, v2: QuantVec, v3: QuantVec, scale: vec2<f32> }
 
 fn source_row(row: u32) -> u32 {
   if (GATHER) { return step_sampled_row(row); }
   return row;
 }
 
-fn x_quad(row: u32, start: u32, rows: u32, quad: u32) -> vec4<Tile> {
-  if (row >= rows || quad >= COLS / 4u) { return vec4<Tile>(); }
-  return vec4<Tile>(x[start + quad]);
+fn x_load(row: u32, rows: u32, quad: u32) -> vec4<Act> {
+  if (row >= rows || quad >= COLS / 4u) { return vec4<Act>(); }
+  return x[source_row(row) * (COLS / 4u) + quad];
 }
 
-// One quad of a block of one weight row.
-fn w_quad(row: u32, block: u32, quad: u32) -> vec4<Tile> {
-  let vec = (block * BLOCK_QUADS + quad) / QUANT_QUADS;
-  let scale = quant_scale(row, vec);
-  let codes = quant_quad(quant_load(row, vec), quad % QUANT_QUADS);
-  return vec4<Tile>(fma(codes, vec4<f32>(scale.x), vec4<f32>(scale.y)));
+fn x_loads(row: u32, rows: u32, quad: u32) -> XLoads {
+  var loads: XLoads;
+  loads.v0 = x_load(row, rows, quad);
+  if (X_LOADS > 1u) { loads.v1 = x_load(row + X_LOAD_ROWS, rows, quad); }
+  if (X_LOADS > 2u) {
+    loads.v2 = x_load(row + 2u * X_LOAD_ROWS, rows, quad);
+    loads.v3 = x_load(row + 3u * X_LOAD_ROWS, rows, quad);
+  }
+  return loads;
+}
+
+fn x_put(row: u32, quad: u32, v: vec4<Act>) { x_tile[quad * TILE_ROWS + (row ^ quad)] = vec4<Tile>(v); }
+
+fn x_store(row: u32, quad: u32, loads: XLoads) {
+  x_put(row, quad, loads.v0);
+  if (X_LOADS > 1u) { x_put(row + X_LOAD_ROWS, quad, loads.v1); }
+  if (X_LOADS > 2u) {
+    x_put(row + 2u * X_LOAD_ROWS, quad, loads.v2);
+    x_put(row + 3u * X_LOAD_ROWS, quad, loads.v3);
+  }
+}
+
+// The vectors that hold W_LOADS quads from `quad` on; beyond the last column x is zero and the last vector will do.
+fn w_loads(row: u32, quad: u32) -> WLoads {
+  let last = BLOCKS * (8u / QUANT_QUADS) - 1u;
+  let vec = min(quad / QUANT_QUADS, last);
+  var loads: WLoads;
+  loads.v0 = quant_load(row, vec);
+  loads.scale = quant_scale(row, vec);
+  // Formats whose vectors are shorter than what an invocation loads have no scales.
+  if (W_LOADS > QUANT_QUADS) {
+    loads.v1 = quant_load(row, min((quad + QUANT_QUADS) / QUANT_QUADS, last));
+    if (W_LOADS > 2u * QUANT_QUADS) {
+      loads.v2 = quant_load(row, min((quad + 2u * QUANT_QUADS) / QUANT_QUADS, last));
+      loads.v3 = quant_load(row, min((quad + 3u * QUANT_QUADS) / QUANT_QUADS, last));
+    }
+  }
+  return loads;
+}
+
+fn w_put(row: u32, quad: u32, codes: vec4<f32>, scale: vec2<f32>) {
+  w_tile[quad * TILE_COLUMNS + (row ^ quad)] = vec4<Tile>(fma(codes, vec4<f32>(scale.x), vec4<f32>(scale.y)));
+}
+
+fn w_codes(loads: WLoads, first: u32, i: u32) -> vec4<f32> {
+  let place = i / QUANT_QUADS;
+  if (W_LOADS > QUANT_QUADS && place == 1u) { return quant_quad(loads.v1, i % QUANT_QUADS); }
+  if (W_LOADS > QUANT_QUADS && place == 2u) { return quant_quad(loads.v2, i % QUANT_QUADS); }
+  if (W_LOADS > QUANT_QUADS && place == 3u) { return quant_quad(loads.v3, i % QUANT_QUADS); }
+  return quant_quad(loads.v0, (first + i) % QUANT_QUADS);
+}
+
+// `first`: the quad of W that `quad` of the step is.
+fn w_store(row: u32, quad: u32, first: u32, loads: WLoads) {
+  w_put(row, quad, w_codes(loads, first, 0u), loads.scale);
+  if (W_LOADS > 1u) { w_put(row, quad + 1u, w_codes(loads, first, 1u), loads.scale); }
+  if (W_LOADS > 2u) {
+    w_put(row, quad + 2u, w_codes(loads, first, 2u), loads.scale);
+    w_put(row, quad + 3u, w_codes(loads, first, 3u), loads.scale);
+  }
 }
 
 fn dot_add(w: vec4<f32>, v: vec4<f32>, sum: f32) -> f32 {
@@ -58,7 +125,8 @@ fn dot_add(w: vec4<f32>, v: vec4<f32>, sum: f32) -> f32 {
 }
 
 // One row of x against four output columns (the columns of `w`).
-fn row_add(v: vec4<f32>, w: mat4x4<f32>, sums: vec4<f32>) -> vec4<f32> {
+fn row_add(row: u32, k: u32, w: mat4x4<f32>, sums: vec4<f32>) -> vec4<f32> {
+  let v = vec4<f32>(x_tile[k * TILE_ROWS + (row ^ k)]);
   return vec4<f32>(
     dot_add(w[0], v, sums.x),
     dot_add(w[1], v, sums.y),
@@ -67,70 +135,103 @@ fn row_add(v: vec4<f32>, w: mat4x4<f32>, sums: vec4<f32>) -> vec4<f32> {
   );
 }
 
-fn x_value(row: u32, quad: u32) -> vec4<f32> { return vec4<f32>(x_tile[tile_at(row, quad)]); }
-fn w_value(row: u32, quad: u32) -> vec4<f32> { return vec4<f32>(w_tile[tile_at(row, quad)]); }
+fn w_value(row: u32, quad: u32) -> vec4<f32> { return vec4<f32>(w_tile[quad * TILE_COLUMNS + (row ^ quad)]); }
+
+// Rows of an invocation, each against its four columns.
+struct Sums { r0: vec4<f32>, r1: vec4<f32>, r2: vec4<f32>, r3: vec4<f32>, r4: vec4<f32>, r5: vec4<f32>, r6: vec4<f32>, r7: vec4<f32> }
+
+fn quad_add(before: Sums, row: u32, column: u32, k: u32) -> Sums {
+  var sums = before;
+  let w = mat4x4<f32>(
+    w_value(column, k),
+    w_value(column + COLUMN_LANES, k),
+    w_value(column + 2u * COLUMN_LANES, k),
+    w_value(column + 3u * COLUMN_LANES, k),
+  );
+  sums.r0 = row_add(row, k, w, sums.r0);
+  sums.r1 = row_add(row + ROW_LANES, k, w, sums.r1);
+  sums.r2 = row_add(row + 2u * ROW_LANES, k, w, sums.r2);
+  sums.r3 = row_add(row + 3u * ROW_LANES, k, w, sums.r3);
+  if (ROWS_PER_LANE > 4u) {
+    sums.r4 = row_add(row + 4u * ROW_LANES, k, w, sums.r4);
+    sums.r5 = row_add(row + 5u * ROW_LANES, k, w, sums.r5);
+    sums.r6 = row_add(row + 6u * ROW_LANES, k, w, sums.r6);
+    sums.r7 = row_add(row + 7u * ROW_LANES, k, w, sums.r7);
+  }
+  return sums;
+}
+
+fn step_add(before: Sums, row: u32, column: u32, one: u32) -> Sums {
+  var sums = before;
+  if (UNROLLED) {
+    sums = quad_add(sums, row, column, 0u);
+    sums = quad_add(sums, row, column, 1u);
+    sums = quad_add(sums, row, column, 2u);
+    sums = quad_add(sums, row, column, 3u);
+    if (STEP_QUADS > 4u) {
+      sums = quad_add(sums, row, column, 4u);
+      sums = quad_add(sums, row, column, 5u);
+      sums = quad_add(sums, row, column, 6u);
+      sums = quad_add(sums, row, column, 7u);
+    }
+  } else {
+    for (var k = 0u; k < STEP_QUADS * one; k++) { sums = quad_add(sums, row, column, k); }
+  }
+  return sums;
+}
 
 fn store(row: u32, rows: u32, column: u32, sum: f32) {
-  if (row >= rows || column >= PART_ROWS) { return; }
-  store_value(row, column, sum, 0.0);
+  if (row < rows && column < PART_ROWS) { store_value(row, column, sum, 0.0); }
 }
 
 fn store_row(row: u32, rows: u32, column: u32, sums: vec4<f32>) {
   store(row, rows, column, sums.x);
-  store(row, rows, column + SIDE, sums.y);
-  store(row, rows, column + 2u * SIDE, sums.z);
-  store(row, rows, column + 3u * SIDE, sums.w);
+  store(row, rows, column + COLUMN_LANES, sums.y);
+  store(row, rows, column + 2u * COLUMN_LANES, sums.z);
+  store(row, rows, column + 3u * COLUMN_LANES, sums.w);
 }
 
-@compute @workgroup_size(256)
+@compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
   let rows = select(step_rows(), step_sampled_rows(), SAMPLED);
-  let first_row = id.y * TILE_SIDE;
-  let first_out = id.x * TILE_SIDE;
+  let first_row = id.y * TILE_ROWS;
+  let first_out = id.x * TILE_COLUMNS;
   if (first_row >= rows) { return; }
+  // 1, but compilers do not know: bounds times this one keep them from unrolling.
+  let one = min(rows, 1u);
 
-  // x: neighbouring invocations load neighbouring quads, 32 rows at a time. W: four invocations share a row's block.
-  let x_load_quad = thread % BLOCK_QUADS;
-  let x_load_row = thread / BLOCK_QUADS;
-  let row_a = first_row + x_load_row;
-  let row_b = row_a + 32u;
-  let start_a = source_row(min(row_a, rows - 1u)) * (COLS / 4u);
-  let start_b = source_row(min(row_b, rows - 1u)) * (COLS / 4u);
-  let w_load_row = thread / 4u;
-  let w_load_quad = (thread % 4u) * 2u;
-  let weight_row = min(first_out + w_load_row, PART_ROWS - 1u);
-  let column = thread % SIDE;
-  let row = thread / SIDE;
+  let x_quad = thread % STEP_QUADS;
+  let x_row = thread / STEP_QUADS;
+  let w_quad = thread % (STEP_QUADS / W_LOADS) * W_LOADS;
+  let w_row = thread / (STEP_QUADS / W_LOADS);
+  let weight_row = min(first_out + w_row, PART_ROWS - 1u);
+  let column = thread % COLUMN_LANES;
+  let row = thread / COLUMN_LANES;
 
-  var sums0 = vec4<f32>();
-  var sums1 = vec4<f32>();
-  var sums2 = vec4<f32>();
-  var sums3 = vec4<f32>();
-  for (var block = 0u; block < BLOCKS; block++) {
-    let quad = block * BLOCK_QUADS + x_load_quad;
-    x_tile[tile_at(x_load_row, x_load_quad)] = x_quad(row_a, start_a, rows, quad);
-    x_tile[tile_at(x_load_row + 32u, x_load_quad)] = x_quad(row_b, start_b, rows, quad);
-    w_tile[tile_at(w_load_row, w_load_quad)] = w_quad(weight_row, block, w_load_quad);
-    w_tile[tile_at(w_load_row, w_load_quad + 1u)] = w_quad(weight_row, block, w_load_quad + 1u);
+  var sums = Sums();
+  let end = BLOCKS * 8u;
+  var x_next = x_loads(first_row + x_row, rows, x_quad);
+  var w_next = w_loads(weight_row, w_quad);
+  for (var first = 0u; first < end; first += STEP_QUADS) {
+    x_store(x_row, x_quad, x_next);
+    w_store(w_row, w_quad, first + w_quad, w_next);
     workgroupBarrier();
-    for (var k = 0u; k < BLOCK_QUADS; k++) {
-      let w = mat4x4<f32>(
-        w_value(column, k),
-        w_value(column + SIDE, k),
-        w_value(column + 2u * SIDE, k),
-        w_value(column + 3u * SIDE, k),
-      );
-      sums0 = row_add(x_value(row, k), w, sums0);
-      sums1 = row_add(x_value(row + SIDE, k), w, sums1);
-      sums2 = row_add(x_value(row + 2u * SIDE, k), w, sums2);
-      sums3 = row_add(x_value(row + 3u * SIDE, k), w, sums3);
-    }
+    x_next = x_loads(first_row + x_row, rows, first + STEP_QUADS + x_quad);
+    w_next = w_loads(weight_row, first + STEP_QUADS + w_quad);
+    sums = step_add(sums, row, column, one);
     workgroupBarrier();
   }
 
   let out_row = first_row + row;
-  store_row(out_row, rows, first_out + column, sums0);
-  store_row(out_row + SIDE, rows, first_out + column, sums1);
-  store_row(out_row + 2u * SIDE, rows, first_out + column, sums2);
-  store_row(out_row + 3u * SIDE, rows, first_out + column, sums3);
+  let out_column = first_out + column;
+  store_row(out_row, rows, out_column, sums.r0);
+  store_row(out_row + ROW_LANES, rows, out_column, sums.r1);
+  store_row(out_row + 2u * ROW_LANES, rows, out_column, sums.r2);
+  store_row(out_row + 3u * ROW_LANES, rows, out_column, sums.r3);
+  if (ROWS_PER_LANE > 4u) {
+    store_row(out_row + 4u * ROW_LANES, rows, out_column, sums.r4);
+    store_row(out_row + 5u * ROW_LANES, rows, out_column, sums.r5);
+    store_row(out_row + 6u * ROW_LANES, rows, out_column, sums.r6);
+    store_row(out_row + 7u * ROW_LANES, rows, out_column, sums.r7);
+  }
 }

@@ -31,6 +31,7 @@ export function caseTarget(
     contextLength: opCase.contextLength,
     maxSampledRows: caseCapacity(opCase).maxSampledRows,
     maxSlots: Math.max(...opCase.batch.segments.map(({ slot }) => slot)) + 1,
+    tuning: opCase.tuning,
     weightParts,
   };
 }

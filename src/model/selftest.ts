@@ -9,6 +9,7 @@ import { expertCases } from '../ops/experts/cases';
 import { gluCases } from '../ops/glu';
 import { layerNormCases } from '../ops/layer_norm';
 import { linearCases } from '../ops/linear/cases';
+import { linearVariantCases } from '../ops/linear/variant_cases';
 import type { OpCase } from '../ops/op';
 import { poolCases } from '../ops/pool';
 import { rmsNormCases } from '../ops/rms_norm';
@@ -55,6 +56,7 @@ function allOpCases(seed: number): readonly OpCase[] {
     ...activationCases(seed),
     ...poolCases(seed),
     ...linearCases(seed),
+    ...linearVariantCases(seed),
     ...ropeKvCases(seed),
     ...attentionCases(seed),
     ...gluCases(seed),

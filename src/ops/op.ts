@@ -154,6 +154,8 @@ export interface OpCase<Call extends { readonly op: string } = { readonly op: st
   readonly contextLength: number;
   readonly numPages: number;
   readonly kvType: KvType;
+  /** Kernels as tuned; absent: the ops' defaults. */
+  readonly tuning?: KernelTuning;
   /** Largest plane of a weight: a larger weight lies in parts. Absent: the device's binding limit. */
   readonly maxBindingBytes?: number;
   /** Values for inputs by tensor name; inputs that are not listed get seeded normal random values (weights: random blocks). */

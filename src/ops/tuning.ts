@@ -22,11 +22,16 @@ export interface GemvTuning extends GemvOrder {
 /** The compute-bound kernel of larger steps. */
 export interface GemmTuning {
   readonly kernel: 'gemm';
-  /** Rows and output columns of a workgroup's tile. */
-  readonly tileRows: number;
-  readonly tileColumns: number;
+  /** Rows of a workgroup's tile, which has 64 output columns. */
+  readonly tileRows: 32 | 64 | 128;
+  /** Rows of those that an invocation computes, in 4 columns. */
+  readonly rowsPerLane: 4 | 8;
+  /** Columns of x and W in workgroup memory at a time. */
+  readonly kStep: 16 | 32;
   /** What the operands are kept as in workgroup memory. */
   readonly tileType: 'f32' | 'f16';
+  /** Straight code for the columns of a step. */
+  readonly unrolled: boolean;
 }
 
 export type LinearTuning = GemvTuning | GemmTuning;

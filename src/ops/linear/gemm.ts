@@ -1,51 +1,89 @@
 import { InternalError } from '../../errors';
 import type { LinearCall } from '../calls';
-import type { Binding, Dispatch, KernelTarget } from '../op';
+import type { Binding, Dispatch, KernelTarget, WeightPart } from '../op';
+import type { StepShape } from '../step_layout';
 import { blocksPerRow, quantSwap } from '../weights/layout';
 import { isGated, storeVariant } from './epilogue';
 import { linearTraffic, rowsOf } from './traffic';
-import { gemmTuning } from './tuning';
+import { GEMM_TILE_COLUMNS, type GemmRowTile, gemmRowTiles, gemmTuning } from './tuning';
 
-/** The compute-bound kernels of a call: one dispatch per weight part. Norms and gated units are calls of their own in large steps. */
+/** Row tiles with the counts of rows that each serves in a bucket: (above, upTo]. */
+function tilesOf(target: KernelTarget): { tile: GemmRowTile; above: number; upTo: number }[] {
+  const { minRows, maxRows } = target.bucket;
+  return gemmRowTiles(target.capabilities)
+    .map((tile, i, tiles) => ({
+      tile,
+      above: i === 0 ? 0 : Number(tiles[i - 1]),
+      upTo: tile === 'many' ? Number.POSITIVE_INFINITY : tile,
+    }))
+    .filter(({ above, upTo }) => above < maxRows && upTo >= minRows);
+}
+
+/**
+ * The compute-bound kernels of a call: one dispatch per weight part and row tile, of which a step runs those of its row count. Norms and
+ * gated units are calls of their own in large steps.
+ */
 export function gemmDispatches(call: LinearCall, target: KernelTarget): readonly Dispatch[] {
-  const { x, weight, out, bias } = call;
   if (call.norm || isGated(call)) {
     throw new InternalError(
-      `linear: "${weight.name}" has a fused ${call.norm ? 'norm' : call.epilogue} in a bucket of ${target.bucket.maxRows} rows`,
+      `linear: "${call.weight.name}" has a fused ${call.norm ? 'norm' : call.epilogue} in a bucket of ${target.bucket.maxRows} rows`,
     );
   }
-  const { tileRows, tileColumns, tileType } = gemmTuning(call, target);
-  return target.weightParts(weight).map((part, index): Dispatch => {
-    const store = storeVariant(call, part);
-    const scales: Binding = { kind: 'weight', tensor: weight, part: index, plane: 'scales' };
-    return {
-      label: `gemm ${weight.format} ${weight.cols}→${part.rows} ${tileRows}×${tileColumns} ${tileType}`,
-      source: {
-        entry: 'ops/linear_gemm.wgsl',
-        swaps: quantSwap(weight.format),
-        aliases: { ...store.aliases, Act: x.type, Tile: tileType },
-        constants: {
-          ...store.constants,
-          SAMPLED: out.rows === 'sampled',
-          GATHER: out.rows === 'sampled' && x.rows === 'step',
-        },
-        overrides: {
-          COLS: weight.cols,
-          BLOCKS: blocksPerRow(weight.cols),
-          PART_ROWS: part.rows,
-          ...store.overrides,
-        },
-      },
-      bindings: [
-        { kind: 'step' },
-        { kind: 'activation', tensor: x, access: 'read' },
-        { kind: 'weight', tensor: weight, part: index, plane: 'quants' },
-        scales,
-        bias ? { kind: 'vector', tensor: bias } : scales,
-        { kind: 'activation', tensor: out, access: 'write' },
-      ],
-      workgroups: (step) => [Math.ceil(part.rows / tileColumns), Math.ceil(rowsOf(call, step) / tileRows), 1],
-      traffic: (step) => linearTraffic(call, part, rowsOf(call, step), Math.ceil(rowsOf(call, step) / tileRows)),
+  return tilesOf(target).flatMap(({ tile, above, upTo }) => {
+    const rowsToRun = (step: StepShape): number => {
+      const rows = rowsOf(call, step);
+      return rows > above && rows <= upTo ? rows : 0;
     };
+    return target
+      .weightParts(call.weight)
+      .map((part, index) => partDispatch(call, target, part, index, tile, rowsToRun));
   });
+}
+
+function partDispatch(
+  call: LinearCall,
+  target: KernelTarget,
+  part: WeightPart,
+  index: number,
+  tile: GemmRowTile,
+  rowsToRun: (step: StepShape) => number,
+): Dispatch {
+  const { x, weight, out, bias } = call;
+  const { tileRows, rowsPerLane, kStep, tileType, unrolled } = gemmTuning(call, tile, target);
+  const store = storeVariant(call, part);
+  const scales: Binding = { kind: 'weight', tensor: weight, part: index, plane: 'scales' };
+  return {
+    label: `gemm ${weight.format} ${weight.cols}→${part.rows} ${tileRows}×${GEMM_TILE_COLUMNS}×${kStep} ${rowsPerLane} rows a lane ${tileType}`,
+    source: {
+      entry: 'ops/linear_gemm.wgsl',
+      swaps: quantSwap(weight.format),
+      aliases: { ...store.aliases, Act: x.type, Tile: tileType },
+      constants: {
+        ...store.constants,
+        SAMPLED: out.rows === 'sampled',
+        GATHER: out.rows === 'sampled' && x.rows === 'step',
+        TILE_ROWS: tileRows,
+        ROWS_PER_LANE: rowsPerLane,
+        STEP_QUADS: kStep / 4,
+        UNROLLED: unrolled,
+      },
+      overrides: {
+        ...store.overrides,
+        COLS: weight.cols,
+        BLOCKS: blocksPerRow(weight.cols),
+        PART_ROWS: part.rows,
+      },
+    },
+    bindings: [
+      { kind: 'step' },
+      { kind: 'activation', tensor: x, access: 'read' },
+      { kind: 'weight', tensor: weight, part: index, plane: 'quants' },
+      scales,
+      // A binding that the variant does not read still has to be something.
+      bias ? { kind: 'vector', tensor: bias } : scales,
+      { kind: 'activation', tensor: out, access: 'write' },
+    ],
+    workgroups: (step) => [Math.ceil(part.rows / GEMM_TILE_COLUMNS), Math.ceil(rowsToRun(step) / tileRows), 1],
+    traffic: (step) => linearTraffic(call, part, rowsToRun(step), Math.ceil(rowsToRun(step) / tileRows)),
+  };
 }

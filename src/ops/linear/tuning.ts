@@ -11,8 +11,12 @@ import { isGated } from './epilogue';
 export const GEMV_ROW_TILES = [1, 4, 16] as const;
 export type GemvRowTile = (typeof GEMV_ROW_TILES)[number];
 
-/** Row counts that have kernels of their own: up to 1, 4 and 16 rows, and more. */
-export const LINEAR_ROW_TILES = [...GEMV_ROW_TILES, 'many'] as const;
+/** Likewise of the GEMM: up to 48 rows, and more. */
+const GEMM_ROW_TILES = [48, 'many'] as const;
+export type GemmRowTile = (typeof GEMM_ROW_TILES)[number];
+
+/** Row counts that have kernels of their own. */
+export const LINEAR_ROW_TILES = [...GEMV_ROW_TILES, ...GEMM_ROW_TILES] as const;
 export type LinearRowTile = (typeof LINEAR_ROW_TILES)[number];
 
 /** Columns of a sweep: what the lanes of an output cover at once, times splitK. */
@@ -27,6 +31,14 @@ const ENOUGH_LANES = 32768;
 const SPLITS = [1, 2, 4, 8] as const;
 const WORKGROUP_SIZES = [64, 128, 256] as const;
 const OUTPUTS = [1, 2, 4] as const;
+/** Rows of a GEMM's tile and rows an invocation: 128 or 256 invocations. */
+const GEMM_TILES = [
+  [32, 4],
+  [64, 4],
+  [64, 8],
+  [128, 8],
+] as const;
+export const GEMM_TILE_COLUMNS = 64;
 
 /** Equal for calls that run the same kernels: what a choice is remembered by. */
 export function tuningKey(call: LinearCall, rowTile: LinearRowTile): string {
@@ -68,7 +80,7 @@ export function linearTunings(
   capabilities: Capabilities,
   order: GemvOrder = defaultOrder(call, capabilities),
 ): readonly LinearTuning[] {
-  if (rowTile === 'many') return gemmTunings(call, capabilities);
+  if (isGemm(rowTile)) return gemmTunings(call, capabilities);
   // A lane of a gated unit needs a gate and its up projection.
   const fewest = isGated(call) ? 2 : 1;
   const largest = capabilities.limits.maxComputeInvocationsPerWorkgroup;
@@ -91,10 +103,45 @@ function canStage(rowTile: GemvRowTile, { splitK }: GemvOrder): boolean {
   return splitK * Math.min(rowTile, 8) <= STAGED_SWEEPS;
 }
 
+/** Whether a row tile is the GEMM's. */
+function isGemm(rowTile: LinearRowTile): rowTile is GemmRowTile {
+  return rowTile === 48 || rowTile === 'many';
+}
+
+/** The GEMM's row tiles that a device has kernels for. A CPU gains nothing from more than one, which would all have to be compiled. */
+export function gemmRowTiles({ software }: Capabilities): readonly GemmRowTile[] {
+  return software ? ['many'] : GEMM_ROW_TILES;
+}
+
 /** Halves in workgroup memory only where the activations are halves: rounding the weights to them costs no more than that did. */
-function gemmTunings({ x }: LinearCall, { f16 }: Capabilities): readonly GemmTuning[] {
+function gemmTunings({ x }: LinearCall, { f16, limits, software }: Capabilities): readonly GemmTuning[] {
   const types = f16 && x.type === 'f16' ? (['f16', 'f32'] as const) : (['f32'] as const);
-  return types.map((tileType) => ({ kernel: 'gemm', tileRows: 64, tileColumns: 64, tileType }));
+  return types.flatMap((tileType) =>
+    GEMM_TILES.flatMap(([tileRows, rowsPerLane]) =>
+      ([16, 32] as const)
+        .filter((kStep) => {
+          const bytes = (tileRows + GEMM_TILE_COLUMNS) * kStep * (tileType === 'f16' ? 2 : 4);
+          return bytes <= limits.maxComputeWorkgroupStorageSize;
+        })
+        .map((kStep): GemmTuning => ({ kernel: 'gemm', tileRows, rowsPerLane, kStep, tileType, unrolled: !software })),
+    ),
+  );
+}
+
+/** Eight rows an invocation halve what is read from workgroup memory; tall tiles where enough workgroups remain without low ones. */
+function wantedGemm({ x, weight }: LinearCall, rowTile: GemmRowTile, { software }: Capabilities): Partial<GemmTuning> {
+  if (software) return { tileRows: 64, rowsPerLane: 4, kStep: 32, tileType: x.type };
+  if (rowTile === 48) return { tileRows: 32, rowsPerLane: 4, kStep: 32, tileType: x.type };
+  const tileRows = weight.rows >= 4096 ? 128 : 64;
+  return { tileRows, rowsPerLane: 8, kStep: tileRows === 128 ? 16 : 32, tileType: x.type };
+}
+
+/** The tuning that has most of what is wanted. */
+function nearest(tunings: readonly LinearTuning[], wanted: Readonly<Record<string, unknown>>): LinearTuning {
+  const misses = (tuning: LinearTuning): number =>
+    Object.entries(wanted).filter(([name, value]) => (tuning as unknown as Record<string, unknown>)[name] !== value)
+      .length;
+  return tunings.reduce((best, tuning) => (misses(tuning) < misses(best) ? tuning : best));
 }
 
 /** As many lanes an output as fill a GPU, while each has two vectors to read. A CPU is filled by anything. */
@@ -117,16 +164,14 @@ export function defaultLinearTuning(
   order: GemvOrder = defaultOrder(call, capabilities),
 ): LinearTuning {
   const tunings = linearTunings(call, rowTile, capabilities, order);
-  if (rowTile === 'many') return tunings[0];
+  if (isGemm(rowTile)) return nearest(tunings, wantedGemm(call, rowTile, capabilities));
   const large = call.weight.rows > 16384;
-  const wanted: Partial<GemvTuning> = {
+  const wanted = {
     x: rowTile > 4 && !capabilities.software ? 'staged' : 'direct',
     workgroupSize: rowTile === 1 && !large ? 64 : 128,
     outputsPerLane: rowTile <= 4 && call.weight.rows >= 8192 ? 4 : 2,
   };
-  const distance = (tuning: LinearTuning): number =>
-    Object.entries(wanted).filter(([name, value]) => tuning[name as keyof LinearTuning] !== value).length;
-  return tunings.reduce((best, tuning) => (distance(tuning) < distance(best) ? tuning : best));
+  return nearest(tunings, wanted);
 }
 
 /** What the target's tuner chose for the kernel of one row, which decides the order of sums, or the default. */
@@ -148,10 +193,10 @@ export function gemvTuning(call: LinearCall, rowTile: GemvRowTile, target: Kerne
 }
 
 /** What a target runs more than 16 rows with. Throws InternalError for a choice that the kernel cannot run. */
-export function gemmTuning(call: LinearCall, target: KernelTarget): GemmTuning {
-  const chosen = chosenTuning(call, 'many', target);
+export function gemmTuning(call: LinearCall, rowTile: GemmRowTile, target: KernelTarget): GemmTuning {
+  const chosen = chosenTuning(call, rowTile, target);
   if (chosen.kernel === 'gemm') return chosen;
-  throw new InternalError(`linear: ${tuningKey(call, 'many')} is tuned for the ${chosen.kernel}`);
+  throw new InternalError(`linear: ${tuningKey(call, rowTile)} is tuned for the ${chosen.kernel}`);
 }
 
 function chosenTuning(call: LinearCall, rowTile: LinearRowTile, target: KernelTarget, order?: GemvOrder): LinearTuning {

@@ -1,0 +1,118 @@
+/** Cases that run a kernel as tuned, not as a device's defaults have it. */
+import type { WeightFormat } from '../../formats/weight_format';
+import type { LinearCall } from '../calls';
+import { rowsBatch } from '../case_batch';
+import type { ActivationType, OpCase } from '../op';
+import type { GemmTuning, GemvTuning, LinearTuning } from '../tuning';
+import { isGated } from './epilogue';
+import type { LinearRowTile } from './tuning';
+
+/** Rows that a row tile is tried with. */
+const ROWS: Readonly<Record<LinearRowTile, number>> = { 1: 1, 4: 3, 16: 13, 48: 40, many: 70 };
+
+function variantCase(call: LinearCall, rowTile: LinearRowTile, tuning: LinearTuning, seed: number): OpCase<LinearCall> {
+  const rows = ROWS[rowTile];
+  const { batch, numPages } = rowsBatch(rows, seed);
+  const { kernel, ...choices } = tuning;
+  const { weight, x, out } = call;
+  const shape = `${weight.format} ${weight.cols}→${weight.rows} rows ${rows} ${x.type}`;
+  return {
+    label: `linear ${shape} ${kernel} ${Object.values(choices).join(' ')}`,
+    calls: [call],
+    batch,
+    bucket: { minRows: rows, maxRows: rows },
+    contextLength: 128,
+    numPages,
+    kvType: 'f32',
+    tuning: { linear: () => tuning },
+    outputs: [{ tensor: out, budget: x.type === 'f16' || out.type === 'f16' ? 1e-6 : 1e-9 }],
+  };
+}
+
+/**
+ * A call made small, to run with one of its tunings: what an autotuner tries before it times a variant. Widths end as the call's own
+ * do within a sweep; of its outputs there are as many as fill one tile and a bit.
+ */
+export function linearTuningCase(
+  call: LinearCall,
+  rowTile: LinearRowTile,
+  tuning: LinearTuning,
+  seed: number,
+): OpCase<LinearCall> {
+  const { weight, x, out, norm, bias } = call;
+  const cols = weight.cols > 4096 ? 2048 + (weight.cols % 1024) : weight.cols;
+  const rows = Math.min(weight.rows, 132);
+  const width = isGated(call) ? rows / 2 : rows;
+  const small: LinearCall = {
+    ...call,
+    x: { ...x, name: 'x', cols, rows: 'step' },
+    weight: { ...weight, name: 'weight', rows, cols },
+    out: { ...out, name: 'out', cols: width, rows: 'step' },
+    outColumn: 0,
+    norm: norm && { ...norm, weight: { name: 'norm', length: cols } },
+    bias: bias && { name: 'bias', length: rows },
+  };
+  return variantCase(small, rowTile, tuning, seed);
+}
+
+interface Variant {
+  readonly format: WeightFormat;
+  readonly cols: number;
+  readonly outs: number;
+  readonly tile: LinearRowTile;
+  readonly type?: ActivationType;
+  readonly normed?: 'swiglu' | 'none';
+  readonly tuning: LinearTuning;
+}
+
+function gemv(
+  x: GemvTuning['x'],
+  workgroupSize: number,
+  outputsPerLane: number,
+  splitK: GemvTuning['splitK'],
+  unrolled = false,
+): GemvTuning {
+  return { kernel: 'gemv', x, splitK, workgroupSize, outputsPerLane, unrolled };
+}
+
+function gemm(
+  tileRows: GemmTuning['tileRows'],
+  rowsPerLane: GemmTuning['rowsPerLane'],
+  kStep: GemmTuning['kStep'],
+  tileType: GemmTuning['tileType'],
+  unrolled = false,
+): GemmTuning {
+  return { kernel: 'gemm', tileRows, rowsPerLane, kStep, tileType, unrolled };
+}
+
+/** Each way through each kernel that defaults on a software adapter leave out, those of GPUs among them. */
+const VARIANTS: readonly Variant[] = [
+  { format: 'q4_0', cols: 1056, outs: 38, tile: 1, normed: 'swiglu', tuning: gemv('staged', 64, 2, 2, true) },
+  { format: 'q8_0', cols: 800, outs: 37, tile: 4, normed: 'none', tuning: gemv('staged', 128, 1, 2) },
+  { format: 'q4_k', cols: 768, outs: 37, tile: 16, normed: 'none', tuning: gemv('staged', 128, 2, 1) },
+  { format: 'q6_k', cols: 1280, outs: 13, tile: 1, normed: 'none', tuning: gemv('direct', 128, 1, 4, true) },
+  { format: 'q4_0', cols: 2080, outs: 38, tile: 4, type: 'f16', tuning: gemv('direct', 256, 2, 8) },
+  { format: 'f32', cols: 172, outs: 37, tile: 16, tuning: gemv('direct', 128, 4, 1) },
+  { format: 'q4_0', cols: 288, outs: 70, tile: 48, tuning: gemm(32, 4, 32, 'f32') },
+  { format: 'f32', cols: 172, outs: 70, tile: 'many', tuning: gemm(64, 8, 32, 'f32') },
+  { format: 'q4_k', cols: 256, outs: 70, tile: 'many', tuning: gemm(128, 8, 16, 'f32', true) },
+  { format: 'bf16', cols: 172, outs: 70, tile: 'many', type: 'f16', tuning: gemm(128, 8, 32, 'f16') },
+  { format: 'q6_k', cols: 512, outs: 70, tile: 'many', type: 'f16', tuning: gemm(64, 8, 16, 'f16') },
+];
+
+export function linearVariantCases(seed: number): readonly OpCase<LinearCall>[] {
+  return VARIANTS.map(({ format, cols, outs, tile, type = 'f32', normed, tuning }, i) => {
+    const gated = normed === 'swiglu';
+    const call: LinearCall = {
+      op: 'linear',
+      x: { name: 'x', cols, rows: 'step', type },
+      weight: { name: 'weight', format, rows: outs, cols },
+      out: { name: 'out', cols: gated ? outs / 2 : outs, rows: 'step', type },
+      outColumn: 0,
+      norm: normed && { weight: { name: 'norm', length: cols }, eps: 1e-5 },
+      accumulate: false,
+      epilogue: gated ? 'swiglu' : 'none',
+    };
+    return variantCase(call, tile, tuning, seed + i);
+  });
+}
