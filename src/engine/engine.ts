@@ -8,15 +8,19 @@ import {
   UnsupportedModelError,
 } from '../errors';
 import { EmbeddingSequence, type EmbedRequest } from './embedding';
-import { type ForkRequest, type GenerateRequest, GeneratingSequence, type Generation } from './generation';
+import {
+  type ForkRequest,
+  type GenerateRequest,
+  GeneratingSequence,
+  type Generation,
+  MAX_PRIORITY,
+} from './generation';
 import { type EngineMetrics, MetricsCollector, type RequestMetrics } from './metrics';
 import type { Runner } from './runner';
 import { Scheduler } from './scheduler';
 import { type ScoreRequest, ScoringSequence } from './scoring';
 import type { Sequence } from './sequence';
 import { StepLoop, type StepMetrics } from './step_loop';
-
-const MAX_PRIORITY = 100;
 
 export interface EngineOptions {
   /** Rows of one step, 1 … limits.maxRows (default). Smaller: shorter steps while a long prompt comes in. */

@@ -3,6 +3,9 @@ import type { Sample, SamplingSettings, SegmentResult } from './runner';
 import { type RowRange, Sequence } from './sequence';
 import { TokenStream } from './token_stream';
 
+/** Of a request's priority, in either direction. */
+export const MAX_PRIORITY = 100;
+
 export interface ForkRequest {
   /** Output tokens, at least 1; the context may end the output before. */
   readonly maxTokens: number;

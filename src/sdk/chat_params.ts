@@ -1,4 +1,5 @@
 /** From what a caller wrote to a checked request. Everything that is not understood is an `InvalidOptionError` that names it. */
+import { MAX_PRIORITY } from '../engine/generation';
 import { GREEDY } from '../engine/runner';
 import { parseSampling, SAMPLING_FIELDS } from '../engine/sampling';
 import { InvalidOptionError } from '../errors';
@@ -13,6 +14,7 @@ const OTHER_FIELDS: readonly string[] = [
   'stream',
   'max_tokens',
   'stop',
+  'priority',
   'signal',
 ] satisfies (keyof ChatCompletionParams)[];
 
@@ -60,6 +62,7 @@ export function parseChatParams(params: ChatCompletionParams, model: string): Ch
     messages: parseMessages(given['messages']),
     maxTokens: parseMaxTokens(given['max_tokens']),
     stop: parseStop(given['stop']),
+    priority: parsePriority(given['priority']),
     sampling: parseSampling(sampling, { defaults: DEFAULT_SAMPLING }),
   };
 }
@@ -108,6 +111,14 @@ function parseMaxTokens(maxTokens: unknown): number | undefined {
     throw new InvalidOptionError('max_tokens', 'must be a positive integer');
   }
   return maxTokens;
+}
+
+function parsePriority(priority: unknown): number | undefined {
+  if (priority === undefined) return undefined;
+  if (typeof priority !== 'number' || !Number.isSafeInteger(priority) || Math.abs(priority) > MAX_PRIORITY) {
+    throw new InvalidOptionError('priority', `must be an integer from -${MAX_PRIORITY} to ${MAX_PRIORITY}`);
+  }
+  return priority;
 }
 
 function parseStop(stop: unknown): readonly string[] {

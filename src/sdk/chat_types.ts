@@ -39,6 +39,8 @@ export interface ChatCompletionParams {
   readonly logprobs?: boolean;
   /** Also report the likeliest 0 … 20 tokens at each position; needs `logprobs`. */
   readonly top_logprobs?: number;
+  /** An integer from -100 to 100, default 0: of answers that wait, those with a higher one begin sooner. */
+  readonly priority?: number;
   /** Ends the answer: the promise or the iterator rejects with `AbortedError`. */
   readonly signal?: AbortSignal;
 }

@@ -32,6 +32,7 @@ export async function* answerChat(
     promptTokens,
     maxTokens: request.maxTokens ?? engine.contextLength,
     sampling,
+    priority: request.priority,
     stopTokens: tokenizer.stopTokens,
     oneByOne: request.stop.length > 0,
     signal: signal ? AbortSignal.any([signal, left.signal]) : left.signal,

@@ -64,6 +64,7 @@ export interface ChatRequest {
   /** The answer ends before the first occurrence of any of these. */
   readonly stop: readonly string[];
   readonly sampling: SamplingSettings;
+  readonly priority?: number;
 }
 
 export interface TokenLogprob {

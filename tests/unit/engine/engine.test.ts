@@ -239,6 +239,29 @@ describe('the prefix cache', () => {
   });
 });
 
+describe('fairness', () => {
+  it('a long prompt gets on beside a stream of requests that never ends, and none of those waits for it', async () => {
+    const { engine } = setup({ rowBudget: 4 }, { contextLength: 120, numPages: 60, maxSlots: 3 });
+    const prompt = Array.from({ length: 60 }, (_, i) => (i * 11) % 31);
+    let done = false;
+    const long = engine.generate(request(prompt, { maxTokens: 20 }));
+    void long.drain().then(() => (done = true));
+    let served = 0;
+    const stream = async (token: number): Promise<void> => {
+      while (!done && served < 500) {
+        const { outputTokens } = await engine.generate(request([token, served % 31], { maxTokens: 3 })).drain();
+        expect(outputTokens).toHaveLength(3);
+        served++;
+      }
+    };
+    await Promise.all([1, 2, 3, 4, 5].map(stream));
+    expect((await long.finished).outputTokens).toEqual(expected(prompt, 20));
+    // 15 steps of a whole budget for the prompt alone, and others in each of them.
+    expect(served).toBeGreaterThan(10);
+    expect(served).toBeLessThan(200);
+  });
+});
+
 describe('metrics', () => {
   it('add up over requests that end, abort and fail', async () => {
     const ended: RequestMetrics[] = [];

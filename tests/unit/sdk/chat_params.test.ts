@@ -32,10 +32,11 @@ describe('chat options', () => {
       logit_bias: { 5: -3 },
       logprobs: true,
       top_logprobs: 3,
+      priority: -2,
       model: 'demo',
       n: 1,
     });
-    expect(request).toMatchObject({ maxTokens: 9, stop: ['a', 'b'] });
+    expect(request).toMatchObject({ maxTokens: 9, stop: ['a', 'b'], priority: -2 });
     expect(request.sampling).toEqual({
       temperature: 0.5,
       topK: 7,
@@ -73,6 +74,7 @@ describe('chat options', () => {
     ['temperature', { temperature: -1 }],
     ['top_p', { top_p: 0 }],
     ['top_k', { top_k: 1.5 }],
+    ['priority', { priority: 101 }],
     ['seed', { seed: -1 }],
     ['top_logprobs', { top_logprobs: 3 }],
     ['logprobs', { logprobs: 'yes' }],
