@@ -4,9 +4,12 @@ import type { ByteSource, Gguf, GgufTensor } from '../formats/gguf/gguf';
 import type { WeightFormat } from '../formats/weight_format';
 import type { Weight } from '../ops/op';
 import type { ModelSpec } from './model_spec';
+import { streamTensors } from './tensor_stream';
 
 /** Bytes of whole rows that are handed over at once: small enough for any heap, large enough for any disk. */
 const CHUNK_BYTES = 4 << 20;
+/** Whole rows of this size are handed over where they were read, without being copied together first. */
+const PASSED_ON_BYTES = 1 << 20;
 
 /** Where the loader puts what it reads. */
 export interface WeightSink {
@@ -81,18 +84,20 @@ export async function loadWeights(
     options.onProgress?.(loaded, total);
   };
 
-  for (const tensor of inFileOrder) {
+  let receiver: Receiver | undefined;
+  for await (const { tensor, bytes, ended } of streamTensors(source, inFileOrder, options.signal)) {
     throwIfAborted(options.signal);
     const place = places.get(tensor.name);
-    if (place) await streamRows(tensor, source, place, sink, progress, options.signal);
-    else {
-      const bytes = await source.read(tensor.offset, tensor.byteLength, options.signal);
-      vectorParts.set(
-        tensor.name,
-        Float32Array.from(decodeRow(formatOf(tensor), bytes, tensor.shape[0] * rowsOf(tensor))),
-      );
-      progress(tensor.byteLength);
-    }
+    receiver ??= place
+      ? new RowReceiver(tensor, place, sink, progress)
+      : new VectorReceiver(tensor, (values) => {
+          vectorParts.set(tensor.name, values);
+          progress(tensor.byteLength);
+        });
+    await receiver.take(bytes);
+    if (!ended) continue;
+    await receiver.end();
+    receiver = undefined;
   }
 
   for (const { vector, tensors, compute } of spec.vectors) {
@@ -118,46 +123,100 @@ function join(parts: readonly Float32Array<ArrayBuffer>[]): Float32Array<ArrayBu
   return joined;
 }
 
-async function streamRows(
-  tensor: GgufTensor,
-  source: ByteSource,
-  { weight, firstRow, run, stride }: WeightPlace,
-  sink: WeightSink,
-  progress: (bytes: number) => void,
-  signal: AbortSignal | undefined,
-): Promise<void> {
-  const perRow = rowBytes(formatOf(tensor), tensor.shape[0]);
-  const chunkRows = Math.max(1, Math.min(run, Math.floor(CHUNK_BYTES / perRow)));
-  // Whole words, because the GPU is written in words; the surplus bytes are never read as weights.
-  const chunk = new Uint8Array(Math.ceil((chunkRows * perRow) / 4) * 4);
-  let filled = 0;
-  let row = 0;
-  // A chunk ends with its run, since the next row of the tensor goes elsewhere.
-  const wanted = (): number => Math.min(chunkRows, run - (row % run)) * perRow;
-  const flush = async (): Promise<void> => {
-    const count = filled / perRow;
-    await sink.weightRows(
-      weight,
-      firstRow + Math.floor(row / run) * stride + (row % run),
-      count,
-      chunk.subarray(0, Math.ceil(filled / 4) * 4),
-      formatOf(tensor),
-    );
-    row += count;
-    progress(filled);
-    filled = 0;
-  };
-  for await (const piece of source.stream(tensor.offset, tensor.byteLength, signal)) {
-    throwIfAborted(signal);
-    let at = 0;
-    while (at < piece.length) {
-      const take = Math.min(piece.length - at, wanted() - filled);
-      chunk.set(piece.subarray(at, at + take), filled);
-      filled += take;
+/** Takes the bytes of one tensor in order. */
+interface Receiver {
+  take(bytes: Uint8Array<ArrayBuffer>): Promise<void>;
+  end(): Promise<void>;
+}
+
+class VectorReceiver implements Receiver {
+  private readonly bytes: Uint8Array<ArrayBuffer>;
+  private filled = 0;
+
+  constructor(
+    private readonly tensor: GgufTensor,
+    private readonly done: (values: Float32Array<ArrayBuffer>) => void,
+  ) {
+    this.bytes = new Uint8Array(tensor.byteLength);
+  }
+
+  async take(bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+    this.bytes.set(bytes, this.filled);
+    this.filled += bytes.length;
+  }
+
+  async end(): Promise<void> {
+    const { tensor } = this;
+    this.done(Float32Array.from(decodeRow(formatOf(tensor), this.bytes, tensor.shape[0] * rowsOf(tensor))));
+  }
+}
+
+/** Cuts a matrix into chunks of whole rows. */
+class RowReceiver implements Receiver {
+  private readonly perRow: number;
+  private readonly chunkRows: number;
+  /** Whole words, because the GPU is written in words; the surplus bytes are never read as weights. */
+  private readonly chunk: Uint8Array<ArrayBuffer>;
+  private filled = 0;
+  private row = 0;
+
+  constructor(
+    private readonly tensor: GgufTensor,
+    private readonly place: WeightPlace,
+    private readonly sink: WeightSink,
+    private readonly progress: (bytes: number) => void,
+  ) {
+    this.perRow = rowBytes(formatOf(tensor), tensor.shape[0]);
+    this.chunkRows = Math.max(1, Math.min(place.run, Math.floor(CHUNK_BYTES / this.perRow)));
+    this.chunk = new Uint8Array(Math.ceil((this.chunkRows * this.perRow) / 4) * 4);
+  }
+
+  async take(bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+    const { perRow } = this;
+    for (let at = 0; at < bytes.length; ) {
+      const left = bytes.length - at;
+      const passed = Math.min(this.wanted(), Math.floor(left / perRow) * perRow);
+      if (this.filled === 0 && passed >= PASSED_ON_BYTES && passed % 4 === 0) {
+        await this.hand(bytes.subarray(at, at + passed), passed);
+        at += passed;
+        continue;
+      }
+      // A row that was cut in two ends alone where the rest can be passed on.
+      const completed = Math.ceil((this.filled + 1) / perRow) * perRow;
+      const goal = this.filled > 0 && left > PASSED_ON_BYTES + perRow ? completed : this.wanted();
+      const take = Math.min(left, goal - this.filled);
+      this.chunk.set(bytes.subarray(at, at + take), this.filled);
+      this.filled += take;
       at += take;
-      if (filled === wanted()) await flush();
+      if (this.filled === goal) await this.flush();
     }
   }
-  if (filled % perRow !== 0) throw new InternalError(`tensor "${tensor.name}" ended inside a row`);
-  if (filled > 0) await flush();
+
+  async end(): Promise<void> {
+    const { filled, perRow, tensor } = this;
+    if (filled % perRow !== 0) throw new InternalError(`tensor "${tensor.name}" ended inside a row`);
+    if (filled > 0) await this.flush();
+  }
+
+  /** Bytes of the next chunk. It ends with its run, since the row after that goes elsewhere. */
+  private wanted(): number {
+    const { run } = this.place;
+    return Math.min(this.chunkRows, run - (this.row % run)) * this.perRow;
+  }
+
+  private async flush(): Promise<void> {
+    const { chunk, filled } = this;
+    this.filled = 0;
+    await this.hand(chunk.subarray(0, Math.ceil(filled / 4) * 4), filled);
+  }
+
+  private async hand(bytes: Uint8Array<ArrayBuffer>, size: number): Promise<void> {
+    const { weight, firstRow, run, stride } = this.place;
+    const { row, perRow, tensor } = this;
+    const rows = size / perRow;
+    const to = firstRow + Math.floor(row / run) * stride + (row % run);
+    await this.sink.weightRows(weight, to, rows, bytes, formatOf(tensor));
+    this.row += rows;
+    this.progress(size);
+  }
 }

@@ -10,8 +10,12 @@ import type { GpuWeightPart } from './gpu_tensors';
 
 /** Raw bytes on the GPU at once. */
 const RAW_BYTES = 8 << 20;
-/** Chunks submitted before the first of them must have been taken in: WebGPU copies what is written, so this bounds host memory. */
-const CHUNKS_IN_FLIGHT = 2;
+/**
+ * So many bytes are submitted before the GPU is asked whether it has them, and so many times before it must have said so: WebGPU copies
+ * what is written, so this bounds host memory. Small tensors wait for nothing.
+ */
+const ACKNOWLEDGED_BYTES = 4 << 20;
+const ACKNOWLEDGEMENTS_IN_FLIGHT = 2;
 
 const ACCESS: Readonly<Record<RepackBinding, BindingAccess>> = {
   params: 'uniform',
@@ -23,6 +27,8 @@ const ACCESS: Readonly<Record<RepackBinding, BindingAccess>> = {
 /** Copies raw rows to the GPU and repacks them there into a weight's planes (ops/weights/layout.ts). */
 export class WeightUploader {
   private readonly inFlight: Promise<undefined>[] = [];
+  /** Bytes since the GPU was last asked. */
+  private submitted = 0;
   private readonly paramWords = new Uint32Array(REPACK_PARAM_WORDS);
 
   private constructor(
@@ -77,7 +83,7 @@ export class WeightUploader {
 
   /** Resolves when everything that was written is in place. */
   async finish(): Promise<void> {
-    await Promise.all(this.inFlight);
+    await Promise.all([...this.inFlight, this.gpu.device.queue.onSubmittedWorkDone()]);
     this.gpu.throwIfFaulted();
   }
 
@@ -140,8 +146,11 @@ export class WeightUploader {
       pass.end();
       device.queue.submit([encoder.finish()]);
     }
+    this.submitted += rows * rowBytes(stored, weight.cols);
+    if (this.submitted < ACKNOWLEDGED_BYTES) return;
+    this.submitted = 0;
     this.inFlight.push(device.queue.onSubmittedWorkDone());
-    if (this.inFlight.length > CHUNKS_IN_FLIGHT) await this.inFlight.shift();
+    if (this.inFlight.length > ACKNOWLEDGEMENTS_IN_FLIGHT) await this.inFlight.shift();
   }
 }
 

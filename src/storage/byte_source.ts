@@ -25,7 +25,7 @@ export function checkRange({ name, size }: Pick<ByteSource, 'name' | 'size'>, of
   }
 }
 
-/** A stream made of reads, for sources where a read costs little. */
+/** A stream made of reads, for sources where a read costs little. The next one is under way while a chunk is worked on. */
 export async function* streamByReads(
   source: Pick<ByteSource, 'name' | 'size' | 'read'>,
   offset: number,
@@ -34,8 +34,19 @@ export async function* streamByReads(
 ): AsyncGenerator<Uint8Array<ArrayBuffer>, void, undefined> {
   checkRange(source, offset, length);
   const end = offset + length;
-  for (let at = offset; at < end; at += MAX_CHUNK_BYTES) {
-    yield await source.read(at, Math.min(MAX_CHUNK_BYTES, end - at), signal);
+  const read = (at: number): Promise<Uint8Array<ArrayBuffer>> | undefined => {
+    if (at >= end) return undefined;
+    const reading = source.read(at, Math.min(MAX_CHUNK_BYTES, end - at), signal);
+    // It is awaited in its turn; nobody may be left to do so.
+    reading.catch(() => undefined);
+    return reading;
+  };
+  let next = read(offset);
+  for (let at = offset; next; at += MAX_CHUNK_BYTES) {
+    const chunk = await next;
+    throwIfAborted(signal);
+    next = read(at + MAX_CHUNK_BYTES);
+    yield chunk;
   }
 }
 

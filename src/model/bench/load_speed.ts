@@ -20,8 +20,8 @@ export interface LoadSpeed {
   readonly fractionOfCopy: number;
 }
 
-/** Sources stream pieces of at most this size. */
-const PIECE_BYTES = 4 << 20;
+/** A size that every device has. */
+const BUFFER_BYTES = 64 << 20;
 /** Pieces written before the first of them must have been taken in; as many bytes as the loader has in flight. */
 const PIECES_IN_FLIGHT = 2;
 
@@ -82,7 +82,7 @@ export async function measureLoad(
   }
 }
 
-/** Milliseconds to read the bytes in one go and write them, as they are, to a buffer on the GPU. */
+/** Milliseconds to read the bytes in one go and write them, as they are, to buffers on the GPU that hold all of them. */
 async function copyBytes(
   gpu: GpuDevice,
   source: ByteSource,
@@ -91,16 +91,21 @@ async function copyBytes(
   signal: AbortSignal | undefined,
 ): Promise<number> {
   const { queue } = gpu.device;
-  const buffer = await gpu.createBuffer({ label: 'copied', size: PIECE_BYTES, usage: GPUBufferUsage.COPY_DST });
+  const buffers: GPUBuffer[] = [];
+  const start = performance.now();
   try {
-    const start = performance.now();
+    for (let at = 0; at < bytes; at += BUFFER_BYTES) {
+      const size = Math.ceil(Math.min(BUFFER_BYTES, bytes - at) / 4) * 4;
+      buffers.push(await gpu.createBuffer({ label: 'copied', size, usage: GPUBufferUsage.COPY_DST }));
+    }
     const inFlight: Promise<undefined>[] = [];
+    let to = 0;
     for await (const piece of source.stream(offset, bytes, signal)) {
-      // Whole words; what a piece has beyond them is too little to count.
-      const words = piece.length - (piece.length % 4);
-      for (let at = 0; at < words; at += PIECE_BYTES) {
-        queue.writeBuffer(buffer, 0, piece, at, Math.min(PIECE_BYTES, words - at));
-      }
+      // Whole words, within one buffer; what a piece has beyond them is too little to count.
+      const at = to % BUFFER_BYTES;
+      const words = Math.floor(Math.min(piece.length, BUFFER_BYTES - at) / 4) * 4;
+      if (words > 0) queue.writeBuffer(buffers[Math.floor(to / BUFFER_BYTES)], at, piece, 0, words);
+      to += words;
       queue.submit([]);
       inFlight.push(queue.onSubmittedWorkDone());
       if (inFlight.length > PIECES_IN_FLIGHT) await inFlight.shift();
@@ -109,6 +114,6 @@ async function copyBytes(
     gpu.throwIfFaulted();
     return performance.now() - start;
   } finally {
-    gpu.destroyBuffer(buffer);
+    for (const buffer of buffers) gpu.destroyBuffer(buffer);
   }
 }
