@@ -34,6 +34,7 @@ const USAGE = `tessera: language models on WebGPU
   tessera selftest [--seed S] [--filter TEXT]
   tessera bench MODEL [--quick] [--prefill 128,512,2048] [--depth 0,4096,16384] [--rows 1,2,4,8,16] [--decode 64] [--repeat 5]
                       [--max-seconds 10] [--selftest] [--profile]
+  tessera bench --machine | --kernels [--filter TEXT]
   tessera serve-sim MODEL [--requests 96] [--concurrency 8] [--seed S] [--trace FILE]
   tessera compare MODEL --tokens 1,2,3
 

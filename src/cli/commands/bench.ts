@@ -2,9 +2,10 @@ import { InvalidOptionError } from '../../errors';
 import { GpuDevice } from '../../gpu/device';
 import { measureMachine } from '../../gpu/micro_bench';
 import { reportMarkdown, tablesMarkdown } from '../../model/bench/markdown';
+import { measureKernels } from '../../model/bench/measure_kernels';
 import type { BenchmarkSettings } from '../../model/bench/report';
 import { DEFAULT_SETTINGS, QUICK_SETTINGS, runSuite } from '../../model/bench/suite';
-import { machineTable } from '../../model/bench/tables';
+import { kernelTables, machineTable } from '../../model/bench/tables';
 import { Arguments } from '../arguments';
 import { createNodeGpu } from '../dawn';
 import { loadOptions } from '../open_model';
@@ -23,12 +24,15 @@ export async function benchCommand(argv: readonly string[]): Promise<void> {
     'max-seconds': { type: 'string' },
     selftest: { type: 'boolean' },
     machine: { type: 'boolean' },
+    kernels: { type: 'boolean' },
+    filter: { type: 'string' },
     profile: { type: 'boolean' },
   });
-  if (args.flag('machine')) {
-    await benchMachine(args);
+  if (args.flag('machine') || args.flag('kernels')) {
+    await benchDevice(args);
     return;
   }
+  if (args.text('filter') !== undefined) throw new InvalidOptionError('--filter', 'goes with --kernels');
   const model = args.model();
   const settings = settingsOf(args);
   const onGpu = args.backend === 'webgpu';
@@ -49,15 +53,22 @@ export async function benchCommand(argv: readonly string[]): Promise<void> {
   else printLine(reportMarkdown(report));
 }
 
-/** The yardsticks alone. */
-async function benchMachine(args: Arguments): Promise<void> {
+/** What needs no model: the yardsticks, and with --kernels single kernels beside them. */
+async function benchDevice(args: Arguments): Promise<void> {
   const gpu = await createNodeGpu();
-  const device = await GpuDevice.create({ gpu, without: args.without, defaultLimits: args.flag('default-limits') });
+  const timestamps = args.flag('kernels');
+  const defaultLimits = args.flag('default-limits');
+  const device = await GpuDevice.create({ gpu, without: args.without, defaultLimits, timestamps });
   try {
+    progressLine('machine');
     const machine = await measureMachine(device);
     const { adapter } = device.capabilities;
-    if (args.json) printJson({ adapter, machine });
-    else printLine(tablesMarkdown([machineTable(adapter, machine)]));
+    const { repetitions, maxSeconds } = settingsOf(args);
+    const options = { filter: args.text('filter'), repetitions, maxSeconds, onProgress: progressLine };
+    const report = args.flag('kernels') ? await measureKernels(device, options) : undefined;
+    progressLine('');
+    if (args.json) printJson({ adapter, machine, ...report });
+    else printLine(tablesMarkdown([machineTable(adapter, machine), ...(report ? kernelTables(report, machine) : [])]));
   } finally {
     device.dispose();
   }

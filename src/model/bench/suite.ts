@@ -128,7 +128,8 @@ class SuiteRun implements Recorder {
   constructor(options: SuiteOptions, gguf: Gguf) {
     this.#options = options;
     const { settings } = options;
-    this.#load = { ...options.load, signal: options.signal, maxRows: maxRowsOf(settings, options.load) };
+    // One sequence: a pool for more would only take memory.
+    this.#load = { maxSlots: 1, ...options.load, signal: options.signal, maxRows: maxRowsOf(settings, options.load) };
     const described = describeModel(gguf, { ...this.#load, activationType: 'f32' });
     const needs = contextNeeds(settings, described.trainedContextLength, options.load.contextLength);
     this.#load = { ...this.#load, contextLength: needs.contextLength };

@@ -1,5 +1,6 @@
 import type { AdapterDescription } from '../../gpu/capabilities';
 import type { MachineSpeed } from '../../gpu/micro_bench';
+import type { KernelReport } from './measure_kernels';
 import type { BenchmarkReport, ProfiledStepTable } from './report';
 import type { Spread } from './statistics';
 
@@ -120,6 +121,26 @@ export function machineTable(adapter: AdapterDescription | undefined, machine: M
       ...(f16 === undefined ? [] : [['multiply-adds in f16', `${figure(f16)} GFLOP/s`]]),
     ],
   };
+}
+
+/** Single kernels, and what shares of the machine's limits they reach. */
+export function kernelTables({ kernels, clock, leftOut }: KernelReport, machine: MachineSpeed): ReportTable[] {
+  const tables: ReportTable[] = [
+    {
+      title: `Kernels (${clock === 'wall' ? 'wall time of many runs in a submit' : 'the GPU’s clock'})`,
+      head: ['kernel', 'ms', 'fastest … slowest', 'runs', 'GB/s', 'of the bandwidth', 'GFLOP/s', 'of the FMA peak'],
+      rows: kernels.map(({ label, ms, gbPerSecond, gflops }) => [
+        label,
+        ...spread(ms),
+        figure(gbPerSecond),
+        percent(gbPerSecond / machine.streamReadGBs),
+        gflops > 0 ? figure(gflops) : '',
+        gflops > 0 ? percent(gflops / machine.fmaGFLOPs.f32) : '',
+      ]),
+    },
+    { title: 'Left out', head: ['what', 'why'], rows: leftOut.map(({ what, reason }) => [what, reason]) },
+  ];
+  return tables.filter(({ rows }) => rows.length > 0);
 }
 
 function loadRows({ load }: BenchmarkReport): string[][] {

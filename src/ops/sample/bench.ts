@@ -1,0 +1,30 @@
+import { GREEDY } from '../../engine/runner';
+import type { ArgmaxCall, SampleCall } from '../calls';
+import { rowsBatch } from '../case_batch';
+import { BENCH_SHAPES, type KernelBench } from '../kernel_bench';
+import { samplerStates } from '../sampler_state';
+
+/** The choice of a token among a large vocabulary: greedy, and by the whole sampler. */
+export function sampleBenches(): readonly KernelBench<ArgmaxCall | SampleCall>[] {
+  const [{ name, vocabSize }] = BENCH_SHAPES;
+  const states = samplerStates({ vocabSize, maxSlots: 1, maxSampledRows: 1 });
+  const logits = { name: 'logits', cols: vocabSize, rows: 'sampled', type: 'f32' } as const;
+  const sampling = { ...GREEDY, temperature: 0.8, topK: 40, topP: 0.95, minP: 0.05 };
+  return (['argmax', 'sample'] as const).map((op) => {
+    const { batch, numPages } = rowsBatch(1, 1);
+    const segments = batch.segments.map((segment) => ({
+      ...segment,
+      sample: 'last' as const,
+      sampling: op === 'argmax' ? GREEDY : sampling,
+    }));
+    return {
+      label: `${op} ${name} vocabulary ${vocabSize}`,
+      calls: [{ op, logits, ...states }],
+      batch: { segments },
+      bucket: { minRows: 1, maxRows: 1 },
+      contextLength: 1,
+      numPages,
+      kvType: 'f16',
+    };
+  });
+}
