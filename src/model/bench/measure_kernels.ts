@@ -95,7 +95,6 @@ async function measureKernel(
     const { words, shape } = new StepEncoder(capacity).encode(bench.batch);
     gpu.device.queue.writeBuffer(tensors.step, 0, words);
 
-    const started = performance.now();
     const pass = (runs: number): Promise<number> =>
       clock.time((encoder) => {
         for (let i = 0; i < runs; i++) plan.encode(encoder, shape);
@@ -108,6 +107,7 @@ async function measureKernel(
       took = await pass(runs);
     }
     const times = [took / runs];
+    const started = performance.now();
     while (times.length < repetitions && performance.now() - started + took < maxSeconds * 1000) {
       throwIfAborted(signal);
       took = await pass(runs);
