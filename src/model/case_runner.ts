@@ -43,14 +43,14 @@ export function normalisedError(actual: Float32Array, expected: Float32Array): n
   return power === 0 ? (error === 0 ? 0 : Number.POSITIVE_INFINITY) : error / power;
 }
 
-function encodeFloats(values: Float32Array, type: ActivationType | KvType): ArrayBuffer {
+export function encodeFloats(values: Float32Array, type: ActivationType | KvType): ArrayBuffer {
   if (type === 'f32') return values.slice().buffer as ArrayBuffer;
   const halves = new Uint16Array(Math.ceil(values.length / 2) * 2);
   for (let i = 0; i < values.length; i++) halves[i] = numberToHalf(values[i]);
   return halves.buffer;
 }
 
-function decodeFloats(bytes: ArrayBuffer, type: ActivationType | KvType, count: number): Float32Array {
+export function decodeFloats(bytes: ArrayBuffer, type: ActivationType | KvType, count: number): Float32Array {
   if (type === 'f32') return new Float32Array(bytes, 0, count);
   return Float32Array.from(new Uint16Array(bytes, 0, count), halfToNumber);
 }

@@ -1,0 +1,192 @@
+import { KernelError } from '../../errors';
+import type { Capabilities } from '../../gpu/capabilities';
+import type { GemvOrder, KernelTuning, LinearTuning } from '../../ops/tuning';
+import type { TextStore } from '../../storage/text_store';
+import { candidatesOf, nameOf, orderOf, type PlanOfBucket, singleRowKey, type TuningJob, tuningJobs } from './jobs';
+import { formatRecords, type Measured, parseRecords, recordsName, type TuningRecords } from './records';
+import { Judge, prepareTrial, type TrialBench } from './trial';
+
+/** A choice must be faster than the default by this much: less may be noise. */
+const GUARD = 0.97;
+/** Candidates that are compiled side by side. */
+const COMPILED_AT_ONCE = 4;
+
+export interface AutotuneOptions {
+  /** Time for measuring, compilation included; what it leaves open is measured at a later load. Default 1000. */
+  readonly budgetMs?: number;
+  /** Where measurements of earlier loads are. */
+  readonly store?: TextStore;
+  /** Of this package: another version measures anew. */
+  readonly version: string;
+  readonly signal?: AbortSignal;
+}
+
+/** What was chosen for one kernel, for people to read. */
+export interface TuningChoice {
+  readonly key: string;
+  readonly choice: LinearTuning;
+  /** The default was kept: nothing is faster by more than noise. */
+  readonly isDefault: boolean;
+  /** Milliseconds of the choice and of the default over the model's layers, where they were measured. */
+  readonly ms?: number;
+  readonly defaultMs?: number;
+  readonly measured: number;
+  readonly candidates: number;
+  /** Tunings that computed something else than the reference, by name: they are never run. */
+  readonly wrong: readonly string[];
+}
+
+export interface Tuned {
+  readonly tuning: KernelTuning;
+  readonly choices: readonly TuningChoice[];
+}
+
+/**
+ * Chooses the kernels' variants for a model and a machine: each legal one is checked against the reference, then timed over the model's own
+ * weights, the most promising kernels first, until the time is up. What was measured is remembered, so that later loads go on from there.
+ * Rejects when the device is lost or runs out of memory; a kernel that does not compile is one that is not chosen.
+ */
+export async function autotune(
+  bench: TrialBench,
+  plans: readonly PlanOfBucket[],
+  options: AutotuneOptions,
+): Promise<Tuned> {
+  const { store, budgetMs = 1000, signal } = options;
+  const { capabilities, maxSampledRows } = bench.target;
+  const name = recordsName(capabilities.adapter, featuresOf(capabilities), options.version);
+  const records = parseRecords(await store?.read(name));
+  const jobs = tuningJobs(plans, { maxRows: bench.maxRows, maxSampledRows });
+  const deadline = performance.now() + budgetMs;
+  let changed = false;
+  for (const job of jobs) {
+    if (performance.now() >= deadline) break;
+    signal?.throwIfAborted();
+    const candidates = openCandidates(job, jobs, records, capabilities);
+    if (candidates.length === 0) continue;
+    changed = true;
+    await measureJob(bench, job, candidates, measuredOf(records, job.key), deadline);
+  }
+  if (changed) await store?.write(name, formatRecords(records));
+  return conclude(jobs, records, capabilities);
+}
+
+function featuresOf({ f16, subgroups, dot4, subgroupMatrix, limits }: Capabilities): string[] {
+  const flags = { f16, subgroups, dot4, subgroupMatrix };
+  return [
+    ...Object.entries(flags).flatMap(([feature, has]) => (has ? [feature] : [])),
+    String(limits.maxComputeInvocationsPerWorkgroup),
+  ];
+}
+
+function measuredOf(records: TuningRecords, key: string): Measured {
+  const known = records.get(key) ?? new Map<string, number | 'wrong'>();
+  records.set(key, known);
+  return known;
+}
+
+function openCandidates(
+  job: TuningJob,
+  jobs: readonly TuningJob[],
+  records: TuningRecords,
+  capabilities: Capabilities,
+): LinearTuning[] {
+  const known = records.get(job.key);
+  return candidatesOf(job, capabilities, orderFor(job, jobs, records, capabilities)).filter(
+    (candidate) => !known?.has(nameOf(candidate)),
+  );
+}
+
+/** The order of sums of the job's single-row kernel, as far as it is known now. Undefined: the default's. */
+function orderFor(
+  job: TuningJob,
+  jobs: readonly TuningJob[],
+  records: TuningRecords,
+  capabilities: Capabilities,
+): GemvOrder | undefined {
+  const single = singleRowKey(job);
+  if (single === undefined || job.rowTile === 1) return undefined;
+  const first = jobs.find(({ key }) => key === single);
+  return first && orderOf(best(records.get(single), candidatesOf(first, capabilities, undefined)).choice);
+}
+
+async function measureJob(
+  bench: TrialBench,
+  job: TuningJob,
+  candidates: readonly LinearTuning[],
+  measured: Measured,
+  deadline: number,
+): Promise<void> {
+  const judge = await Judge.create(bench, job, 1);
+  for (let first = 0; first < candidates.length; first += COMPILED_AT_ONCE) {
+    if (performance.now() >= deadline) return;
+    const group = candidates.slice(first, first + COMPILED_AT_ONCE);
+    const prepared = await Promise.all(
+      group.map((candidate) => prepareTrial(bench, job, candidate).catch((error: unknown) => notCompiled(error))),
+    );
+    for (const [i, plan] of prepared.entries()) {
+      if (performance.now() >= deadline && measured.size > 0) return;
+      const right = plan !== undefined && (await judge.accepts(plan));
+      measured.set(nameOf(group[i]), right ? await judge.time(plan) : 'wrong');
+    }
+  }
+}
+
+/** A driver that cannot compile a variant rules out that variant; anything else is the caller's to know. */
+function notCompiled(error: unknown): undefined {
+  if (error instanceof KernelError) return undefined;
+  throw error;
+}
+
+interface Best {
+  readonly choice: LinearTuning;
+  readonly ms?: number;
+  readonly defaultMs?: number;
+}
+
+/** The fastest right candidate, if it beats the default (the first) by more than the guard. */
+function best(measured: Measured | undefined, candidates: readonly LinearTuning[]): Best {
+  const timeOf = (tuning: LinearTuning): number | undefined => {
+    const found = measured?.get(nameOf(tuning));
+    return typeof found === 'number' ? found : undefined;
+  };
+  const [byDefault] = candidates;
+  const defaultMs = timeOf(byDefault);
+  const isWrong = measured?.get(nameOf(byDefault)) === 'wrong';
+  let choice = byDefault;
+  // A default that computes nonsense loses to anything that was right.
+  let ms = isWrong ? Number.POSITIVE_INFINITY : defaultMs;
+  if (ms === undefined) return { choice };
+  const bar = ms * GUARD;
+  for (const candidate of candidates.slice(1)) {
+    const time = timeOf(candidate);
+    if (time !== undefined && time < Math.min(ms, bar)) {
+      choice = candidate;
+      ms = time;
+    }
+  }
+  return { choice, ms: Number.isFinite(ms) ? ms : undefined, defaultMs };
+}
+
+function conclude(jobs: readonly TuningJob[], records: TuningRecords, capabilities: Capabilities): Tuned {
+  const chosen = new Map<string, LinearTuning>();
+  const choices = jobs.map((job): TuningChoice => {
+    const measured = records.get(job.key);
+    const candidates = candidatesOf(job, capabilities, orderFor(job, jobs, records, capabilities));
+    const { choice, ms, defaultMs } = best(measured, candidates);
+    const isDefault = choice === candidates[0];
+    // The default of another order than the usual one has to be said too.
+    if (!isDefault || job.rowTile !== 1) chosen.set(job.key, choice);
+    const names = candidates.map(nameOf);
+    return {
+      key: job.key,
+      choice,
+      isDefault,
+      ms,
+      defaultMs,
+      measured: names.filter((candidate) => measured?.has(candidate)).length,
+      candidates: names.length,
+      wrong: names.filter((candidate) => measured?.get(candidate) === 'wrong'),
+    };
+  });
+  return { tuning: { linear: (key) => chosen.get(key) }, choices };
+}

@@ -1,0 +1,97 @@
+import type { Capabilities } from '../../gpu/capabilities';
+import type { LinearCall, OpCall } from '../../ops/calls';
+import {
+  defaultLinearTuning,
+  gemvOrders,
+  LINEAR_ROW_TILES,
+  type LinearRowTile,
+  linearTunings,
+  tuningKey,
+} from '../../ops/linear/tuning';
+import type { RowBucket } from '../../ops/op';
+import type { GemvOrder, LinearTuning } from '../../ops/tuning';
+import { planeBytes } from '../../ops/weights/layout';
+
+/** Calls that run the same kernels at a row tile: what one choice decides. */
+export interface TuningJob {
+  readonly key: string;
+  readonly rowTile: LinearRowTile;
+  /** One per weight: a model's layers share their kernels. */
+  readonly calls: readonly LinearCall[];
+  /** Rows of the step that is measured. */
+  readonly rows: number;
+  /** Bytes of all the weights: what the choice is worth. */
+  readonly bytes: number;
+}
+
+export interface PlanOfBucket {
+  readonly bucket: RowBucket;
+  readonly calls: readonly OpCall[];
+}
+
+/** Equal for equal tunings, whatever the order of their fields. */
+export function nameOf(tuning: LinearTuning): string {
+  return JSON.stringify(Object.fromEntries(Object.entries(tuning).sort(([a], [b]) => (a < b ? -1 : 1))));
+}
+
+/** The order of sums that a tuning of up to 16 rows stands for. */
+export function orderOf(tuning: LinearTuning): GemvOrder | undefined {
+  return tuning.kernel === 'gemv' ? { x: tuning.x, splitK: tuning.splitK } : undefined;
+}
+
+/**
+ * Every choice that the plans leave open, the one that matters most first: one row (decode), then many (prefill), then up to 16 and up
+ * to 4 rows; within those by the weights' bytes. A tile that no step reaches is left out.
+ */
+export function tuningJobs(
+  plans: readonly PlanOfBucket[],
+  limits: { readonly maxRows: number; readonly maxSampledRows: number },
+): TuningJob[] {
+  const jobs: TuningJob[] = [];
+  for (const rowTile of [1, 'many', 16, 4] as const satisfies readonly LinearRowTile[]) {
+    const plan = plans.find(({ bucket }) => (rowTile === 'many' ? bucket.minRows > 16 : bucket.maxRows >= rowTile));
+    const found = new Map<string, LinearCall[]>();
+    for (const call of plan?.calls ?? []) {
+      if (call.op !== 'linear') continue;
+      const sampled = call.out.rows === 'sampled';
+      // Sampled rows are few in any step: only the small kernels serve them.
+      if (sampled && (rowTile === 'many' || rowTile > limits.maxSampledRows)) continue;
+      const key = tuningKey(call, rowTile);
+      found.set(key, [...(found.get(key) ?? []), call]);
+    }
+    const rows = rowTile === 'many' ? limits.maxRows : rowTile;
+    if (rows > limits.maxRows) continue;
+    const ofTile = [...found].map(([key, calls]): TuningJob => {
+      const bytes = calls.reduce((sum, { weight }) => {
+        const planes = planeBytes(weight.format, weight.rows, weight.cols);
+        return sum + planes.quants + planes.scales;
+      }, 0);
+      return { key, rowTile, calls, rows, bytes };
+    });
+    jobs.push(...ofTile.sort((a, b) => b.bytes - a.bytes));
+  }
+  return jobs;
+}
+
+/**
+ * What may be chosen for a job, the default first. One row may be summed in any order; the other tiles of up to 16 rows in the `order` that
+ * one row has, so that a row's bits do not depend on its neighbours.
+ */
+export function candidatesOf(
+  { calls: [call], rowTile }: TuningJob,
+  capabilities: Capabilities,
+  order: GemvOrder | undefined,
+): LinearTuning[] {
+  const byDefault = defaultLinearTuning(call, rowTile, capabilities, order);
+  const all =
+    rowTile === 1
+      ? gemvOrders().flatMap((each) => linearTunings(call, rowTile, capabilities, each))
+      : linearTunings(call, rowTile, capabilities, order);
+  const first = nameOf(byDefault);
+  return [byDefault, ...all.filter((tuning) => nameOf(tuning) !== first)];
+}
+
+/** The key of the job's single-row kernel, which decides the order of sums of its other small tiles. */
+export function singleRowKey({ calls: [call], rowTile }: TuningJob): string | undefined {
+  return rowTile === 'many' ? undefined : tuningKey(call, LINEAR_ROW_TILES[0]);
+}

@@ -1,0 +1,227 @@
+import { GREEDY } from '../../engine/runner';
+import { InternalError } from '../../errors';
+import type { GpuDevice } from '../../gpu/device';
+import type { LinearCall } from '../../ops/calls';
+import { isGated } from '../../ops/linear/epilogue';
+import { linearOp } from '../../ops/linear/linear';
+import type { Activation, KernelTarget, State, Vector, Weight } from '../../ops/op';
+import { PAGE_SIZE, type StepShape } from '../../ops/step_layout';
+import type { LinearTuning } from '../../ops/tuning';
+import { decodeFloats, encodeFloats, normalisedError } from '../case_runner';
+import type { GpuTensors } from '../gpu_tensors';
+import { normals, seededRandom } from '../random';
+import { readBuffer } from '../read_buffer';
+import { describeStep, type StepEncoder } from '../step_encoder';
+import { type PreparedPlan, preparePlans } from '../webgpu_executor';
+import { singleRowKey, type TuningJob } from './jobs';
+
+/** What a trial runs on: a model whose weights are in place. */
+export interface TrialBench {
+  readonly gpu: GpuDevice;
+  readonly tensors: GpuTensors;
+  readonly encoder: StepEncoder;
+  readonly lastTokens: State;
+  readonly maxRows: number;
+  /** Of a plan that the job's calls are part of, without a tuning. */
+  readonly target: Omit<KernelTarget, 'bucket' | 'tuning'>;
+}
+
+/** Layers that are run in turn, so that their weights come from memory and not from a cache. */
+const MAX_CALLS = 8;
+/** Output columns that are held against the reference. */
+const CHECKED_COLUMNS = 16;
+/** A run takes at least this long, so that submitting it does not count. */
+const MIN_RUN_MS = 6;
+const MAX_REPEATS = 256;
+const RUNS = 3;
+
+/** The job's calls with one tuning, compiled. */
+export async function prepareTrial(bench: TrialBench, job: TuningJob, tuning: LinearTuning): Promise<PreparedPlan> {
+  const { gpu, tensors, target } = bench;
+  const single = singleRowKey(job);
+  // The single row's choice says in which order the other small tiles add up.
+  const keys = new Set([job.key, ...(single === undefined ? [] : [single])]);
+  const bucket = { minRows: job.rows, maxRows: job.rows };
+  const calls = job.calls.slice(0, MAX_CALLS);
+  const tuned = { ...target, bucket, tuning: { linear: (key: string) => (keys.has(key) ? tuning : undefined) } };
+  const [plan] = await preparePlans(gpu, tensors, [{ calls, target: tuned }]);
+  return plan;
+}
+
+/** Knows what every tuning of a job must compute: some columns by the reference in f64, all of them by the tuning that came first. */
+export class Judge {
+  #accepted: Float32Array | undefined;
+
+  private constructor(
+    private readonly bench: TrialBench,
+    private readonly job: TuningJob,
+    private readonly columns: readonly number[],
+    /** [rows][columns] */
+    private readonly expected: Float32Array,
+  ) {}
+
+  /** Fills the input of the job's first call with random values and computes some columns of its output. */
+  static async create(bench: TrialBench, job: TuningJob, seed: number): Promise<Judge> {
+    const [call] = job.calls;
+    const random = seededRandom(seed);
+    for (const tensor of [call.x, call.out]) {
+      await bench.tensors.ensure({ kind: 'activation', tensor, access: 'write' });
+    }
+    const outputs = isGated(call) ? call.weight.rows / 2 : call.weight.rows;
+    const count = Math.min(CHECKED_COLUMNS, Math.floor(bench.maxRows / 2));
+    const columns = Array.from({ length: count }, (_, i) =>
+      i === 0 ? 0 : i === 1 ? outputs - 1 : Math.floor(random() * outputs),
+    );
+    const weightRows = [...columns, ...(isGated(call) ? columns.map((column) => column + outputs) : [])];
+    const decoded = await decodeRows(bench, call, weightRows);
+    const values = normals(job.rows * call.x.cols, random);
+    const bytes = encodeFloats(values, call.x.type);
+    bench.gpu.device.queue.writeBuffer(bench.tensors.activation(call.x), 0, bytes);
+    const stored = decodeFloats(bytes, call.x.type, values.length);
+    const expected = await referenceColumns(bench, job, weightRows, decoded, stored);
+    return new Judge(bench, job, columns, expected);
+  }
+
+  /** Runs the plan's first call and says whether its output is right. */
+  async accepts(plan: PreparedPlan): Promise<boolean> {
+    const { bench, job, columns } = this;
+    const { gpu, tensors } = bench;
+    const [call] = job.calls;
+    const size = job.rows * call.out.cols;
+    const out = tensors.activation(call.out);
+    gpu.device.queue.writeBuffer(out, 0, encodeFloats(new Float32Array(size), call.out.type));
+    const shape = writeRows(bench, job);
+    await gpu.checked('tuning check', () => {
+      const encoder = gpu.device.createCommandEncoder();
+      const pass = encoder.beginComputePass();
+      plan.encode(pass, shape, 0);
+      pass.end();
+      gpu.device.queue.submit([encoder.finish()]);
+    });
+    const bytes = call.out.type === 'f16' ? Math.ceil(size / 2) * 4 : size * 4;
+    const values = decodeFloats(await readBuffer(gpu, out, 0, bytes), call.out.type, size);
+    const found = Float32Array.from({ length: job.rows * columns.length }, (_, i) => {
+      const row = Math.floor(i / columns.length);
+      return values[row * call.out.cols + call.outColumn + columns[i % columns.length]];
+    });
+    const budget = call.x.type === 'f16' || call.out.type === 'f16' ? 1e-6 : 1e-9;
+    if (!(normalisedError(found, this.expected) <= budget)) return false;
+    this.#accepted ??= values;
+    return normalisedError(values, this.#accepted) <= budget;
+  }
+
+  /** Milliseconds of the job's calls, once each. The best of several runs: whatever disturbs a run makes it longer. */
+  async time(plan: PreparedPlan): Promise<number> {
+    const { gpu } = this.bench;
+    const shape = writeRows(this.bench, this.job);
+    const run = async (repeats: number): Promise<number> => {
+      const encoder = gpu.device.createCommandEncoder();
+      const pass = encoder.beginComputePass();
+      for (let i = 0; i < repeats; i++) plan.encode(pass, shape);
+      pass.end();
+      const commands = encoder.finish();
+      const start = performance.now();
+      gpu.device.queue.submit([commands]);
+      await gpu.device.queue.onSubmittedWorkDone().catch(async (cause: unknown) => {
+        throw await gpu.explain('tuning', cause);
+      });
+      gpu.throwIfFaulted();
+      return performance.now() - start;
+    };
+    await run(1);
+    let repeats = 1;
+    let ms = await run(repeats);
+    while (ms < MIN_RUN_MS && repeats < MAX_REPEATS) {
+      const factor = Math.min(16, (1.5 * MIN_RUN_MS) / Math.max(ms, 0.05));
+      repeats = Math.min(MAX_REPEATS, Math.ceil(repeats * factor));
+      ms = await run(repeats);
+    }
+    for (let i = 1; i < RUNS; i++) ms = Math.min(ms, await run(repeats));
+    return ms / repeats;
+  }
+}
+
+/** Writes a step of one sequence with these tokens, sampled or not. */
+function writeStep(bench: TrialBench, tokens: readonly number[], sample: 'all' | 'none'): StepShape {
+  const { words, shape } = bench.encoder.encode({ segments: [segmentOf(tokens, sample)] });
+  bench.gpu.device.queue.writeBuffer(bench.tensors.step, 0, words);
+  return shape;
+}
+
+function segmentOf(tokens: readonly number[], sample: 'all' | 'none') {
+  const pages = Array.from({ length: Math.ceil(tokens.length / PAGE_SIZE) }, (_, page) => page);
+  return { slot: 0, tokens, position: 0, pages, sample, sampling: GREEDY };
+}
+
+/** A step of as many rows as the job has; each is sampled where the output has a row for each sampled one. */
+function writeRows(bench: TrialBench, { rows, calls: [call] }: TuningJob): StepShape {
+  const tokens = Array.from({ length: rows }, () => 0);
+  return writeStep(bench, tokens, call.out.rows === 'sampled' ? 'all' : 'none');
+}
+
+/** Rows of the call's weight as the embedding kernel reads them, which shares nothing with the matmuls but the block format. Overwrites x. */
+async function decodeRows(
+  bench: TrialBench,
+  { weight, x }: LinearCall,
+  weightRows: readonly number[],
+): Promise<Float32Array> {
+  const { gpu, tensors, target, lastTokens } = bench;
+  const out: Activation = { ...x, rows: 'step' };
+  const size = weightRows.length * x.cols;
+  const bucket = { minRows: weightRows.length, maxRows: weightRows.length };
+  const [plan] = await preparePlans(gpu, tensors, [
+    { calls: [{ op: 'embed', table: weight, lastTokens, out, scale: 1 }], target: { ...target, bucket } },
+  ]);
+  const shape = writeStep(bench, weightRows, 'none');
+  await gpu.checked('tuning reference', () => {
+    const encoder = gpu.device.createCommandEncoder();
+    const pass = encoder.beginComputePass();
+    plan.encode(pass, shape);
+    pass.end();
+    gpu.device.queue.submit([encoder.finish()]);
+  });
+  const bytes = x.type === 'f16' ? Math.ceil(size / 2) * 4 : size * 4;
+  return decodeFloats(await readBuffer(gpu, tensors.activation(out), 0, bytes), x.type, size);
+}
+
+/** The job's first call on some rows of its weight, by the op's reference. */
+async function referenceColumns(
+  { gpu, tensors }: TrialBench,
+  { rows, calls: [call] }: TuningJob,
+  weightRows: readonly number[],
+  decoded: Float32Array,
+  x: Float32Array,
+): Promise<Float32Array> {
+  const vectors = new Map<string, Float32Array>();
+  const read = async (vector: Vector): Promise<Float32Array> =>
+    new Float32Array(await readBuffer(gpu, tensors.buffer({ kind: 'vector', tensor: vector }), 0, vector.length * 4));
+  if (call.norm) vectors.set(call.norm.weight.name, await read(call.norm.weight));
+  const bias = call.bias && { name: `${call.bias.name} of some rows`, length: weightRows.length };
+  if (call.bias && bias) {
+    const all = await read(call.bias);
+    vectors.set(
+      bias.name,
+      Float32Array.from(weightRows, (row) => all[row]),
+    );
+  }
+  const columns = isGated(call) ? weightRows.length / 2 : weightRows.length;
+  const out: Activation = { ...call.out, name: 'some columns', cols: columns, rows: 'step' };
+  const result = new Float32Array(rows * columns);
+  const weight: Weight = { ...call.weight, rows: weightRows.length };
+  const tokens = Array.from({ length: rows }, () => 0);
+  const none = (): never => {
+    throw new InternalError('a matmul has neither a cache nor state');
+  };
+  linearOp.reference(
+    { ...call, x: { ...call.x, rows: 'step' }, weight, out, outColumn: 0, bias },
+    {
+      batch: describeStep({ segments: [segmentOf(tokens, 'none')] }),
+      activation: (tensor) => (tensor.name === out.name ? result : x),
+      weightRow: (_, row) => decoded.subarray(row * weight.cols, (row + 1) * weight.cols),
+      vector: ({ name }) => vectors.get(name) ?? none(),
+      kv: none,
+      state: none,
+    },
+  );
+  return result;
+}
