@@ -12,6 +12,8 @@ const COMMON = {
   'default-limits': { type: 'boolean' },
   ctx: { type: 'string' },
   quantize: { type: 'string' },
+  tune: { type: 'boolean' },
+  'no-tune': { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
 } as const satisfies OptionTable;
 
@@ -116,6 +118,12 @@ export class Arguments {
     const format = QUANTIZE_FORMATS.find((known) => known === name.toLowerCase());
     if (!format) throw new InvalidOptionError('--quantize', `"${name}" is not one of ${QUANTIZE_FORMATS.join(', ')}`);
     return format;
+  }
+
+  /** --tune measures on software adapters too, --no-tune nowhere. */
+  get tune(): 'auto' | 'always' | 'never' {
+    if (this.flag('no-tune')) return 'never';
+    return this.flag('tune') ? 'always' : 'auto';
   }
 
   get contextLength(): number | undefined {

@@ -46,6 +46,7 @@ Every command takes
   --backend webgpu|reference           compute on the GPU (default) or on the slow reference executor
   --without shader-f16,subgroups,…     pretend that the GPU lacks these features
   --default-limits                     use WebGPU's default limits only
+  --no-tune, --tune                    run the kernels' defaults; measure their variants on a software adapter too
   --ctx N                              context length in tokens
   --quantize q8_0|q4_0                 float weights are quantised while they are loaded
 Progress and notices go to standard error.

@@ -2,6 +2,7 @@ import type { LoadModelOptions } from '../model/layout';
 import { type LoadedModel, loadModel } from '../model/load_model';
 import type { Arguments } from './arguments';
 import { createNodeGpu } from './dawn';
+import { fileTextStore } from './file_text_store';
 import { openSource } from './open_source';
 import { formatBytes, notice, progressLine } from './output';
 
@@ -28,6 +29,7 @@ export function loadOptions(args: Arguments, options: OpenOptions): LoadModelOpt
     defaultLimits: args.flag('default-limits'),
     maxRows,
     maxSlots,
+    tune: { mode: args.tune, store: fileTextStore() },
     compileInBackground,
     onProgress: ({ phase, loaded, total }) =>
       progressLine(phase === 'weights' ? `loading ${formatBytes(loaded)} of ${formatBytes(total)}` : phase),

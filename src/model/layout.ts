@@ -7,6 +7,7 @@ import type { OpCall } from '../ops/calls';
 import type { Activation, ActivationType, KvType, RowBucket } from '../ops/op';
 import { type SamplerStates, samplerStates } from '../ops/sampler_state';
 import { PAGE_SIZE } from '../ops/step_layout';
+import type { TextStore } from '../storage/text_store';
 import { readModelSpec } from './architecture';
 import { positive } from './hyperparameters';
 import { type MemoryNeeds, memoryNeeds, poolPages, preflightContext } from './memory';
@@ -21,10 +22,19 @@ const DEFAULT_SLOTS = 8;
 const ENCODER_SLOTS = 16;
 
 export interface LoadProgress {
-  readonly phase: 'header' | 'weights' | 'compile';
+  readonly phase: 'header' | 'weights' | 'tune' | 'compile';
   /** Bytes of weights read so far; 0 outside the weights phase. */
   readonly loaded: number;
   readonly total: number;
+}
+
+export interface TuneOptions {
+  /** `auto` (default): variants are measured, except on software adapters, where the defaults run; `always`; `never`. */
+  readonly mode?: 'auto' | 'always' | 'never';
+  /** Milliseconds for measuring at one load, default 1000. */
+  readonly budgetMs?: number;
+  /** Remembers what was measured. */
+  readonly store?: TextStore;
 }
 
 export interface LoadModelOptions {
@@ -48,6 +58,8 @@ export interface LoadModelOptions {
   readonly maxSlots?: number;
   /** Ready as soon as short steps can run; pipelines of long prompts are compiled meanwhile, and a step that needs them waits. */
   readonly compileInBackground?: boolean;
+  /** How the kernels' variants are chosen. */
+  readonly tune?: TuneOptions;
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: LoadProgress) => void;
   /** Waited for when the header was found good, before any weight is read. */

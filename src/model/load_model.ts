@@ -3,6 +3,7 @@ import type { DeviceLostError } from '../errors';
 import type { Gguf } from '../formats/gguf/gguf';
 import type { AdapterDescription, Capabilities } from '../gpu/capabilities';
 import { GpuDevice } from '../gpu/device';
+import type { TuningChoice } from './autotune/autotune';
 import { describe, type LoadModelOptions, layOut, type ModelDescription, plansOf } from './layout';
 import { prepareReference } from './prepare_reference';
 import { prepareWebGpu } from './prepare_webgpu';
@@ -19,6 +20,8 @@ export interface LoadedModel {
   readonly device: GpuDevice | undefined;
   readonly capabilities: Capabilities | undefined;
   readonly adapter: AdapterDescription | undefined;
+  /** What the autotuner chose; empty where the defaults run. */
+  readonly tuning: readonly TuningChoice[];
   /** Resolves when the device is lost; never on the reference backend. */
   readonly lost: Promise<DeviceLostError>;
   dispose(): void;
@@ -56,6 +59,7 @@ async function loadOnReference(gguf: Gguf, source: ModelOrigin, options: LoadMod
     device: undefined,
     capabilities: undefined,
     adapter: undefined,
+    tuning: [],
     lost: new Promise(() => {}),
     dispose: () => runner.dispose(),
   };
@@ -70,6 +74,8 @@ async function loadOnWebGpu(gguf: Gguf, source: ModelOrigin, options: LoadModelO
     const prepared = await prepareWebGpu(device, gguf, source, layout, {
       ...weightOptions(options),
       compileInBackground: options.compileInBackground,
+      tune: options.tune,
+      onTune: () => options.onProgress?.({ phase: 'tune', loaded: 0, total: 0 }),
       onCompile: () => options.onProgress?.({ phase: 'compile', loaded: 0, total: 0 }),
     });
     const { states, limits, logits } = layout;
@@ -82,6 +88,7 @@ async function loadOnWebGpu(gguf: Gguf, source: ModelOrigin, options: LoadModelO
       device,
       capabilities: device.capabilities,
       adapter: device.capabilities.adapter,
+      tuning: prepared.tuning,
       lost: device.lost,
       dispose() {
         runner.dispose();

@@ -1,8 +1,12 @@
 import type { Gguf } from '../formats/gguf/gguf';
 import type { GpuDevice } from '../gpu/device';
 import type { RowBucket, Weight } from '../ops/op';
+import { autotune, type Tuned, type TuningChoice } from './autotune/autotune';
+import type { PlanOfBucket } from './autotune/jobs';
+import type { TrialBench } from './autotune/trial';
+import { PACKAGE_VERSION } from './autotune/version';
 import { GpuTensors } from './gpu_tensors';
-import { type ModelLayout, plansOf } from './layout';
+import { type ModelLayout, plansOf, type TuneOptions } from './layout';
 import { advanceDispatch, sampleHistory } from './step_advance';
 import { StepEncoder, stepBufferWords, tileRowsOf } from './step_encoder';
 import type { ModelOrigin } from './synthetic';
@@ -16,11 +20,16 @@ export interface PreparedModel {
   readonly plans: readonly BucketPlan[];
   readonly encoder: StepEncoder;
   readonly repeater: Repeater;
+  /** Why the kernels are the ones that they are; empty where nothing was measured. */
+  readonly tuning: readonly TuningChoice[];
 }
 
 export interface PrepareOptions extends LoadOptions {
+  /** The weights are in; kernels are being measured. */
+  readonly onTune?: () => void;
   /** The weights are in; pipelines are being compiled. */
   readonly onCompile?: () => void;
+  readonly tune?: TuneOptions;
   /** Return when steps of up to 16 rows can run, and compile what larger ones need meanwhile: `WebGpuRunner.ready` says when. */
   readonly compileInBackground?: boolean;
 }
@@ -45,21 +54,23 @@ export async function prepareWebGpu(
   });
   try {
     await uploadWeights(device, tensors, gguf, source, spec, options);
+    const target = {
+      capabilities: device.capabilities,
+      kvType: layout.kvType,
+      contextLength: limits.contextLength,
+      maxSampledRows: limits.maxSampledRows,
+      maxSlots: limits.maxSlots,
+      weightParts: (weight: Weight) => tensors.weightParts(weight),
+    };
+    const encoder = new StepEncoder(capacity);
+    const tuned = await tune({ gpu: device, tensors, encoder, target, ...limits, ...layout.states }, plans, options);
     options.onCompile?.();
     const history = sampleHistory(limits.maxSampledRows);
     const [advance, ...prepared] = await allocatePlans(device, tensors, [
       [advanceDispatch(layout.states, history)],
       ...plans.map(({ bucket, calls }) => ({
         calls,
-        target: {
-          capabilities: device.capabilities,
-          bucket,
-          kvType: layout.kvType,
-          contextLength: limits.contextLength,
-          maxSampledRows: limits.maxSampledRows,
-          maxSlots: limits.maxSlots,
-          weightParts: (weight: Weight) => tensors.weightParts(weight),
-        },
+        target: { ...target, bucket, tuning: tuned?.tuning },
       })),
     ]);
     // One after the other, so that the driver does not share its threads between what is needed now and what can wait.
@@ -71,13 +82,26 @@ export async function prepareWebGpu(
     return {
       tensors,
       plans: prepared.map((plan, i) => ({ bucket: plans[i].bucket, plan })),
-      encoder: new StepEncoder(capacity),
+      encoder,
       repeater: { advance, history },
+      tuning: tuned?.choices ?? [],
     };
   } catch (error) {
     tensors.dispose();
     throw error;
   }
+}
+
+/** What was measured, now or at an earlier load; undefined where the ops' defaults run. */
+async function tune(
+  bench: TrialBench,
+  plans: readonly PlanOfBucket[],
+  { tune: options = {}, signal, onTune }: PrepareOptions,
+): Promise<Tuned | undefined> {
+  const { mode = 'auto', ...rest } = options;
+  if (mode === 'never' || (mode === 'auto' && bench.gpu.capabilities.adapter.software)) return undefined;
+  onTune?.();
+  return autotune(bench, plans, { ...rest, version: PACKAGE_VERSION, signal });
 }
 
 /** Decode, short prompts, verification: what the first tokens of a chat need. */

@@ -17,6 +17,11 @@ export interface LoadOptions extends RepositoryOptions {
   readonly without?: readonly MaskableFeature[];
   /** Turns float weights (F32, F16, BF16) into this format while they are loaded. */
   readonly quantize?: 'q8_0' | 'q4_0';
+  /**
+   * Whether the fastest variants of the kernels are measured, about a second at the first load on a machine; by default yes, except on
+   * software adapters.
+   */
+  readonly tune?: boolean;
   readonly onProgress?: (progress: LoadProgress) => void;
   /** Ends the load: it rejects with `AbortedError`. */
   readonly signal?: AbortSignal;
@@ -37,6 +42,7 @@ const LOAD_FIELDS: readonly string[] = [
   'revision',
   'token',
   'hub',
+  'tune',
   'onProgress',
   'signal',
 ] satisfies (keyof LoadOptions)[];
@@ -140,7 +146,7 @@ function parseSettings(options: LoadOptions): LoadSettings {
   for (const [field, value] of Object.entries(options)) {
     if (value !== undefined && !LOAD_FIELDS.includes(field)) throw new InvalidOptionError(field, 'unknown option');
   }
-  const { backend = 'auto', contextLength, without, quantize } = options;
+  const { backend = 'auto', contextLength, without, quantize, tune } = options;
   if (!BACKENDS.includes(backend)) throw new InvalidOptionError('backend', `must be one of ${BACKENDS.join(', ')}`);
   if (contextLength !== undefined && (!Number.isSafeInteger(contextLength) || contextLength < 1)) {
     throw new InvalidOptionError('contextLength', `must be a positive integer, not ${contextLength}`);
@@ -153,5 +159,6 @@ function parseSettings(options: LoadOptions): LoadSettings {
   if (quantize !== undefined && !QUANTIZE_FORMATS.includes(quantize)) {
     throw new InvalidOptionError('quantize', `must be one of ${QUANTIZE_FORMATS.join(', ')}`);
   }
-  return { backend, contextLength, without, quantize };
+  if (tune !== undefined && typeof tune !== 'boolean') throw new InvalidOptionError('tune', 'must be true or false');
+  return { backend, contextLength, without, quantize, tune };
 }

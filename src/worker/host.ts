@@ -1,7 +1,9 @@
 import type { EngineMetrics } from '../engine/metrics';
 import { DisposedError, InternalError, throwIfAborted, WebGpuUnavailableError } from '../errors';
+import type { TuneOptions } from '../model/layout';
 import { loadModel } from '../model/load_model';
 import type { ByteSource } from '../storage/byte_source';
+import { browserTextStore } from '../storage/text_store';
 import { ActiveModel } from './active_model';
 import { answerChat } from './answer_chat';
 import { embedTexts } from './embed_texts';
@@ -95,9 +97,9 @@ export class EngineHost implements Host {
   }
 
   async #loadOn(source: ModelSource | ByteSource, settings: LoadSettings, hooks: LoadHooks): Promise<ActiveModel> {
-    const { backend, ...rest } = settings;
+    const { backend, tune, ...rest } = settings;
     const load = async (backend: Backend) => {
-      const options = { ...rest, backend, gpu: this.#gpu, compileInBackground: true };
+      const options = { ...rest, backend, gpu: this.#gpu, compileInBackground: true, tune: tuneOptions(tune) };
       const open = (hooks: LoadHooks) =>
         withSource(source, hooks, (origin, keep) => loadModel(origin, { ...options, ...hooks, beforeWeights: keep }));
       return new ActiveModel(await open(hooks), backend, () => open({}));
@@ -127,4 +129,8 @@ export class EngineHost implements Host {
   #checkOpen(): void {
     if (this.#disposed) throw new DisposedError('the engine was disposed');
   }
+}
+
+function tuneOptions(tune: boolean | undefined): TuneOptions {
+  return { mode: tune === undefined ? 'auto' : tune ? 'always' : 'never', store: browserTextStore() };
 }

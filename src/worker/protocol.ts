@@ -26,10 +26,12 @@ export interface LoadSettings {
   readonly without?: readonly MaskableFeature[];
   /** Turns float weights into this format while they are loaded. */
   readonly quantize?: QuantizeFormat;
+  /** Whether the kernels' variants are measured; by default on everything but software adapters. */
+  readonly tune?: boolean;
 }
 
 export interface LoadProgress {
-  readonly phase: 'header' | 'download' | 'weights' | 'compile';
+  readonly phase: 'header' | 'download' | 'weights' | 'tune' | 'compile';
   /** Bytes in the phases `header`, `download` and `weights`, kernels in `compile`. */
   readonly loaded: number;
   readonly total: number;

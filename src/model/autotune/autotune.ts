@@ -4,7 +4,7 @@ import type { GemvOrder, KernelTuning, LinearTuning } from '../../ops/tuning';
 import type { TextStore } from '../../storage/text_store';
 import { candidatesOf, nameOf, orderOf, type PlanOfBucket, singleRowKey, type TuningJob, tuningJobs } from './jobs';
 import { formatRecords, type Measured, parseRecords, recordsName, type TuningRecords } from './records';
-import { Judge, prepareTrial, type TrialBench } from './trial';
+import { allocateTrials, Judge, type TrialBench } from './trial';
 
 /** A choice must be faster than the default by this much: less may be noise. */
 const GUARD = 0.97;
@@ -120,20 +120,19 @@ async function measureJob(
   for (let first = 0; first < candidates.length; first += COMPILED_AT_ONCE) {
     if (performance.now() >= deadline) return;
     const group = candidates.slice(first, first + COMPILED_AT_ONCE);
-    const prepared = await Promise.all(
-      group.map((candidate) => prepareTrial(bench, job, candidate).catch((error: unknown) => notCompiled(error))),
-    );
-    for (const [i, plan] of prepared.entries()) {
-      if (performance.now() >= deadline && measured.size > 0) return;
-      const right = plan !== undefined && (await judge.accepts(plan));
+    const plans = await allocateTrials(bench, job, group);
+    const compiled = await Promise.all(plans.map((plan) => plan.prepare().then(() => true, notCompiled)));
+    for (const [i, plan] of plans.entries()) {
+      if (performance.now() >= deadline) return;
+      const right = compiled[i] && (await judge.accepts(plan));
       measured.set(nameOf(group[i]), right ? await judge.time(plan) : 'wrong');
     }
   }
 }
 
 /** A driver that cannot compile a variant rules out that variant; anything else is the caller's to know. */
-function notCompiled(error: unknown): undefined {
-  if (error instanceof KernelError) return undefined;
+function notCompiled(error: unknown): false {
+  if (error instanceof KernelError) return false;
   throw error;
 }
 

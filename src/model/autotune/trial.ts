@@ -12,7 +12,7 @@ import type { GpuTensors } from '../gpu_tensors';
 import { normals, seededRandom } from '../random';
 import { readBuffer } from '../read_buffer';
 import { describeStep, type StepEncoder } from '../step_encoder';
-import { type PreparedPlan, preparePlans } from '../webgpu_executor';
+import { allocatePlans, type PreparedPlan, preparePlans } from '../webgpu_executor';
 import { singleRowKey, type TuningJob } from './jobs';
 
 /** What a trial runs on: a model whose weights are in place. */
@@ -35,17 +35,26 @@ const MIN_RUN_MS = 6;
 const MAX_REPEATS = 256;
 const RUNS = 3;
 
-/** The job's calls with one tuning, compiled. */
-export async function prepareTrial(bench: TrialBench, job: TuningJob, tuning: LinearTuning): Promise<PreparedPlan> {
+/** The job's calls with each of the tunings, ready to be compiled. */
+export async function allocateTrials(
+  bench: TrialBench,
+  job: TuningJob,
+  tunings: readonly LinearTuning[],
+): Promise<PreparedPlan[]> {
   const { gpu, tensors, target } = bench;
   const single = singleRowKey(job);
   // The single row's choice says in which order the other small tiles add up.
   const keys = new Set([job.key, ...(single === undefined ? [] : [single])]);
   const bucket = { minRows: job.rows, maxRows: job.rows };
   const calls = job.calls.slice(0, MAX_CALLS);
-  const tuned = { ...target, bucket, tuning: { linear: (key: string) => (keys.has(key) ? tuning : undefined) } };
-  const [plan] = await preparePlans(gpu, tensors, [{ calls, target: tuned }]);
-  return plan;
+  return allocatePlans(
+    gpu,
+    tensors,
+    tunings.map((tuning) => ({
+      calls,
+      target: { ...target, bucket, tuning: { linear: (key: string) => (keys.has(key) ? tuning : undefined) } },
+    })),
+  );
 }
 
 /** Knows what every tuning of a job must compute: some columns by the reference in f64, all of them by the tuning that came first. */

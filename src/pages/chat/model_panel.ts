@@ -173,14 +173,19 @@ export class ModelPanel {
       return;
     }
     const fraction =
-      (phase === 'weights' || phase === 'download') && total > 0 ? loaded / total : phase === 'compile' ? 1 : 0;
+      (phase === 'weights' || phase === 'download') && total > 0
+        ? loaded / total
+        : phase === 'tune' || phase === 'compile'
+          ? 1
+          : 0;
     const text = {
       header: `Reading the header of ${name}…`,
       download: `Downloading ${name}: ${formatBytes(loaded)} of ${formatBytes(total)}`,
       weights: `Loading ${name}: ${formatBytes(loaded)} of ${formatBytes(total)}`,
+      tune: 'Measuring which kernels are fastest on this GPU…',
       compile: 'Preparing the GPU…',
     }[phase];
-    for (const mosaic of this.#mosaics) mosaic.show(fraction, phase === 'compile');
+    for (const mosaic of this.#mosaics) mosaic.show(fraction, phase === 'tune' || phase === 'compile');
     for (const element of this.#texts) element.textContent = text;
   }
 

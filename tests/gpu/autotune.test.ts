@@ -1,0 +1,143 @@
+import { afterAll, describe, expect, it } from 'vitest';
+import { Engine } from '../../src/engine/engine';
+import { GREEDY } from '../../src/engine/runner';
+import { randomBlocks } from '../../src/formats/random_blocks';
+import type { GpuDevice } from '../../src/gpu/device';
+import { candidatesOf } from '../../src/model/autotune/jobs';
+import { allocateTrials, Judge } from '../../src/model/autotune/trial';
+import { GpuTensors } from '../../src/model/gpu_tensors';
+import type { LoadModelOptions } from '../../src/model/layout';
+import { type LoadedModel, loadModel } from '../../src/model/load_model';
+import { seededRandom } from '../../src/model/random';
+import { StepEncoder, stepBufferWords } from '../../src/model/step_encoder';
+import { syntheticModel } from '../../src/model/synthetic';
+import { WeightUploader } from '../../src/model/weight_uploader';
+import type { LinearCall } from '../../src/ops/calls';
+import { tuningKey } from '../../src/ops/linear/tuning';
+import type { Weight } from '../../src/ops/op';
+import type { TextStore } from '../../src/storage/text_store';
+
+const SHAPE = {
+  numLayers: 2,
+  hiddenSize: 64,
+  intermediateSize: 96,
+  numHeads: 4,
+  numKvHeads: 2,
+  headDim: 16,
+  vocabSize: 300,
+  contextLength: 128,
+  ropeTheta: 10_000,
+  tied: true,
+};
+
+class MemoryStore implements TextStore {
+  readonly texts = new Map<string, string>();
+  writes = 0;
+  read(name: string): Promise<string | undefined> {
+    return Promise.resolve(this.texts.get(name));
+  }
+  write(name: string, text: string): Promise<void> {
+    this.writes++;
+    this.texts.set(name, text);
+    return Promise.resolve();
+  }
+}
+
+const loaded: LoadedModel[] = [];
+afterAll(() => {
+  for (const model of loaded) model.dispose();
+});
+
+async function load(tune: LoadModelOptions['tune']): Promise<LoadedModel> {
+  const model = await loadModel(syntheticModel('tiny', SHAPE, 'f16'), { backend: 'webgpu', maxRows: 16, tune });
+  loaded.push(model);
+  return model;
+}
+
+async function answer({ runner }: LoadedModel): Promise<readonly number[]> {
+  const engine = new Engine(runner);
+  const promptTokens = Array.from({ length: 20 }, (_, i) => (i * 37) % 300);
+  const request = { promptTokens, maxTokens: 8, sampling: GREEDY, stopTokens: new Set<number>() };
+  const { outputTokens } = await engine.generate(request).drain();
+  engine.dispose();
+  return outputTokens;
+}
+
+describe('autotuner', () => {
+  it('times right variants, remembers what it measured, goes on from there, and changes no answer', async () => {
+    const store = new MemoryStore();
+    const tuned = await load({ mode: 'always', budgetMs: 8000, store });
+    const measured = (model: LoadedModel): number => model.tuning.reduce((sum, choice) => sum + choice.measured, 0);
+    expect(measured(tuned)).toBeGreaterThan(2);
+    for (const choice of tuned.tuning) {
+      expect(choice.wrong, choice.key).toEqual([]);
+      if (!choice.isDefault && choice.ms !== undefined) expect(choice.ms).toBeLessThan(choice.defaultMs as number);
+    }
+    const plain = await load({ mode: 'never' });
+    expect(plain.tuning).toEqual([]);
+    expect(await answer(tuned)).toEqual(await answer(plain));
+
+    // Time for nothing: what is known comes from the store, and what is not stays open.
+    const again = await load({ mode: 'always', budgetMs: 0, store });
+    expect(again.tuning).toEqual(tuned.tuning);
+    expect(store.writes).toBe(1);
+    expect(again.tuning.some(({ measured, candidates }) => measured < candidates)).toBe(true);
+  });
+
+  it('leaves a software adapter with the defaults unless it is told otherwise', async () => {
+    const store = new MemoryStore();
+    const { adapter, tuning } = await load({ store, budgetMs: 1000 });
+    expect(tuning.length > 0).toBe(adapter?.software === false);
+  });
+
+  it('throws out a variant that computes something else', async () => {
+    const model = await load({ mode: 'never' });
+    const gpu = model.device as GpuDevice;
+    const call: LinearCall = {
+      op: 'linear',
+      x: { name: 'x', cols: 64, rows: 'step', type: 'f32' },
+      weight: { name: 'w', format: 'f16', rows: 40, cols: 64 },
+      out: { name: 'y', cols: 40, rows: 'step', type: 'f32' },
+      outColumn: 0,
+      accumulate: false,
+      epilogue: 'none',
+    };
+    const capacity = { maxRows: 32, maxSegments: 1, maxSampledRows: 1, contextLength: 64, tileRows: 32 };
+    const tensors = await GpuTensors.create(gpu, {
+      maxRows: 32,
+      maxSampledRows: 1,
+      numPages: 2,
+      kvType: 'f32',
+      stepWords: stepBufferWords(capacity),
+    });
+    await tensors.addWeight(call.weight);
+    const uploader = await WeightUploader.create(gpu);
+    const random = seededRandom(3);
+    const rows = randomBlocks('f16', 40 * 64, random);
+    await uploader.write(call.weight, tensors.weightParts(call.weight), 0, 40, rows);
+    await uploader.finish();
+    uploader.dispose();
+    const job = { key: tuningKey(call, 1), rowTile: 1, calls: [call], rows: 1, bytes: 1 } as const;
+    const target = {
+      capabilities: gpu.capabilities,
+      kvType: 'f32' as const,
+      contextLength: 64,
+      maxSampledRows: 1,
+      maxSlots: 1,
+      weightParts: (weight: Weight) => tensors.weightParts(weight),
+    };
+    const lastTokens = { name: 'last_tokens', words: 1 };
+    const bench = { gpu, tensors, encoder: new StepEncoder(capacity), lastTokens, maxRows: 32, target };
+    const judge = await Judge.create(bench, job, 7);
+    const [byDefault] = candidatesOf(job, gpu.capabilities, undefined);
+    const [right] = await allocateTrials(bench, job, [byDefault]);
+    await right.prepare();
+    expect(await judge.accepts(right)).toBe(true);
+    // A kernel that is off by a thousandth.
+    const scaled = { ...job, calls: [{ ...call, scale: 1.001 }] };
+    const [wrong] = await allocateTrials(bench, scaled, [byDefault]);
+    await wrong.prepare();
+    expect(await judge.accepts(wrong)).toBe(false);
+    tensors.dispose();
+  });
+});
