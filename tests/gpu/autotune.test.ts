@@ -66,7 +66,7 @@ async function answer({ runner }: LoadedModel): Promise<readonly number[]> {
 describe('autotuner', () => {
   it('times right variants, remembers what it measured, goes on from there, and changes no answer', async () => {
     const store = new MemoryStore();
-    const tuned = await load({ mode: 'always', budgetMs: 8000, store });
+    const tuned = await load({ mode: 'always', budgetMs: 500, store });
     const measured = (model: LoadedModel): number => model.tuning.reduce((sum, choice) => sum + choice.measured, 0);
     expect(measured(tuned)).toBeGreaterThan(2);
     for (const choice of tuned.tuning) {
