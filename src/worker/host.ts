@@ -1,9 +1,7 @@
 import type { EngineMetrics } from '../engine/metrics';
 import { DisposedError, InternalError, throwIfAborted, WebGpuUnavailableError } from '../errors';
-import type { TuneOptions } from '../model/layout';
 import { loadModel } from '../model/load_model';
 import type { ByteSource } from '../storage/byte_source';
-import { browserTextStore } from '../storage/text_store';
 import { ActiveModel } from './active_model';
 import { answerChat } from './answer_chat';
 import { embedTexts } from './embed_texts';
@@ -21,6 +19,7 @@ import type {
   ModelInfo,
   ModelSource,
 } from './protocol';
+import { tuneOptions } from './tune_options';
 
 /** Above this the reference executor is too slow to be of use, and `auto` does not fall back to it. */
 const MAX_REFERENCE_PARAMETERS = 20_000_000;
@@ -129,8 +128,4 @@ export class EngineHost implements Host {
   #checkOpen(): void {
     if (this.#disposed) throw new DisposedError('the engine was disposed');
   }
-}
-
-function tuneOptions(tune: boolean | undefined): TuneOptions {
-  return { mode: tune === undefined ? 'auto' : tune ? 'always' : 'never', store: browserTextStore() };
 }

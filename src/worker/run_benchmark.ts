@@ -2,6 +2,7 @@ import type { BenchmarkReport, BenchmarkSettings } from '../model/bench/report';
 import { type BenchmarkProgress, DEFAULT_SETTINGS, QUICK_SETTINGS, runSuite } from '../model/bench/suite';
 import { withSource } from './open_source';
 import type { LoadSettings, ModelSource } from './protocol';
+import { tuneOptions } from './tune_options';
 
 /** What a benchmark worker is told; structured-cloneable. */
 export interface BenchmarkRequest {
@@ -22,10 +23,11 @@ export interface BenchmarkHooks {
 /** Runs the suite in this thread. Rejects like `runSuite`. */
 export async function benchmark(request: BenchmarkRequest, hooks: BenchmarkHooks): Promise<BenchmarkReport> {
   const { source, settings, quick, selfTest, profile, load } = request;
+  const { tune, ...rest } = load;
   return await withSource(source, { signal: hooks.signal }, (origin) =>
     runSuite(origin, {
       settings: { ...(quick ? QUICK_SETTINGS : DEFAULT_SETTINGS), ...settings },
-      load,
+      load: { ...rest, tune: tuneOptions(tune) },
       selfTest,
       profile,
       runtime: runtimeName(globalThis.navigator?.userAgent ?? 'unknown'),

@@ -12,6 +12,7 @@ import { type LoadedModel, loadModel } from '../load_model';
 import { seededRandom } from '../random';
 import { selfTest } from '../selftest';
 import { isSynthetic, type ModelOrigin, readHeader } from '../synthetic';
+import { describeChoices } from './choices';
 import { FEWEST_TOKENS, measureFirstToken } from './generation';
 import { measureLoad } from './load_speed';
 import { measureModel, type Recorder } from './measure_model';
@@ -237,6 +238,7 @@ class SuiteRun implements Recorder {
           const { name } = model.description;
           throw new UnsupportedModelError(`"${name}" turns texts into vectors: there are no tokens to measure`);
         }
+        this.add({ choices: describeChoices(model.tuning) });
         await this.#measureFirstToken(model, start);
         return model;
       } catch (error) {
