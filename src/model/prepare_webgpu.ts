@@ -99,7 +99,7 @@ async function tune(
   { tune: options = {}, signal, onTune }: PrepareOptions,
 ): Promise<Tuned | undefined> {
   const { mode = 'auto', ...rest } = options;
-  if (mode === 'never' || (mode === 'auto' && bench.gpu.capabilities.adapter.software)) return undefined;
+  if (mode === 'never' || (mode === 'auto' && bench.gpu.capabilities.software)) return undefined;
   onTune?.();
   return autotune(bench, plans, { ...rest, version: PACKAGE_VERSION, signal });
 }

@@ -18,7 +18,7 @@ import type { Weight } from '../../src/ops/op';
 import type { TextStore } from '../../src/storage/text_store';
 
 const SHAPE = {
-  numLayers: 2,
+  numLayers: 1,
   hiddenSize: 64,
   intermediateSize: 96,
   numHeads: 4,
@@ -82,13 +82,13 @@ describe('autotuner', () => {
     expect(again.tuning).toEqual(tuned.tuning);
     expect(store.writes).toBe(1);
     expect(again.tuning.some(({ measured, candidates }) => measured < candidates)).toBe(true);
-  });
+  }, 300_000);
 
   it('leaves a software adapter with the defaults unless it is told otherwise', async () => {
     const store = new MemoryStore();
-    const { adapter, tuning } = await load({ store, budgetMs: 1000 });
-    expect(tuning.length > 0).toBe(adapter?.software === false);
-  });
+    const { capabilities, tuning } = await load({ store, budgetMs: 1000 });
+    expect(tuning.length > 0).toBe(capabilities?.software === false);
+  }, 300_000);
 
   it('throws out a variant that computes something else', async () => {
     const model = await load({ mode: 'never' });
@@ -139,5 +139,5 @@ describe('autotuner', () => {
     await wrong.prepare();
     expect(await judge.accepts(wrong)).toBe(false);
     tensors.dispose();
-  });
+  }, 300_000);
 });

@@ -36,7 +36,7 @@ export function nameOf(tuning: LinearTuning): string {
 
 /** The order of sums that a tuning of up to 16 rows stands for. */
 export function orderOf(tuning: LinearTuning): GemvOrder | undefined {
-  return tuning.kernel === 'gemv' ? { x: tuning.x, splitK: tuning.splitK } : undefined;
+  return tuning.kernel === 'gemv' ? { splitK: tuning.splitK } : undefined;
 }
 
 /**
@@ -85,10 +85,18 @@ export function candidatesOf(
   const byDefault = defaultLinearTuning(call, rowTile, capabilities, order);
   const all =
     rowTile === 1
-      ? gemvOrders().flatMap((each) => linearTunings(call, rowTile, capabilities, each))
+      ? gemvOrders(call, capabilities).flatMap((each) => linearTunings(call, rowTile, capabilities, each))
       : linearTunings(call, rowTile, capabilities, order);
   const first = nameOf(byDefault);
-  return [byDefault, ...all.filter((tuning) => nameOf(tuning) !== first)];
+  const others = all.filter((tuning) => nameOf(tuning) !== first);
+  // Time may not suffice for all of them, and a small step from a sensible place is the best guess.
+  return [byDefault, ...others.sort((a, b) => differences(byDefault, a) - differences(byDefault, b))];
+}
+
+/** In how many fields two tunings differ. */
+function differences(a: LinearTuning, b: LinearTuning): number {
+  const fields = new Map<string, unknown>(Object.entries(a));
+  return Object.entries(b).filter(([field, value]) => fields.get(field) !== value).length;
 }
 
 /** The key of the job's single-row kernel, which decides the order of sums of its other small tiles. */

@@ -56,6 +56,7 @@ describe('autotuner', () => {
       dot4: true,
       subgroupMatrix: false,
       timestampQuery: false,
+      software: false,
       limits: {
         maxBufferSize: 2 ** 28,
         maxStorageBufferBindingSize: 2 ** 27,
@@ -66,7 +67,7 @@ describe('autotuner', () => {
         maxComputeWorkgroupSizeX: 256,
         maxComputeWorkgroupsPerDimension: 65535,
       },
-      adapter: { vendor: 'v', architecture: 'a', device: 'd', description: 'x', software: false },
+      adapter: { vendor: 'v', architecture: 'a', device: 'd', description: 'x' },
     };
     const names = candidatesOf(job, capabilities, undefined).map(nameOf);
     expect(names.length).toBeGreaterThan(4);
@@ -93,7 +94,7 @@ describe('autotuner', () => {
   });
 
   it('another adapter, driver, feature or version has records of its own', () => {
-    const adapter = { vendor: 'v', architecture: 'a', device: 'd', description: 'driver 1', software: false };
+    const adapter = { vendor: 'v', architecture: 'a', device: 'd', description: 'driver 1' };
     const names = [
       recordsName(adapter, ['f16'], '1'),
       recordsName({ ...adapter, description: 'driver 2' }, ['f16'], '1'),

@@ -26,7 +26,7 @@ const CAPABILITIES: Capabilities = {
     maxComputeWorkgroupSizeX: 256,
     maxComputeWorkgroupsPerDimension: 65_535,
   },
-  adapter: { vendor: '', architecture: '', device: '', description: '', software: false },
+  adapter: { vendor: '', architecture: '', device: '', description: '' },
 };
 
 test.each([

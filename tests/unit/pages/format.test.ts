@@ -11,7 +11,7 @@ test('sizes, counts, times and rates as people write them', () => {
 
 test('the adapter in the best words that there are', () => {
   const on = (adapter: ModelInfo['adapter']) => formatAdapter({ adapter } as ModelInfo);
-  const none = { vendor: '', architecture: '', device: '', description: '', software: false };
+  const none = { vendor: '', architecture: '', device: '', description: '' };
   expect(on({ ...none, vendor: 'apple', description: 'Apple M2' })).toBe('Apple M2');
   expect(on({ ...none, vendor: 'nvidia', architecture: 'ampere' })).toBe('nvidia ampere');
   expect(on(none)).toBe('WebGPU');
