@@ -49,8 +49,10 @@ export function readRope(gguf: Gguf, tensors: TensorTable, options: RopeOptions)
     key('scaling.original_context_length'),
     positive(gguf, `${architecture}.context_length`),
   );
-  const factor = optionalNumber(gguf, key('scaling.factor')) || optionalNumber(gguf, key('scale_linear')) || 1;
-  const attentionFactor = optionalNumber(gguf, key('scaling.attn_factor')) ?? 1;
+  // 0 stands for nothing.
+  const named = ['scaling.factor', 'scale_linear'].find((name) => optionalNumber(gguf, key(name)));
+  const factor = named === undefined ? 1 : positiveReal(gguf, key(named));
+  const attentionFactor = positiveReal(gguf, key('scaling.attn_factor'), 1);
   const yarn = kind === 'yarn';
   const ramp = yarn
     ? yarnFactors({

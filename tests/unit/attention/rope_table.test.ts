@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { InternalError } from '../../../src/errors';
-import { buildRopeTable, ropeAngle, ropeTableLength } from '../../../src/ops/rope_table';
+import { buildRopeTable, ropeAngle, ropeTableLength, yarnFactors } from '../../../src/ops/rope_table';
 
 /** Combines the two levels in f32, as kernels do. */
 function kernelAngle(table: Float32Array, ropeDims: number, position: number, pair: number): [number, number] {
@@ -46,6 +46,21 @@ describe('rope table', () => {
     for (const position of [0, 5, 255, 256, 999]) {
       for (const pair of [0, 1]) expect(Math.hypot(...ropeAngle(table, 4, position, pair))).toBeCloseTo(1.25, 5);
     }
+  });
+
+  it('YaRN keeps pairs that turn often over the original context and stretches those that hardly turn', () => {
+    const options = { ropeDims: 128, base: 10000, factor: 4, originalContext: 4096, betaFast: 32, betaSlow: 1 };
+    const factors = yarnFactors(options);
+    const turns = (pair: number) =>
+      options.originalContext / (2 * Math.PI * options.base ** ((2 * pair) / options.ropeDims));
+    expect(factors).toHaveLength(64);
+    factors.forEach((factor, pair) => {
+      // A pair of room on either side, because the border is rounded to whole pairs.
+      if (turns(pair - 1) > 32 && turns(pair + 1) > 32) expect(factor, `pair ${pair}`).toBe(1);
+      else if (turns(pair - 1) < 1) expect(factor, `pair ${pair}`).toBe(4);
+      else expect(factor).toBeGreaterThanOrEqual(factors[pair - 1] ?? 1);
+    });
+    expect(factors.some((factor) => factor > 1.1 && factor < 3.9)).toBe(true);
   });
 
   it('refuses shapes that cannot be', () => {

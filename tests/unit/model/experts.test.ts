@@ -1,60 +1,19 @@
 /** Models with experts: what their files may say, and that a plan computes the same however it is cut. */
 import { describe, expect, test } from 'vitest';
-import { fileSource } from '../../../src/cli/file_source';
-import { GREEDY } from '../../../src/engine/runner';
 import { InvalidFileError, UnsupportedModelError } from '../../../src/errors';
-import type { Gguf, GgufValue } from '../../../src/formats/gguf/gguf';
-import { readGguf } from '../../../src/formats/gguf/read_gguf';
 import { readModelSpec } from '../../../src/model/architecture';
 import { splitByBindingLimit } from '../../../src/model/gpu_tensors';
-import { layOut } from '../../../src/model/layout';
-import { prepareReference } from '../../../src/model/prepare_reference';
 import { stepCost } from '../../../src/model/step_cost';
-import { describeStep } from '../../../src/model/step_encoder';
 import type { ExpertLinearCall, OpCall } from '../../../src/ops/calls';
-import type { Activation, RowBucket } from '../../../src/ops/op';
+import type { Activation } from '../../../src/ops/op';
 import { planeBytes } from '../../../src/ops/weights/layout';
-
-const FOLDER = 'tests/fixtures/models';
-const ROWS = 23;
-
-async function open(name: string) {
-  const source = await fileSource(`${FOLDER}/${name}.gguf`);
-  return { source, gguf: await readGguf(source) };
-}
-
-/** Logits of all rows of one step on the reference executor, by the plan of a bucket. */
-async function logitsOf(name: string, bucket: RowBucket, maxBindingBytes: number) {
-  const { source, gguf } = await open(name);
-  const layout = layOut(gguf, { backend: 'reference', contextLength: 64, maxSampledRows: ROWS }, undefined);
-  const spec = readModelSpec(gguf, 64, maxBindingBytes);
-  const calls = spec.plan(bucket, layout);
-  const executor = await prepareReference(gguf, source, { ...layout, spec }, {});
-  const step = describeStep({
-    segments: [
-      {
-        slot: 0,
-        tokens: Array.from({ length: ROWS }, (_, i) => (i * 37) % 150),
-        position: 0,
-        pages: [0, 1],
-        sample: 'all',
-        sampling: GREEDY,
-      },
-    ],
-  });
-  executor.run(calls, step);
-  return { calls, logits: executor.activation(layout.logits, step).slice() };
-}
-
-function largestDifference(a: Float32Array, b: Float32Array): number {
-  return a.reduce((worst, value, i) => Math.max(worst, Math.abs(value - b[i])), 0);
-}
+import { fixtureWith, largestDifference, planLogits } from '../../support/plan_logits';
 
 describe('plans with experts', () => {
   test.each(['mixtral', 'qwen2moe'])('%s: sorted by expert or not, gate and up fused or not', async (name) => {
-    const pairwise = await logitsOf(name, { minRows: 1, maxRows: 16 }, Number.POSITIVE_INFINITY);
-    const grouped = await logitsOf(name, { minRows: 17, maxRows: 64 }, Number.POSITIVE_INFINITY);
-    const apart = await logitsOf(name, { minRows: 1, maxRows: 16 }, 16_000);
+    const pairwise = await planLogits(name, { minRows: 1, maxRows: 16 });
+    const grouped = await planLogits(name, { minRows: 17, maxRows: 64 });
+    const apart = await planLogits(name, { minRows: 1, maxRows: 16 }, 16_000);
     const ops = (calls: readonly OpCall[]) => new Set(calls.map(({ op }) => op));
     expect(ops(grouped.calls)).toContain('group_experts');
     expect(ops(apart.calls)).toContain('glu');
@@ -96,15 +55,6 @@ describe('the least cost of a step', () => {
 });
 
 describe('files that say what is not supported', () => {
-  async function changed(name: string, keys: Readonly<Record<string, number | boolean>>): Promise<Gguf> {
-    const { gguf } = await open(name);
-    const metadata = new Map<string, GgufValue>(gguf.metadata);
-    for (const [key, value] of Object.entries(keys)) {
-      metadata.set(key, typeof value === 'boolean' ? { type: 'bool', value } : { type: 'u32', value });
-    }
-    return { ...gguf, metadata };
-  }
-
   test.each([
     ['mixtral', { 'llama.expert_used_count': 6 }, InvalidFileError, 'llama.expert_used_count is 6, of 5 experts'],
     ['mixtral', { 'llama.expert_count': 4 }, InvalidFileError, 'blk.0.ffn_gate_inp.weight'],
@@ -113,7 +63,7 @@ describe('files that say what is not supported', () => {
     ['gpt-oss', { 'gpt-oss.expert_gating_func': 2 }, UnsupportedModelError, 'gpt-oss.expert_gating_func = 2'],
     ['qwen2moe', { 'qwen2moe.expert_feed_forward_length': 36 }, InvalidFileError, 'blk.0.ffn_gate_exps.weight'],
   ] as const)('%s with %o', async (name, keys, error, message) => {
-    const gguf = await changed(name, keys);
+    const gguf = await fixtureWith(name, keys);
     const read = () => readModelSpec(gguf, 64, 2 ** 27);
     expect(read).toThrow(error);
     expect(read).toThrow(message);

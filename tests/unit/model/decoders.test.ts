@@ -1,0 +1,82 @@
+/** Decoders made of the shared parts: plans of all sizes compute the same, and files are refused by the key or tensor that is not understood. */
+import { describe, expect, test } from 'vitest';
+import { InvalidFileError, UnsupportedModelError } from '../../../src/errors';
+import type { Gguf, GgufTensor } from '../../../src/formats/gguf/gguf';
+import { readModelSpec } from '../../../src/model/architecture';
+import { fixtureWith, largestDifference, openFixture, planLogits } from '../../support/plan_logits';
+
+const NAMES = ['gemma', 'gemma2', 'gemma4', 'granite', 'olmo3-yarn', 'phi3-long', 'qwen2-yarn', 'smollm3'];
+
+const read = (gguf: Gguf) => readModelSpec(gguf, 64, 2 ** 27);
+
+test.each(NAMES)('%s: the plan of large steps computes what that of small ones does', async (name) => {
+  const small = await planLogits(name, { minRows: 1, maxRows: 1 });
+  const large = await planLogits(name, { minRows: 17, maxRows: 64 });
+  expect(large.calls.length).toBeGreaterThan(small.calls.length);
+  expect(Math.max(...small.logits)).toBeGreaterThan(1);
+  expect(largestDifference(large.logits, small.logits)).toBeLessThan(1e-4);
+});
+
+test('gate and up that do not fit one binding are multiplied apart', async () => {
+  const fused = await planLogits('gemma2', { minRows: 1, maxRows: 1 });
+  const apart = await planLogits('gemma2', { minRows: 1, maxRows: 1 }, 10_000);
+  const gated = (calls: typeof fused.calls) => calls.filter(({ op }) => op === 'glu').length;
+  expect(gated(fused.calls)).toBe(0);
+  expect(gated(apart.calls)).toBe(4);
+  expect(largestDifference(apart.logits, fused.logits)).toBeLessThan(1e-4);
+});
+
+describe('a small step of a layer', () => {
+  test.each([
+    ['qwen2-yarn', 6],
+    ['smollm3', 6],
+    // Two norms more, after the branches.
+    ['gemma2', 8],
+    ['olmo3-yarn', 8],
+  ])('of %s takes %i calls', async (name, perLayer) => {
+    const { gguf } = await openFixture(name);
+    const spec = read(gguf);
+    const { calls } = await planLogits(name, { minRows: 1, maxRows: 1 });
+    // Embedding, output head, argmax, sampler.
+    expect((calls.length - 4) / spec.numLayers).toBe(perLayer);
+  });
+});
+
+describe('files that say what is not supported', () => {
+  test.each([
+    [
+      'qwen2-yarn',
+      { 'qwen2.rope.scaling.type': 'dynamic' },
+      UnsupportedModelError,
+      'qwen2.rope.scaling.type = dynamic',
+    ],
+    [
+      'qwen2-yarn',
+      { 'qwen2.rope.scaling.yarn_log_multiplier': 0.1 },
+      UnsupportedModelError,
+      'qwen2.rope.scaling.yarn_log_multiplier',
+    ],
+    ['qwen2-yarn', { 'qwen2.rope.dimension_count': 20 }, InvalidFileError, 'qwen2.rope.dimension_count is 20'],
+    ['qwen2-yarn', { 'qwen2.rope.scaling.factor': -4 }, InvalidFileError, 'qwen2.rope.scaling.factor is -4'],
+    ['granite', { 'granite.logit_scale': 0 }, InvalidFileError, 'granite.logit_scale is 0'],
+    ['gemma', { 'gemma.attention.value_length': 16 }, UnsupportedModelError, 'gemma.attention.value_length 16'],
+    ['gemma2', { 'gemma2.feed_forward_length': 34 }, UnsupportedModelError, 'gemma2.feed_forward_length 34'],
+    ['gemma4', { 'gemma4.attention.shared_kv_layers': 4 }, InvalidFileError, 'layer 1 shares keys and values'],
+    ['smollm3', { 'smollm3.attention.head_count_kv': 3 }, InvalidFileError, 'smollm3.attention.head_count 4'],
+  ] as const)('%s with %o', async (name, keys, error, message) => {
+    const gguf = await fixtureWith(name, keys);
+    expect(() => read(gguf)).toThrow(error);
+    expect(() => read(gguf)).toThrow(message);
+  });
+
+  test.each(['granite', 'gemma4', 'phi3-long'])('%s with a tensor too many or too few', async (name) => {
+    const { gguf } = await openFixture(name);
+    const norm = gguf.tensors.get('blk.0.attn_norm.weight') as GgufTensor;
+    const more = new Map([...gguf.tensors, ['blk.0.attn_mystery.weight', norm]]);
+    expect(() => read({ ...gguf, tensors: more })).toThrow(UnsupportedModelError);
+    expect(() => read({ ...gguf, tensors: more })).toThrow('"blk.0.attn_mystery.weight"');
+    const less = new Map([...gguf.tensors].filter(([key]) => key !== 'blk.1.ffn_down.weight'));
+    expect(() => read({ ...gguf, tensors: less })).toThrow(InvalidFileError);
+    expect(() => read({ ...gguf, tensors: less })).toThrow('"blk.1.ffn_down.weight"');
+  });
+});
