@@ -89,9 +89,10 @@ function variantsOf(fixture: Fixture, index: number): readonly Variant[] {
 /**
  * Holds the fixtures of further architectures against llama.cpp's log-probabilities. On the reference executor, however the prompt is
  * fed. On the GPU the project's own, on the decode plan alone: software drivers spend their time compiling kernels, and the kernels of the
- * other plans and variants are the ops' cases' and the llama fixtures' business. TESSERA_MATRIX=full runs everything everywhere.
+ * other plans and variants are the ops' cases' and the llama fixtures' business; of architectures that share their kernels, those in `onGpu`
+ * stand for the others there. TESSERA_MATRIX=full runs everything everywhere.
  */
-export function architectureSuite(architectures: readonly string[]): void {
+export function architectureSuite(architectures: readonly string[], onGpu = architectures): void {
   const full = matrix === 'full';
   const found = findFixtures(
     ({ arch, own, prompts }) =>
@@ -110,7 +111,11 @@ export function architectureSuite(architectures: readonly string[]): void {
   describe.each(fixtures)('$name', (fixture) => {
     // llama.cpp looks GELU up in a half-precision table.
     const factor = GELU_ARCHITECTURES.includes(fixture.arch) ? 5 : 1;
-    const variants = full ? [reference, ...VARIANTS] : fixture.own ? [reference, decode] : [reference];
+    const variants = full
+      ? [reference, ...VARIANTS]
+      : fixture.own && onGpu.includes(fixture.arch)
+        ? [reference, decode]
+        : [reference];
     describe.each(matrix === 'small' ? [decode] : variants)('$name', (variant) => {
       let model: LoadedModel;
       beforeAll(async () => {
