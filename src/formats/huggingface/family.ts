@@ -54,12 +54,16 @@ export interface DecoderDefaults {
   readonly norm?: 'rms' | 'layer';
 }
 
+/** Larger than any model's; bounds what is computed from it. */
+const MAX_HEAD_DIM = 4096;
+
 /** Values of a head. */
 export function headDimOf(config: Config, defaults: DecoderDefaults = {}): number {
   const heads = config.integer('num_attention_heads', defaults.numHeads);
   const found = config.optionalInteger('head_dim') ?? defaults.headDim ?? config.integer('hidden_size') / heads;
   if (!Number.isSafeInteger(found))
     throw config.invalid(`"hidden_size" is no multiple of "num_attention_heads" ${heads}`);
+  if (found > MAX_HEAD_DIM) throw config.unsupported(`a head size of ${found} is not supported (${MAX_HEAD_DIM} is)`);
   return found;
 }
 
@@ -83,7 +87,9 @@ export function describeDecoder(
   metadata.u32('attention.value_length', headDim);
   const eps = config.real(defaults.normEpsKey ?? 'rms_norm_eps', defaults.normEps);
   metadata.f32(`attention.layer_norm_${defaults.norm === 'layer' ? '' : 'rms_'}epsilon`, eps);
-  const rotated = Math.floor(headDim * config.real('partial_rotary_factor', 1));
+  const share = config.real('partial_rotary_factor', 1);
+  if (share <= 0 || share > 1) throw config.invalid(`"partial_rotary_factor" is ${share}, expected a number up to 1`);
+  const rotated = Math.floor(headDim * share);
   return describeRope(config, metadata, rotated, defaults.ropeTheta).tensors;
 }
 
