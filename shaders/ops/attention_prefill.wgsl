@@ -11,7 +11,7 @@
 // #import "lib/attention_mask.wgsl"
 // #import "lib/online_softmax.wgsl"
 // #import "lib/soft_cap.wgsl"
-// #import "kv/f32.wgsl"
+// #import "kv/read_f32.wgsl"
 
 alias Act = f32;
 
@@ -39,8 +39,8 @@ const KEY_LANES = PAGE_SIZE / 2u;
 
 @group(0) @binding(0) var<storage, read> step_data: array<u32>;
 @group(0) @binding(1) var<storage, read> q: array<vec4<Act>>;
-@group(0) @binding(2) var<storage, read> k: array<KvQuad>;
-@group(0) @binding(3) var<storage, read> v: array<KvQuad>;
+@group(0) @binding(2) var<storage, read> k: array<KvWord>;
+@group(0) @binding(3) var<storage, read> v: array<KvWord>;
 @group(0) @binding(4) var<storage, read> sinks: array<f32>;
 @group(0) @binding(5) var<storage, read_write> out: array<vec4<Act>>;
 
@@ -146,7 +146,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         let key = i / PANEL_QUADS;
         let quad = panel + i % PANEL_QUADS;
         var values = vec4<f32>(0.0);
-        if (key < keys && quad < QUADS) { values = kv_unpack(k[page + key * QUADS + quad]); }
+        if (key < keys && quad < QUADS) { values = read_k(page + key * QUADS + quad); }
         panels[KEY_PANEL + key * PANEL_STRIDE + i % PANEL_QUADS] = values;
       }
       workgroupBarrier();
@@ -203,7 +203,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     }
     for (var first_key = 0u; first_key < keys; first_key += PANEL_KEYS) {
       let count = min(PANEL_KEYS, keys - first_key);
-      for (var i = lane; i < count * QUADS; i += LANES) { panels[i] = kv_unpack(v[page + first_key * QUADS + i]); }
+      for (var i = lane; i < count * QUADS; i += LANES) { panels[i] = read_v(page + first_key * QUADS + i); }
       workgroupBarrier();
       if (values_here) {
         for (var key = 0u; key < count; key++) {

@@ -5,7 +5,7 @@
 
 // #import "lib/step.wgsl"
 // #import "lib/rope.wgsl"
-// #import "kv/f32.wgsl"
+// #import "kv/write_f32.wgsl"
 
 alias ActIn = f32;
 alias ActOut = f32;
@@ -36,8 +36,8 @@ const SHARED_WEIGHTS = false;
 // Weights of the norm: Q's, then K's.
 @group(0) @binding(3) var<storage, read> norm_weight: array<f32>;
 @group(0) @binding(4) var<storage, read_write> q: array<vec4<ActOut>>;
-@group(0) @binding(5) var<storage, read_write> k: array<KvQuad>;
-@group(0) @binding(6) var<storage, read_write> v: array<KvQuad>;
+@group(0) @binding(5) var<storage, read_write> k: array<KvWord>;
+@group(0) @binding(6) var<storage, read_write> v: array<KvWord>;
 
 var<workgroup> sums: array<f32, LANES>;
 
@@ -103,38 +103,61 @@ fn head_norm(row_start: u32, head: u32, lane: u32) -> HeadNorm {
   return norm;
 }
 
-// Four values of a head, from 4·quad on, to where they belong.
-fn write_quad(row: u32, head: u32, quad: u32, norm: HeadNorm) {
-  let quads = HEAD_DIM / 4u;
+// Four values of a head, from 4·quad on, as they go to q or into the cache.
+fn head_quad(row: u32, head: u32, quad: u32, norm: HeadNorm) -> vec4<f32> {
   let heads = NUM_HEADS + 2u * NUM_KV_HEADS;
   let start = (row * heads + head) * HEAD_DIM;
   let dim = 4u * quad;
-  let position = step_row_position(row);
-
-  var values: vec4<f32>;
-  if (head < NUM_HEADS + NUM_KV_HEADS) {
-    values = vec4<f32>(
-      rotated(start, dim, position, norm),
-      rotated(start, dim + 1u, position, norm),
-      rotated(start, dim + 2u, position, norm),
-      rotated(start, dim + 3u, position, norm),
-    );
-  } else {
+  if (head >= NUM_HEADS + NUM_KV_HEADS) {
     let at = start + dim;
-    values = vec4<f32>(f32(qkv[at]), f32(qkv[at + 1u]), f32(qkv[at + 2u]), f32(qkv[at + 3u]));
-    if (NORM_VALUES) { values *= norm.scale; }
+    let values = vec4<f32>(f32(qkv[at]), f32(qkv[at + 1u]), f32(qkv[at + 2u]), f32(qkv[at + 3u]));
+    if (NORM_VALUES) { return values * norm.scale; }
+    return values;
   }
+  let position = step_row_position(row);
+  return vec4<f32>(
+    rotated(start, dim, position, norm),
+    rotated(start, dim + 1u, position, norm),
+    rotated(start, dim + 2u, position, norm),
+    rotated(start, dim + 3u, position, norm),
+  );
+}
+
+// The value of largest magnitude of a quad's block. Each lane of the block finds it anew: the lanes need not meet.
+fn block_extreme(row: u32, head: u32, quad: u32, norm: HeadNorm) -> f32 {
+  var extreme = 0.0;
+  let first = quad / KV_BLOCK_QUADS * KV_BLOCK_QUADS;
+  for (var i = first; i < first + KV_BLOCK_QUADS; i++) {
+    let values = head_quad(row, head, i, norm);
+    let magnitudes = abs(values);
+    let pair = select(values.xy, values.zw, magnitudes.zw > magnitudes.xy);
+    let most = select(pair.x, pair.y, abs(pair.y) > abs(pair.x));
+    extreme = select(extreme, most, abs(most) > abs(extreme));
+  }
+  return extreme;
+}
+
+// Four values of a head, from 4·quad on, to where they belong.
+fn write_quad(row: u32, head: u32, quad: u32, norm: HeadNorm) {
+  let quads = HEAD_DIM / 4u;
   if (head < NUM_HEADS) {
-    q[(row * NUM_HEADS + head) * quads + quad] = vec4<ActOut>(values);
+    q[(row * NUM_HEADS + head) * quads + quad] = vec4<ActOut>(head_quad(row, head, quad, norm));
     return;
   }
+  if (quad % KV_WORD_QUADS != 0u) { return; }
+  let values = head_quad(row, head, quad, norm);
+  var next = values;
+  if (KV_WORD_QUADS > 1u) { next = head_quad(row, head, quad + 1u, norm); }
+  var extreme = 0.0;
+  if (KV_BLOCK_QUADS > 1u) { extreme = block_extreme(row, head, quad, norm); }
+  let position = step_row_position(row);
   let page = step_page(step_segment(step_row_segment(row)).pages_offset, position);
   let kv_head = (head - NUM_HEADS) % max(NUM_KV_HEADS, 1u);
   let to = ((page * NUM_KV_HEADS + kv_head) * PAGE_SIZE + position % PAGE_SIZE) * quads + quad;
   if (head < NUM_HEADS + NUM_KV_HEADS) {
-    k[to] = kv_pack(values);
+    write_k(to, values, next, extreme);
   } else {
-    v[to] = kv_pack(values);
+    write_v(to, values, next, extreme);
   }
 }
 

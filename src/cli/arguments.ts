@@ -2,6 +2,7 @@ import { type ParseArgsConfig, parseArgs } from 'node:util';
 import { InvalidOptionError } from '../errors';
 import { QUANTIZE_FORMATS, type QuantizeFormat } from '../formats/quantize';
 import type { MaskableFeature } from '../gpu/capabilities';
+import { KV_TYPES, type KvType } from '../ops/op';
 
 type OptionTable = NonNullable<ParseArgsConfig['options']>;
 
@@ -11,6 +12,7 @@ const COMMON = {
   without: { type: 'string' },
   'default-limits': { type: 'boolean' },
   ctx: { type: 'string' },
+  kv: { type: 'string' },
   quantize: { type: 'string' },
   tune: { type: 'boolean' },
   'no-tune': { type: 'boolean' },
@@ -124,6 +126,14 @@ export class Arguments {
   get tune(): 'auto' | 'always' | 'never' {
     if (this.flag('no-tune')) return 'never';
     return this.flag('tune') ? 'always' : 'auto';
+  }
+
+  get kvType(): KvType | undefined {
+    const name = this.text('kv');
+    if (name === undefined) return undefined;
+    const type = KV_TYPES.find((known) => known === name.toLowerCase());
+    if (!type) throw new InvalidOptionError('--kv', `"${name}" is not one of ${KV_TYPES.join(', ')}`);
+    return type;
   }
 
   get contextLength(): number | undefined {

@@ -25,6 +25,7 @@ export function loadOptions(args: Arguments, options: OpenOptions): LoadModelOpt
     gpu,
     contextLength: args.contextLength ?? contextLength,
     quantize: args.quantize,
+    kvType: args.kvType,
     without: args.without,
     defaultLimits: args.flag('default-limits'),
     maxRows,

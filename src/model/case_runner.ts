@@ -4,7 +4,8 @@ import { halfToNumber, numberToHalf } from '../formats/half';
 import { randomBlocks } from '../formats/random_blocks';
 import type { GpuDevice } from '../gpu/device';
 import type { OpCall } from '../ops/calls';
-import type { ActivationType, KvType, OpCase } from '../ops/op';
+import { decodeKv, encodeKv } from '../ops/kv_codec';
+import type { ActivationType, OpCase } from '../ops/op';
 import { tensorsOf } from './call_tensors';
 import { caseCapacity, caseTarget } from './case_target';
 import { GpuTensors } from './gpu_tensors';
@@ -43,20 +44,20 @@ export function normalisedError(actual: Float32Array, expected: Float32Array): n
   return power === 0 ? (error === 0 ? 0 : Number.POSITIVE_INFINITY) : error / power;
 }
 
-export function encodeFloats(values: Float32Array, type: ActivationType | KvType): ArrayBuffer {
+export function encodeFloats(values: Float32Array, type: ActivationType): ArrayBuffer {
   if (type === 'f32') return values.slice().buffer as ArrayBuffer;
   const halves = new Uint16Array(Math.ceil(values.length / 2) * 2);
   for (let i = 0; i < values.length; i++) halves[i] = numberToHalf(values[i]);
   return halves.buffer;
 }
 
-export function decodeFloats(bytes: ArrayBuffer, type: ActivationType | KvType, count: number): Float32Array {
+export function decodeFloats(bytes: ArrayBuffer, type: ActivationType, count: number): Float32Array {
   if (type === 'f32') return new Float32Array(bytes, 0, count);
   return Float32Array.from(new Uint16Array(bytes, 0, count), halfToNumber);
 }
 
 /** Values as the storage type holds them, so that both executors start from the same numbers. */
-function rounded(values: Float32Array<ArrayBuffer>, type: ActivationType | KvType): Float32Array<ArrayBuffer> {
+function rounded(values: Float32Array<ArrayBuffer>, type: ActivationType): Float32Array<ArrayBuffer> {
   if (type === 'f16') for (let i = 0; i < values.length; i++) values[i] = halfToNumber(numberToHalf(values[i]));
   return values;
 }
@@ -120,7 +121,7 @@ export async function runCase(gpu: GpuDevice, opCase: OpCase, seed: number): Pro
     const target = caseTarget(opCase, gpu.capabilities, (weight) => tensors.weightParts(weight));
     const [plan] = await preparePlans(gpu, tensors, [{ calls, target }]);
 
-    const reference = new ReferenceExecutor(weightRows, vectors, opCase.numPages);
+    const reference = new ReferenceExecutor(weightRows, vectors, opCase.numPages, opCase.kvType);
     const { queue } = gpu.device;
     for (const tensor of found.activations) {
       const target = reference.activation(tensor, step);
@@ -140,8 +141,10 @@ export async function runCase(gpu: GpuDevice, opCase: OpCase, seed: number): Pro
       for (const which of ['k', 'v'] as const) {
         const target = reference.kv(cache, which);
         const name = nameOf({ ...cache, which });
-        target.set(rounded(given(name, target.length) ?? normals(target.length, random), opCase.kvType));
-        queue.writeBuffer(tensors.kv(cache, which), 0, encodeFloats(target, opCase.kvType));
+        const values = given(name, target.length) ?? normals(target.length, random);
+        const bytes = encodeKv(values, opCase.kvType);
+        target.set(decodeKv(bytes, opCase.kvType, values.length));
+        queue.writeBuffer(tensors.kv(cache, which), 0, bytes);
       }
     }
     for (const state of found.states) {
@@ -178,8 +181,10 @@ export async function runCase(gpu: GpuDevice, opCase: OpCase, seed: number): Pro
       const kv = 'which' in tensor;
       const expected = kv ? reference.kv(tensor, tensor.which) : reference.activation(tensor, step);
       const buffer = kv ? tensors.kv(tensor, tensor.which) : tensors.activation(tensor);
-      const type = kv ? opCase.kvType : tensor.type;
-      const actual = decodeFloats(await readBuffer(gpu, buffer), type, expected.length);
+      const bytes = await readBuffer(gpu, buffer);
+      const actual = kv
+        ? decodeKv(bytes, opCase.kvType, expected.length)
+        : decodeFloats(bytes, tensor.type, expected.length);
       const error = normalisedError(actual, expected);
       outcomes.push({ label, tensor: nameOf(tensor), error, budget: limit, ok: error <= limit });
     }

@@ -21,8 +21,12 @@ export async function compareModel(
   const device = await GpuDevice.create({ gpu, without, defaultLimits });
   try {
     const gguf = await readHeader(source, options);
-    // An f16 cache would round what later calls read: the comparison is about arithmetic.
-    const layout = layOut(gguf, { ...options, kvType: 'f32', activationType: 'f32' }, device.capabilities);
+    // Unless asked for, no f16 cache: it would round what later calls read, and the comparison is about arithmetic.
+    const layout = layOut(
+      gguf,
+      { ...options, kvType: options.kvType ?? 'f32', activationType: 'f32' },
+      device.capabilities,
+    );
     const { maxRows, numPages } = layout.limits;
     if (tokens.length > maxRows)
       throw new InvalidOptionError('tokens', `${tokens.length} are more than a step's ${maxRows}`);

@@ -1,5 +1,6 @@
 import { InternalError } from '../errors';
 import type { GpuDevice } from '../gpu/device';
+import { kvValueBytes } from '../ops/kv_layout';
 import type { Activation, Binding, KvCache, KvType, State, Vector, Weight, WeightPart } from '../ops/op';
 import { PAGE_SIZE } from '../ops/step_layout';
 import { planeBytes } from '../ops/weights/layout';
@@ -49,7 +50,7 @@ export function splitByBindingLimit(weight: Weight, maxBindingBytes: number): re
 
 /** Bytes of one layer's K (or V) pool. */
 export function kvBytes(cache: KvCache, numPages: number, kvType: KvType): number {
-  return numPages * cache.numKvHeads * PAGE_SIZE * cache.headDim * (kvType === 'f16' ? 2 : 4);
+  return kvValueBytes(kvType, numPages * cache.numKvHeads * PAGE_SIZE * cache.headDim);
 }
 
 /** Owns every GPU buffer of a model and finds the buffer of a binding by name. Everything it made is freed by `dispose`. */

@@ -4,6 +4,7 @@ import { type Gguf, optionalString } from '../formats/gguf/gguf';
 import type { QuantizeFormat } from '../formats/quantize';
 import type { Capabilities, MaskableFeature } from '../gpu/capabilities';
 import type { OpCall } from '../ops/calls';
+import { kvBlockSize } from '../ops/kv_layout';
 import type { Activation, ActivationType, KvType, RowBucket } from '../ops/op';
 import { type SamplerStates, samplerStates } from '../ops/sampler_state';
 import { PAGE_SIZE } from '../ops/step_layout';
@@ -43,6 +44,7 @@ export interface LoadModelOptions {
   readonly gpu?: GPU;
   /** Positions of KV cache; default: the trained context, at most 4096. More than the trained context works, ever less well. */
   readonly contextLength?: number;
+  /** What K and V are kept as; default f16. q8_0 and q4_0 need heads that are multiples of 32. */
   readonly kvType?: KvType;
   /** Turns float matrices into this format while they are loaded. */
   readonly quantize?: QuantizeFormat;
@@ -95,6 +97,22 @@ function buckets(maxRows: number): RowBucket[] {
   return rows.map((size, i) => ({ minRows: i === 0 ? 1 : rows[i - 1] + 1, maxRows: size }));
 }
 
+/** The reference executor keeps f16 in f32. */
+function kvTypeOf({ backend, kvType }: LoadModelOptions): KvType {
+  if (backend !== 'reference') return kvType ?? 'f16';
+  return kvType === undefined || kvType === 'f16' ? 'f32' : kvType;
+}
+
+function checkKvBlocks(spec: ModelSpec, kvType: KvType): void {
+  const block = kvBlockSize(kvType);
+  const cache = spec.caches.find(({ headDim }) => headDim % block !== 0);
+  if (!cache) return;
+  throw new InvalidOptionError(
+    'kvType',
+    `${kvType} keeps K and V in blocks of ${block} values, and the heads of layer ${cache.layer} have ${cache.headDim}: use f16 or f32`,
+  );
+}
+
 /** What a model will look like with these options; throws before anything is allocated when it cannot work. */
 export function layOut(gguf: Gguf, options: LoadModelOptions, capabilities: Capabilities | undefined): ModelLayout {
   const architecture = optionalString(gguf, 'general.architecture') ?? '';
@@ -108,7 +126,8 @@ export function layOut(gguf: Gguf, options: LoadModelOptions, capabilities: Capa
   }
   const maxBinding = capabilities?.limits.maxStorageBufferBindingSize ?? Number.POSITIVE_INFINITY;
   const spec = readModelSpec(gguf, contextLength, maxBinding);
-  const kvType = options.backend === 'reference' ? 'f32' : (options.kvType ?? 'f16');
+  const kvType = kvTypeOf(options);
+  checkKvBlocks(spec, kvType);
   if (capabilities) preflightContext(spec, contextLength, kvType, capabilities.limits);
   const encoder = spec.embeddingSize !== undefined;
   const maxSlots = options.maxSlots ?? (encoder ? ENCODER_SLOTS : DEFAULT_SLOTS);

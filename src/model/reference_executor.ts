@@ -1,6 +1,7 @@
 import { InternalError } from '../errors';
 import type { OpCall } from '../ops/calls';
-import type { Activation, KvCache, ReferenceEnv, ReferenceStep, State, Vector, Weight } from '../ops/op';
+import { kvRounded } from '../ops/kv_codec';
+import type { Activation, KvCache, KvType, ReferenceEnv, ReferenceStep, State, Vector, Weight } from '../ops/op';
 import { checkCall, runReference } from '../ops/registry';
 import { PAGE_SIZE } from '../ops/step_layout';
 
@@ -9,7 +10,7 @@ export type WeightRows = (row: number) => Float32Array;
 
 /**
  * Runs a plan on typed arrays: f32 storage, f64 accumulation, slow and obvious. It is the truth for tests, the fallback where there is
- * no WebGPU, and the judge of the self-test. f16 activations and KV are kept in f32 here.
+ * no WebGPU, and the judge of the self-test. f16 activations and KV are kept in f32 here; a quantised cache is rounded as on the GPU.
  */
 export class ReferenceExecutor {
   private readonly activations = new Map<string, Float32Array>();
@@ -21,6 +22,7 @@ export class ReferenceExecutor {
     private readonly weights: ReadonlyMap<string, WeightRows>,
     private readonly vectors: ReadonlyMap<string, Float32Array>,
     private readonly numPages: number,
+    private readonly kvType: KvType,
   ) {}
 
   run(calls: readonly OpCall[], step: ReferenceStep, afterCall?: (call: OpCall, index: number) => void): void {
@@ -88,6 +90,7 @@ export class ReferenceExecutor {
         return vector;
       },
       kv: (cache, which) => this.kv(cache, which),
+      cached: (values) => kvRounded(values, this.kvType),
       state: (state) => this.state(state),
     };
   }

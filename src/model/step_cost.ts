@@ -1,4 +1,5 @@
 import type { OpCall } from '../ops/calls';
+import { kvValueBytes } from '../ops/kv_layout';
 import type { KvType } from '../ops/op';
 import { planeBytes } from '../ops/weights/layout';
 
@@ -50,7 +51,7 @@ export function stepCost(calls: readonly OpCall[], step: SequenceStep, kvType: K
       }
       // The first row of the step sees furthest back.
       const read = Math.min(length, most + rows - 1);
-      kvBytes += 2 * read * cache.numKvHeads * cache.headDim * (kvType === 'f16' ? 2 : 4);
+      kvBytes += 2 * kvValueBytes(kvType, read * cache.numKvHeads * cache.headDim);
       // A product with K and one with V, two operations each.
       flops += 4 * pairs * numHeads * cache.headDim;
     }

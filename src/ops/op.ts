@@ -10,7 +10,9 @@ import type { StepShape } from './step_layout';
 import type { KernelTuning } from './tuning';
 
 export type ActivationType = 'f32' | 'f16';
-export type KvType = 'f32' | 'f16';
+/** What K and V are kept as; the quantised ones in blocks of 32 values of a head (shaders/kv). */
+export const KV_TYPES = ['f32', 'f16', 'q8_0', 'q4_0'] as const;
+export type KvType = (typeof KV_TYPES)[number];
 
 /** A row-major [rows, cols] matrix with one row per row of the step, or per sampled row. Rewritten every step. */
 export interface Activation {
@@ -110,6 +112,8 @@ export interface ReferenceEnv {
   weightRow(tensor: Weight, row: number): Float32Array;
   vector(tensor: Vector): Float32Array;
   kv(cache: KvCache, which: 'k' | 'v'): Float32Array;
+  /** Whole heads of K or V as the cache's type keeps them: what is written into `kv`. */
+  cached(values: Float32Array): Float32Array;
   state(state: State): Uint32Array;
 }
 

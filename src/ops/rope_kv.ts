@@ -1,13 +1,16 @@
 import { InternalError } from '../errors';
 import type { QkNorm, RopeKvCall } from './calls';
 import { type CaseSegment, caseBatch } from './case_batch';
-import { kvOffset, kvSwap } from './kv_layout';
+import { expectKvBlocks, kvOffset, kvSwap, kvValueBytes } from './kv_layout';
 import type { Activation, ActivationType, Dispatch, KvType, Op, OpCase } from './op';
 import { buildRopeTable, ropeAngle, ropeTableLength } from './rope_table';
-import { elementBytes, expectInteger, expectShape, rowBytes } from './shape_check';
+import { expectInteger, expectShape, rowBytes } from './shape_check';
 
 const LANES = 64;
 const ONE = Float32Array.of(1);
+
+/** Of the cache against the reference's, which is quantised likewise: a value that lies halfway may be rounded either way. */
+const CACHE_BUDGET: Readonly<Record<KvType, number>> = { f32: 1e-9, f16: 1e-6, q8_0: 1e-6, q4_0: 1e-3 };
 
 /** Whether all heads are scaled by the same headDim weights. */
 function sharesWeights({ norm, queriesOnly, cache }: RopeKvCall): boolean {
@@ -95,9 +98,9 @@ export const ropeKvOp: Op<RopeKvCall> = {
       for (let head = 0; head < numKvHeads; head++) {
         const first = head * headDim;
         const to = kvOffset(cache, pages, head, position);
-        k.set(rotate(keys.subarray(first, first + headDim), position), to);
+        k.set(env.cached(rotate(keys.subarray(first, first + headDim), position)), to);
         const value = values.subarray(qSize + kvSize + first, qSize + kvSize + first + headDim);
-        v.set(norm?.values ? normalised(norm, value, headDim, ONE) : value, to);
+        v.set(env.cached(norm?.values ? normalised(norm, value, headDim, ONE) : value), to);
       }
     });
   },
@@ -106,6 +109,7 @@ export const ropeKvOp: Op<RopeKvCall> = {
     const { qkv, q, cache, numHeads, queriesOnly, norm, table, ropeDims, pairing } = call;
     const { headDim } = cache;
     const numKvHeads = queriesOnly ? 0 : cache.numKvHeads;
+    expectKvBlocks('rope_kv', target.kvType, headDim);
     const needed = ropeTableLength(ropeDims, target.contextLength);
     if (table && table.length < needed) {
       throw new InternalError(
@@ -115,13 +119,13 @@ export const ropeKvOp: Op<RopeKvCall> = {
     const heads = numHeads + 2 * numKvHeads;
     // A norm needs the whole head in one workgroup; without one the quads of a row are dealt out evenly.
     const groups = norm ? heads : Math.ceil((heads * headDim) / 4 / LANES);
-    const kvRowBytes = 2 * numKvHeads * headDim * elementBytes(target.kvType);
+    const kvRowBytes = 2 * kvValueBytes(target.kvType, numKvHeads * headDim);
     return [
       {
         label: `rope_kv ${table ? pairing : 'unrotated'}${norm ? ` ${norm.kind} norm` : ''} ${qkv.type}→${q.type} kv ${target.kvType}`,
         source: {
           entry: 'ops/rope_kv.wgsl',
-          swaps: kvSwap(target.kvType),
+          swaps: kvSwap(target.kvType, 'write'),
           constants: {
             ROTATE: table !== undefined,
             HALF_PAIRING: pairing === 'halves',
@@ -203,6 +207,8 @@ export function ropeKvCases(seed: number): readonly OpCase<RopeKvCall>[] {
     },
     { heads: [4, 2, 32, 32], pairing: 'halves', segments: [{ position: 4090, rows: 40 }], kvType: 'f32', scaled: true },
     { heads: [4, 2, 32, 0], pairing: 'halves', segments: [{ position: 9, rows: 2 }], kvType: 'f32' },
+    { heads: [4, 2, 64, 64], pairing: 'halves', segments: [{ position: 30, rows: 17 }], kvType: 'q8_0' },
+    { heads: [4, 2, 64, 64], pairing: 'halves', segments: [{ position: 30, rows: 17 }], kvType: 'q4_0' },
     {
       heads: [4, 2, 32, 32],
       pairing: 'halves',
@@ -260,7 +266,7 @@ export function ropeKvCases(seed: number): readonly OpCase<RopeKvCall>[] {
       const normLength =
         (norm?.[1] === 'head' && norm[2] !== 'weights of each' ? (queriesOnly ? 1 : 2) : numHeads + numKvHeads) *
         headDim;
-      const budget = kvType === 'f16' || type === 'f16' ? 1e-6 : 1e-9;
+      const budget = Math.max(CACHE_BUDGET[kvType], type === 'f16' ? 1e-6 : 0);
       return {
         label: `rope_kv ${pairing} heads ${numHeads}/${numKvHeads}×${headDim} rope ${ropeDims} rows ${rows} ${type} kv ${kvType}${scaled ? ' scaled' : ''}${norm ? ` ${norm.join(' ')} norm` : ''}${queriesOnly ? ' queries only' : ''}`,
         calls: [

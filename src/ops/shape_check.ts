@@ -1,5 +1,5 @@
 import { InternalError } from '../errors';
-import type { Activation, ActivationType, KvType } from './op';
+import type { Activation, ActivationType } from './op';
 
 /** Throws InternalError naming op and quantity when a shape is not what the op needs. */
 export function expectShape(op: string, what: string, found: number | string, expected: number | string): void {
@@ -13,7 +13,7 @@ export function expectInteger(op: string, what: string, value: number, minimum: 
   }
 }
 
-export function elementBytes(type: ActivationType | KvType): number {
+export function elementBytes(type: ActivationType): number {
   return type === 'f16' ? 2 : 4;
 }
 

@@ -36,8 +36,18 @@ export interface GemmTuning {
 
 export type LinearTuning = GemvTuning | GemmTuning;
 
+/** Attention of up to 16 rows: how a split's keys are dealt out to the lanes of its workgroup. One choice for all row counts of a call. */
+export interface DecodeAttentionTuning {
+  readonly kernel: 'decode';
+  readonly workgroupSize: number;
+  /** Lanes that score a key together. */
+  readonly lanesPerKey: number;
+}
+
 /** The choices for one machine and model; absent ones are left to the ops' defaults. */
 export interface KernelTuning {
   /** By `tuningKey` of ops/linear/tuning.ts. */
   linear(key: string): LinearTuning | undefined;
+  /** By `attentionTuningKey` of ops/attention/tuning.ts. */
+  attention?(key: string): DecodeAttentionTuning | undefined;
 }

@@ -2,6 +2,7 @@ import type { EngineMetrics } from '../engine/metrics';
 import { DisposedError, InvalidOptionError } from '../errors';
 import { QUANTIZE_FORMATS } from '../formats/quantize';
 import type { MaskableFeature } from '../gpu/capabilities';
+import { KV_TYPES, type KvType } from '../ops/op';
 import type { Host, LoadProgress, LoadSettings, ModelInfo } from '../worker/protocol';
 import { RemoteHost } from '../worker/remote_host';
 import { ChatCompletions } from './completions';
@@ -13,6 +14,8 @@ export interface LoadOptions extends RepositoryOptions {
   readonly backend?: 'auto' | 'webgpu' | 'reference';
   /** Positions of prompt and answer together; by default what the model was trained for, at most 4096. */
   readonly contextLength?: number;
+  /** What the KV cache holds; default f16. q8_0 and q4_0 take about half and a quarter of that, and need heads that are multiples of 32. */
+  readonly kvType?: KvType;
   /** Optional GPU features to do without, for comparing and for drivers that get them wrong. */
   readonly without?: readonly MaskableFeature[];
   /** Turns float weights (F32, F16, BF16) into this format while they are loaded. */
@@ -36,6 +39,7 @@ export interface EngineOptions extends LoadOptions {
 const LOAD_FIELDS: readonly string[] = [
   'backend',
   'contextLength',
+  'kvType',
   'without',
   'quantize',
   'file',
@@ -146,10 +150,13 @@ function parseSettings(options: LoadOptions): LoadSettings {
   for (const [field, value] of Object.entries(options)) {
     if (value !== undefined && !LOAD_FIELDS.includes(field)) throw new InvalidOptionError(field, 'unknown option');
   }
-  const { backend = 'auto', contextLength, without, quantize, tune } = options;
+  const { backend = 'auto', contextLength, kvType, without, quantize, tune } = options;
   if (!BACKENDS.includes(backend)) throw new InvalidOptionError('backend', `must be one of ${BACKENDS.join(', ')}`);
   if (contextLength !== undefined && (!Number.isSafeInteger(contextLength) || contextLength < 1)) {
     throw new InvalidOptionError('contextLength', `must be a positive integer, not ${contextLength}`);
+  }
+  if (kvType !== undefined && !KV_TYPES.includes(kvType)) {
+    throw new InvalidOptionError('kvType', `must be one of ${KV_TYPES.join(', ')}`);
   }
   for (const feature of without ?? []) {
     if (!FEATURES.includes(feature)) {
@@ -160,5 +167,5 @@ function parseSettings(options: LoadOptions): LoadSettings {
     throw new InvalidOptionError('quantize', `must be one of ${QUANTIZE_FORMATS.join(', ')}`);
   }
   if (tune !== undefined && typeof tune !== 'boolean') throw new InvalidOptionError('tune', 'must be true or false');
-  return { backend, contextLength, without, quantize, tune };
+  return { backend, contextLength, kvType, without, quantize, tune };
 }

@@ -3,6 +3,7 @@ import type { EngineMetrics } from '../engine/metrics';
 import type { SamplingSettings } from '../engine/runner';
 import type { QuantizeFormat } from '../formats/quantize';
 import type { AdapterDescription, MaskableFeature } from '../gpu/capabilities';
+import type { KvType } from '../ops/op';
 import type { PickedFile } from '../storage/folder';
 import type { RepositoryRef } from '../storage/hub/repository';
 
@@ -22,6 +23,8 @@ export interface LoadSettings {
   readonly backend: Backend | 'auto';
   /** Positions of one sequence; by default what the model was trained for, as far as memory allows. */
   readonly contextLength?: number;
+  /** What K and V are kept as; by default f16. */
+  readonly kvType?: KvType;
   /** Optional GPU features to do without. */
   readonly without?: readonly MaskableFeature[];
   /** Turns float weights into this format while they are loaded. */

@@ -97,7 +97,12 @@ describe('row invariance', () => {
     many.dispose();
   });
 
-  it.each<{ kvType: KvType; window?: number }>([{ kvType: 'f32' }, { kvType: 'f16' }, { kvType: 'f16', window: 70 }])(
+  it.each<{ kvType: KvType; window?: number }>([
+    { kvType: 'f32' },
+    { kvType: 'f16' },
+    { kvType: 'q4_0' },
+    { kvType: 'f16', window: 70 },
+  ])(
     'of rope_kv and decode attention over %o: rows of three sequences in one step, or one by one',
     async ({ kvType, window }) => {
       const gpu = await device();

@@ -112,6 +112,7 @@ export class SamplerHarness {
       weightRow: unused,
       vector: unused,
       kv: unused,
+      cached: unused,
       state: ({ name }) => arrays.get(name) ?? unused(),
     };
     sampleOp.reference({ op: 'sample', logits: this.logits, ...this.states }, env);

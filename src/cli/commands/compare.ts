@@ -18,6 +18,7 @@ export async function compareCommand(argv: readonly string[]): Promise<void> {
     backend: 'webgpu' as const,
     gpu: await createNodeGpu(),
     contextLength: args.contextLength,
+    kvType: args.kvType,
     without: args.without,
     defaultLimits: args.flag('default-limits'),
   };

@@ -66,7 +66,8 @@ export async function inspectCommand(argv: readonly string[]): Promise<void> {
 /** A file that cannot run can still be looked into: then `reason` says why. */
 function describeIfPossible(gguf: Gguf, args: Arguments): { description?: ModelDescription; reason?: string } {
   try {
-    return { description: describeModel(gguf, { backend: args.backend, contextLength: args.contextLength }) };
+    const { backend, contextLength, kvType } = args;
+    return { description: describeModel(gguf, { backend, contextLength, kvType }) };
   } catch (error) {
     if (error instanceof UnsupportedModelError || error instanceof InvalidFileError) return { reason: error.message };
     throw error;

@@ -1,10 +1,11 @@
 import { InternalError } from '../../errors';
 import type { AttentionCall } from '../calls';
-import { kvSwap } from '../kv_layout';
+import { expectKvBlocks, kvSwap, kvValueBytes } from '../kv_layout';
 import type { Dispatch, KernelTarget } from '../op';
-import { elementBytes, rowBytes } from '../shape_check';
+import { rowBytes } from '../shape_check';
 import type { StepShape } from '../step_layout';
 import { decodeTile, splitPositions } from './tile';
+import { decodeTuning } from './tuning';
 
 /** Buckets up to this many rows decode by splits; a row's result is then the same in each of them. */
 export const MAX_DECODE_ROWS = 16;
@@ -21,14 +22,16 @@ function seenPositions({ mask, window }: AttentionCall, length: number): number 
 export function kvTraffic(call: AttentionCall, target: KernelTarget, step: StepShape): number {
   const { cache } = call;
   const positions = seenPositions(call, step.maxLength);
-  return step.segments * positions * 2 * cache.numKvHeads * cache.headDim * elementBytes(target.kvType);
+  return step.segments * positions * 2 * kvValueBytes(target.kvType, cache.numKvHeads * cache.headDim);
 }
 
 /** Split-KV attention: a partial result per (row, head, split), then their sum in the order of positions. */
 export function decodeDispatches(call: AttentionCall, target: KernelTarget): readonly Dispatch[] {
   const { q, cache, out, numHeads, scale, window = 0, softcap = 0, sinks } = call;
   const { numKvHeads, headDim } = cache;
-  const { heads, headChunks, headQuads, keys } = decodeTile(numHeads, numKvHeads, headDim);
+  expectKvBlocks('attention', target.kvType, headDim);
+  const { workgroupSize, lanesPerKey } = decodeTuning(call, target);
+  const { heads, headChunks, headQuads, keys } = decodeTile(numHeads, numKvHeads, headDim, workgroupSize);
   const { limits } = target.capabilities;
   const perSplit = splitPositions(target.contextLength);
   const splitsOf = (length: number): number => {
@@ -55,7 +58,7 @@ export function decodeDispatches(call: AttentionCall, target: KernelTarget): rea
       label: `attention decode ${shape} ${q.type} kv ${target.kvType}`,
       source: {
         entry: 'ops/attention_decode.wgsl',
-        swaps: kvSwap(target.kvType),
+        swaps: kvSwap(target.kvType, 'read'),
         aliases: { Act: q.type },
         constants: {
           HEAD_DIM: headDim,
@@ -63,6 +66,8 @@ export function decodeDispatches(call: AttentionCall, target: KernelTarget): rea
           HEAD_CHUNKS: headChunks,
           HEAD_QUADS: headQuads,
           KEYS: keys,
+          LANES: workgroupSize,
+          LANES_PER_KEY: lanesPerKey,
           FULL_MASK: fullMask,
         },
         overrides: {

@@ -1,5 +1,5 @@
 import type { AttentionCall } from '../calls';
-import { kvSwap } from '../kv_layout';
+import { expectKvBlocks, kvSwap } from '../kv_layout';
 import type { Dispatch, KernelTarget } from '../op';
 import { rowBytes } from '../shape_check';
 import { kvTraffic } from './decode';
@@ -9,13 +9,14 @@ import { prefillTile } from './tile';
 export function prefillDispatches(call: AttentionCall, target: KernelTarget): readonly Dispatch[] {
   const { q, cache, out, numHeads, scale, window = 0, softcap = 0, sinks } = call;
   const { numKvHeads, headDim } = cache;
+  expectKvBlocks('attention', target.kvType, headDim);
   const tile = prefillTile(numHeads, numKvHeads, headDim);
   return [
     {
       label: `attention prefill ${numHeads}/${numKvHeads}×${headDim} tile ${tile.rows}×${tile.heads} ${q.type} kv ${target.kvType}`,
       source: {
         entry: 'ops/attention_prefill.wgsl',
-        swaps: kvSwap(target.kvType),
+        swaps: kvSwap(target.kvType, 'read'),
         aliases: { Act: q.type },
         constants: {
           HEAD_DIM: headDim,

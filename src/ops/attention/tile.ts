@@ -74,19 +74,24 @@ export interface DecodeTile {
   readonly headChunks: number;
   /** vec4s that hold one value of each head: 1 or 2. */
   readonly headQuads: number;
-  /** Keys whose scores are held at once: a multiple of the page. */
+  /** Keys whose scores are held at once: a multiple of the page and of those that the lanes score at once. */
   readonly keys: number;
 }
 
-const DECODE_INVOCATIONS = 128;
+/** vec4s of workgroup memory that the decode kernel takes for each head quad. */
+function decodeVec4s(headDim: number, workgroupSize: number, keys: number): number {
+  return headDim + workgroupSize + keys + PAGE_SIZE;
+}
 
-export function decodeTile(numHeads: number, numKvHeads: number, headDim: number): DecodeTile {
+/** The tile of the decode kernel with the most keys that fit. */
+export function decodeTile(numHeads: number, numKvHeads: number, headDim: number, workgroupSize: number): DecodeTile {
   for (const most of [8, 4]) {
     const { heads, headChunks } = splitHeads(numHeads / numKvHeads, most);
     const headQuads = Math.ceil(heads / 4);
-    for (let keys = 128; keys >= PAGE_SIZE; keys /= 2) {
-      const vec4s = (headDim + DECODE_INVOCATIONS + keys + PAGE_SIZE) * headQuads;
-      if (vec4s * VEC4_BYTES <= WORKGROUP_BYTES) return { heads, headChunks, headQuads, keys };
+    for (let keys = SPLIT_POSITIONS; keys >= PAGE_SIZE; keys /= 2) {
+      if (decodeVec4s(headDim, workgroupSize, keys) * headQuads * VEC4_BYTES <= WORKGROUP_BYTES) {
+        return { heads, headChunks, headQuads, keys };
+      }
     }
   }
   throw new InternalError(`no decode attention tile for heads of ${headDim} dimensions`);

@@ -24,6 +24,10 @@ export class TestEnv implements ReferenceEnv {
     return this.array(`${which}${cache.layer}`, this.numPages * cache.numKvHeads * PAGE_SIZE * cache.headDim);
   }
 
+  cached(values: Float32Array): Float32Array {
+    return values;
+  }
+
   vector({ name }: { readonly name: string }): Float32Array {
     return this.vectors[name];
   }

@@ -67,6 +67,7 @@ describe('createEngine', () => {
     ['backend', { backend: 'webgl' }],
     ['contextLength', { contextLength: 0 }],
     ['contextLength', { contextLength: 1.5 }],
+    ['kvType', { kvType: 'q5_0' }],
     ['without', { without: ['f16'] }],
     ['quantize', { quantize: 'q3_k' }],
     ['kvCache', { kvCache: 'q4_0' }],
