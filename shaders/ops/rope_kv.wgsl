@@ -127,7 +127,8 @@ fn head_quad(row: u32, head: u32, quad: u32, norm: HeadNorm) -> vec4<f32> {
 fn block_extreme(row: u32, head: u32, quad: u32, norm: HeadNorm) -> f32 {
   var extreme = 0.0;
   let first = quad / KV_BLOCK_QUADS * KV_BLOCK_QUADS;
-  for (var i = first; i < first + KV_BLOCK_QUADS; i++) {
+  // A bound that compilers cannot know: unrolled, eight rotations take some of them seconds.
+  for (var i = first; i < first + KV_BLOCK_QUADS * min(step_rows(), 1u); i++) {
     let values = head_quad(row, head, i, norm);
     let magnitudes = abs(values);
     let pair = select(values.xy, values.zw, magnitudes.zw > magnitudes.xy);

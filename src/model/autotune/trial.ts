@@ -229,6 +229,7 @@ async function referenceColumns(
       weightRow: (_, row) => decoded.subarray(row * weight.cols, (row + 1) * weight.cols),
       vector: ({ name }) => vectors.get(name) ?? none(),
       kv: none,
+      cached: none,
       state: none,
     },
   );
