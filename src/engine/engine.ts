@@ -16,7 +16,8 @@ import {
   MAX_PRIORITY,
 } from './generation';
 import { type EngineMetrics, MetricsCollector, type RequestMetrics } from './metrics';
-import type { Runner } from './runner';
+import type { PageStore, Runner } from './runner';
+import type { SavedPrefix } from './saved_prefix';
 import { Scheduler } from './scheduler';
 import { type ScoreRequest, ScoringSequence } from './scoring';
 import type { Sequence } from './sequence';
@@ -135,6 +136,21 @@ export class Engine {
   }
 
   /**
+   * A beginning as bytes: `tokens`, and of their keys and values what the prefix cache has. Bound to the model and the type of its cache.
+   * Rejects with UnsupportedModelError where pages cannot be taken out, and with the runner's errors.
+   */
+  async savePrefix(tokens: readonly number[]): Promise<Uint8Array<ArrayBuffer>> {
+    this.#checkPrompt(tokens, 'tokens');
+    return await this.#loop.scheduler.store.save(tokens, this.#requirePages());
+  }
+
+  /** Brings what `savePrefix` gave back into the prefix cache. Rejects with InvalidFileError, InvalidOptionError or UnsupportedModelError. */
+  async loadPrefix(bytes: Uint8Array): Promise<SavedPrefix> {
+    this.#checkOpen();
+    return await this.#loop.scheduler.store.load(bytes, this.vocabSize, this.#requirePages());
+  }
+
+  /**
    * Goes on with another runner of the same model, before or after the old one failed. Everything under way is computed again from
    * its tokens and continues with none missing and none twice; what does not fit the new limits ends with ContextLengthError.
    * Not to be called from onToken, onLogits or onStep.
@@ -209,9 +225,19 @@ export class Engine {
     return sequence.generation;
   }
 
-  #checkPrompt(promptTokens: readonly number[], wanted: 'tokens' | 'a vector'): void {
+  #requirePages(): PageStore {
+    const { pages } = this.#loop.runner;
+    if (!pages) throw new UnsupportedModelError('conversations cannot be saved on this backend');
+    return pages;
+  }
+
+  #checkOpen(): void {
     if (this.#state.kind === 'disposed') throw new DisposedError('the engine was disposed');
     if (this.#state.kind === 'failed') throw this.#state.error;
+  }
+
+  #checkPrompt(promptTokens: readonly number[], wanted: 'tokens' | 'a vector'): void {
+    this.#checkOpen();
     if (promptTokens.length === 0) throw new InvalidOptionError('promptTokens', 'the prompt is empty');
     const { vocabSize, embeddingSize } = this.#loop.scheduler.limits;
     if ((embeddingSize === undefined) !== (wanted === 'tokens')) {

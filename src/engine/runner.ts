@@ -121,8 +121,21 @@ export interface RunnerLimits {
   readonly maxRepeat?: number;
 }
 
+/** Whole pages as bytes, for conversations that are saved. Reads and writes are ordered with the steps. */
+export interface PageStore {
+  /** Of one page, all layers together. */
+  readonly pageBytes: number;
+  /** Equal for runners that can exchange pages: of the same weights, and the same storage of the cache. */
+  identity(): Promise<string>;
+  /** [pages.length × pageBytes] */
+  read(pages: readonly number[]): Promise<Uint8Array>;
+  write(pages: readonly number[], bytes: Uint8Array): void;
+}
+
 export interface Runner {
   readonly limits: RunnerLimits;
+  /** Absent where pages cannot be taken out. */
+  readonly pages?: PageStore;
   /** Prepares a slot for a sequence; takes effect for steps that are run afterwards. */
   openSlot(slot: number, init: SlotInit): void;
   /**

@@ -2,6 +2,7 @@ import { ContextLengthError, InternalError, InvalidOptionError } from '../errors
 import { BlockManager, type PageCopy } from './block_manager';
 import { PrefixCache } from './prefix_cache';
 import type { Batch, RunnerLimits, Segment, SlotInit, StepResult } from './runner';
+import { PrefixStore } from './saved_prefix';
 import { precedes, type RowRange, type Sequence, samplesOf } from './sequence';
 import { SlotPool } from './slot_pool';
 
@@ -47,6 +48,8 @@ export class Scheduler {
   preemptions = 0;
   readonly #rowBudget: number;
   readonly #prefixes: PrefixCache | undefined;
+  /** For conversations that are saved and loaded. */
+  readonly store: PrefixStore;
   /** In order of rank. */
   #waiting: Sequence[] = [];
   /** In order of turns: who has decoded goes to the end. */
@@ -62,6 +65,7 @@ export class Scheduler {
     this.#rowBudget = rowBudget;
     if (prefixCache && !limits.recurrent) this.#prefixes = new PrefixCache(limits.pageSize);
     this.#blocks = new BlockManager(limits.numPages, limits.pageSize, this.#prefixes);
+    this.store = new PrefixStore(this.#blocks, this.#prefixes);
     this.#slots = new SlotPool(limits.maxSlots);
   }
 
@@ -188,7 +192,8 @@ export class Scheduler {
     for (const sequence of this.#waiting) {
       if (this.#blocks.has(sequence.id)) throw new InternalError(`sequence ${sequence.id} waits with pages`);
     }
-    if (this.#running.length === 0 && this.#waiting.length === 0 && this.pagesInUse > 0) {
+    const owners = this.#running.length + this.#waiting.length + this.store.pinned;
+    if (owners === 0 && this.pagesInUse > 0) {
       throw new InternalError(`${this.pagesInUse} pages are in use by nobody`);
     }
   }

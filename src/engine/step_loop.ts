@@ -41,7 +41,7 @@ export class StepLoop {
   readonly #policy: RepeatPolicy;
 
   constructor(
-    private readonly runner: Runner,
+    readonly runner: Runner,
     readonly scheduler: Scheduler,
     private readonly options: StepLoopOptions,
   ) {

@@ -135,6 +135,11 @@ export class GpuTensors {
     return found;
   }
 
+  /** The parts of every weight, in the order in which they were added. */
+  loadedWeights(): GpuWeightPart[] {
+    return [...this.weights.values()].flat();
+  }
+
   dispose(): void {
     for (const buffer of this.owned) this.gpu.destroyBuffer(buffer);
     this.owned.length = 0;

@@ -4,7 +4,8 @@ import type { Gguf } from '../formats/gguf/gguf';
 import type { AdapterDescription, Capabilities } from '../gpu/capabilities';
 import { GpuDevice } from '../gpu/device';
 import type { TuningChoice } from './autotune/autotune';
-import { describe, type LoadModelOptions, layOut, type ModelDescription, plansOf } from './layout';
+import { describe, type LoadModelOptions, layOut, type ModelDescription, type ModelLayout, plansOf } from './layout';
+import { GpuPageStore } from './page_store';
 import { prepareReference } from './prepare_reference';
 import { prepareWebGpu } from './prepare_webgpu';
 import { ReferenceRunner } from './reference_runner';
@@ -65,6 +66,11 @@ async function loadOnReference(gguf: Gguf, source: ModelOrigin, options: LoadMod
   };
 }
 
+/** What pages of two runs of a model must have in common, beside its weights. Tables of angles depend on the context. */
+function cacheFormat({ spec, limits, kvType }: ModelLayout): string {
+  return `${spec.architecture} ${kvType} ${limits.pageSize} ${limits.contextLength} ${spec.caches.length}`;
+}
+
 async function loadOnWebGpu(gguf: Gguf, source: ModelOrigin, options: LoadModelOptions): Promise<LoadedModel> {
   const { gpu, without, defaultLimits } = options;
   const device = await GpuDevice.create({ gpu, without, defaultLimits });
@@ -79,7 +85,8 @@ async function loadOnWebGpu(gguf: Gguf, source: ModelOrigin, options: LoadModelO
       onCompile: () => options.onProgress?.({ phase: 'compile', loaded: 0, total: 0 }),
     });
     const { states, limits, logits } = layout;
-    const runner = await WebGpuRunner.create({ gpu: device, ...prepared, states, limits, logits });
+    const pages = new GpuPageStore(device, prepared.tensors, cacheFormat(layout));
+    const runner = await WebGpuRunner.create({ gpu: device, ...prepared, states, limits, logits, pages });
     const largest = prepared.plans[prepared.plans.length - 1].plan;
     return {
       gguf,

@@ -1,6 +1,7 @@
 import {
   type Batch,
   MAX_LOGIT_BIAS,
+  type PageStore,
   type Runner,
   type RunnerLimits,
   type SegmentResult,
@@ -48,6 +49,7 @@ export class WebGpuRunner implements Runner {
     private readonly repeater: Repeater | undefined,
     readonly limits: RunnerLimits,
     private readonly logits: Activation,
+    readonly pages: PageStore | undefined,
   ) {}
 
   static async create(parts: {
@@ -60,12 +62,14 @@ export class WebGpuRunner implements Runner {
     logits: Activation;
     /** Absent: batches cannot be repeated. */
     repeater?: Repeater;
+    /** Absent: pages cannot be taken out. */
+    pages?: PageStore;
   }): Promise<WebGpuRunner> {
-    const { gpu, tensors, plans, encoder, states, repeater, logits } = parts;
+    const { gpu, tensors, plans, encoder, states, repeater, logits, pages } = parts;
     const maxRepeat = repeater ? MAX_REPEAT : 1;
     const limits = { ...parts.limits, maxRepeat };
     const ring = await ReadbackRing.create(gpu, maxRepeat * limits.maxSampledRows * SAMPLE_WORDS * 4, READBACK_DEPTH);
-    return new WebGpuRunner(gpu, tensors, plans, encoder, states, ring, repeater, limits, logits);
+    return new WebGpuRunner(gpu, tensors, plans, encoder, states, ring, repeater, limits, logits, pages);
   }
 
   /** Undefined when a step of `rows` rows can run; otherwise its pipelines are being compiled: settles when they are. */

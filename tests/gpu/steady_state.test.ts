@@ -41,6 +41,23 @@ describe('a decoded token of the demo model', () => {
     expect(runner.ready?.(32)).toBeUndefined();
   });
 
+  test('is the same after its conversation was saved, and brought back in other pages', async () => {
+    const { runner } = model;
+    const settings = { maxTokens: 6, sampling: GREEDY, stopTokens: new Set<number>() };
+    const engine = new Engine(runner);
+    const promptTokens = Array.from({ length: 40 }, (_, i) => 7 + 3 * i);
+    const { outputTokens } = await engine.generate({ ...settings, promptTokens }).drain();
+    const bytes = await engine.savePrefix(promptTokens);
+    engine.dispose();
+    const other = new Engine(runner);
+    // Takes the pages that the first one had.
+    await other.generate({ ...settings, promptTokens: promptTokens.map((token) => token + 1) }).drain();
+    expect(await other.loadPrefix(bytes)).toEqual({ tokens: promptTokens, positions: promptTokens.length });
+    const again = await other.generate({ ...settings, promptTokens }).drain();
+    expect(again).toMatchObject({ cachedTokens: promptTokens.length - 1, outputTokens });
+    other.dispose();
+  });
+
   /**
    * One generation with submits of `repeat` steps, and the API calls between the reports of two of its submits, `COUNTED` tokens apart.
    * In between the pipeline is full: for each report there is one more submit.

@@ -3,7 +3,13 @@ import { Engine, type EngineOptions } from '../../../src/engine/engine';
 import type { GenerateRequest } from '../../../src/engine/generation';
 import type { RequestMetrics } from '../../../src/engine/metrics';
 import { GREEDY, type RunnerLimits } from '../../../src/engine/runner';
-import { ContextLengthError, DeviceLostError, DisposedError, InvalidOptionError } from '../../../src/errors';
+import {
+  ContextLengthError,
+  DeviceLostError,
+  DisposedError,
+  InvalidFileError,
+  InvalidOptionError,
+} from '../../../src/errors';
 import { FakeRunner, nextToken } from './fake_runner';
 
 const LIMITS: RunnerLimits = {
@@ -228,6 +234,57 @@ describe('the prefix cache', () => {
     expect(hits[0]).toBe(14);
     expect(hits[1]).toBeLessThan(14);
     expect(hits[2]).toBe(14);
+  });
+
+  it('is taken out as bytes and brought back, beside other requests', async () => {
+    const { engine, runner } = setup({}, LARGE);
+    const first = await engine.generate(request(PROMPT)).drain();
+    const history = [...PROMPT, ...first.outputTokens];
+    const other = engine.generate(request([30, 2, 1], { maxTokens: 30 })).drain();
+    const bytes = await engine.savePrefix(history);
+    const again = setup({}, LARGE);
+    const busy = again.engine.generate(request([9, 9], { maxTokens: 20 })).drain();
+    expect(await again.engine.loadPrefix(bytes)).toEqual({ tokens: history, positions: history.length - 1 });
+    const second = await again.engine.generate(request([...history, 8], { maxTokens: 5 })).drain();
+    expect(second.cachedTokens).toBe(history.length - 1);
+    expect(second.outputTokens).toEqual(expected([...history, 8], 5));
+    expect((await busy).outputTokens).toEqual(expected([9, 9], 20));
+    expect((await other).outputTokens).toEqual(expected([30, 2, 1], 30));
+    for (const { pagesInUse } of [engine, again.engine]) expect(pagesInUse).toBe(0);
+    engine.checkIntegrity();
+    again.engine.checkIntegrity();
+    expect(runner.steps).toBeGreaterThan(0);
+
+    const full = setup({}, { ...LARGE, numPages: 3, contextLength: 12 });
+    expect((await full.engine.loadPrefix(bytes)).positions).toBe(12);
+    const foreign = setup({}, { ...LARGE, vocabSize: 40 });
+    await expect(foreign.engine.loadPrefix(bytes)).rejects.toThrow(InvalidOptionError);
+    full.engine.checkIntegrity();
+  });
+
+  it('refuses saved bytes that are broken, whatever is wrong with them', async () => {
+    const { engine } = setup({}, LARGE);
+    await engine.generate(request(PROMPT)).drain();
+    const bytes = await engine.savePrefix(PROMPT);
+    const broken = [
+      new Uint8Array(),
+      bytes.subarray(0, 20),
+      bytes.subarray(0, bytes.length - 1),
+      bytes.slice().fill(0),
+    ];
+    for (const [at, value] of [
+      [0, 88],
+      [4, 9],
+      [8, 255],
+      [11, 255],
+      [12, 33],
+    ] as const) {
+      const copy = bytes.slice();
+      copy[at] = value;
+      broken.push(copy);
+    }
+    for (const each of broken) await expect(engine.loadPrefix(each)).rejects.toThrow(InvalidFileError);
+    expect(engine.pagesInUse).toBe(0);
   });
 
   it('is off when it is not wanted, and for models whose state cannot be shared', async () => {

@@ -1,5 +1,6 @@
 import {
   type Batch,
+  type PageStore,
   PENDING_TOKEN,
   type Runner,
   type RunnerLimits,
@@ -73,6 +74,28 @@ export class FakeRunner implements Runner {
     for (const [from, to] of pairs) {
       for (let i = 0; i < pageSize; i++) this.#cache[to * pageSize + i] = { ...this.#cache[from * pageSize + i] };
     }
+  }
+
+  /** Pages as pairs of words: token, position. */
+  get pages(): PageStore {
+    const { pageSize } = this.limits;
+    return {
+      pageBytes: pageSize * 8,
+      identity: async () => `toy of ${this.limits.vocabSize}`,
+      read: async (pages) => {
+        const entries = pages.flatMap((page) => this.#cache.slice(page * pageSize, (page + 1) * pageSize));
+        return new Uint8Array(Int32Array.from(entries.flatMap(({ token, position }) => [token, position])).buffer);
+      },
+      write: (pages, bytes) => {
+        const words = new Int32Array(bytes.slice().buffer);
+        pages.forEach((page, i) => {
+          for (let j = 0; j < pageSize; j++) {
+            const at = 2 * (i * pageSize + j);
+            this.#cache[page * pageSize + j] = { token: words[at], position: words[at + 1] };
+          }
+        });
+      },
+    };
   }
 
   run(batch: Batch): Promise<StepResult> {

@@ -1,0 +1,129 @@
+/** A conversation's beginning as bytes: its tokens and the pages that hold their keys and values. */
+import { InternalError, InvalidFileError, InvalidOptionError } from '../errors';
+import type { BlockManager } from './block_manager';
+import type { PrefixCache } from './prefix_cache';
+import type { PageStore } from './runner';
+
+const MAGIC = 'TSKV';
+const VERSION = 1;
+/** Magic, version, bytes of the JSON header. */
+const FIXED_BYTES = 12;
+
+interface Header {
+  /** Of the model and its cache: see PageStore. */
+  readonly identity: string;
+  readonly tokens: readonly number[];
+  /** Positions that the pages hold, from the first one on. */
+  readonly positions: number;
+  readonly pages: number;
+  readonly pageBytes: number;
+}
+
+export interface SavedPrefix {
+  readonly tokens: readonly number[];
+  readonly positions: number;
+}
+
+/** Takes prefixes out of the cache as bytes, and brings them back. */
+export class PrefixStore {
+  #pinned = 0;
+
+  constructor(
+    private readonly blocks: BlockManager,
+    private readonly prefixes: PrefixCache | undefined,
+  ) {}
+
+  /** Prefixes that are being read: their pages are in use by nobody else. */
+  get pinned(): number {
+    return this.#pinned;
+  }
+
+  /** `tokens` with as many of their keys and values as are cached. Rejects like the runner. */
+  async save(tokens: readonly number[], store: PageStore): Promise<Uint8Array<ArrayBuffer>> {
+    const { pages, positions } = this.prefixes?.match(tokens) ?? { pages: [], positions: 0 };
+    // No sequence's number: those count up from 0.
+    const owner = -1 - this.#pinned++;
+    let bytes: Uint8Array;
+    let identity: string;
+    this.blocks.adopt(owner, pages);
+    try {
+      [bytes, identity] = await Promise.all([store.read(pages), store.identity()]);
+    } finally {
+      this.#pinned--;
+      this.blocks.free(owner);
+    }
+    return encode({ identity, tokens, positions, pages: pages.length, pageBytes: store.pageBytes }, bytes);
+  }
+
+  /**
+   * Puts what `save` gave into the cache, as far as there are free pages: what has to make room is what was used longest ago.
+   * Rejects with InvalidFileError for bytes that are broken, InvalidOptionError for those of another model.
+   */
+  async load(bytes: Uint8Array, vocabSize: number, store: PageStore): Promise<SavedPrefix> {
+    const { header, content } = decode(bytes, vocabSize, this.blocks.pageSize);
+    if (header.identity !== (await store.identity()) || header.pageBytes !== store.pageBytes) {
+      throw new InvalidOptionError(
+        'bytes',
+        'the conversation was saved with another model, or with another type of cache',
+      );
+    }
+    if (!this.prefixes) return { tokens: header.tokens, positions: 0 };
+    const count = Math.min(header.pages, this.blocks.freePages);
+    const positions = Math.min(header.positions, count * this.blocks.pageSize);
+    if (positions > 0) {
+      const owner = -1 - this.#pinned;
+      this.blocks.allocate(owner, 0, positions);
+      const pages = this.blocks.table(owner, positions);
+      store.write(pages, content.subarray(0, pages.length * store.pageBytes));
+      this.prefixes.record(owner, header.tokens, positions, pages, true);
+      this.blocks.free(owner);
+    }
+    return { tokens: header.tokens, positions };
+  }
+}
+
+function encode(header: Header, content: Uint8Array): Uint8Array<ArrayBuffer> {
+  if (content.length !== header.pages * header.pageBytes) {
+    throw new InternalError(`${header.pages} pages of ${header.pageBytes} bytes were read as ${content.length}`);
+  }
+  const text = new TextEncoder().encode(JSON.stringify(header));
+  const bytes = new Uint8Array(FIXED_BYTES + text.length + content.length);
+  const view = new DataView(bytes.buffer);
+  bytes.set(new TextEncoder().encode(MAGIC));
+  view.setUint32(4, VERSION, true);
+  view.setUint32(8, text.length, true);
+  bytes.set(text, FIXED_BYTES);
+  bytes.set(content, FIXED_BYTES + text.length);
+  return bytes;
+}
+
+function decode(bytes: Uint8Array, vocabSize: number, pageSize: number): { header: Header; content: Uint8Array } {
+  const broken = (what: string, cause?: unknown): never => {
+    throw new InvalidFileError(`saved conversation: ${what}`, { cause });
+  };
+  if (bytes.length < FIXED_BYTES || new TextDecoder().decode(bytes.subarray(0, 4)) !== MAGIC) broken('no such file');
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const version = view.getUint32(4, true);
+  if (version !== VERSION) broken(`format version ${version}, this is ${VERSION}`);
+  const length = view.getUint32(8, true);
+  if (length > bytes.length - FIXED_BYTES) broken(`a header of ${length} bytes in ${bytes.length}`);
+  let header: Header;
+  try {
+    header = JSON.parse(
+      new TextDecoder('utf-8', { fatal: true }).decode(bytes.subarray(FIXED_BYTES, FIXED_BYTES + length)),
+    );
+  } catch (cause) {
+    return broken('the header is no JSON', cause);
+  }
+  const { identity, tokens, positions, pages, pageBytes } = header ?? {};
+  const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0;
+  if (typeof identity !== 'string' || ![positions, pages, pageBytes].every(isCount)) broken('the header lacks fields');
+  if (!Array.isArray(tokens) || !tokens.every((token) => isCount(token) && token < vocabSize))
+    broken('not all tokens are');
+  if (positions > tokens.length || pages !== Math.ceil(positions / pageSize)) {
+    broken(`${pages} pages for ${positions} of ${tokens.length} tokens`);
+  }
+  const content = bytes.subarray(FIXED_BYTES + length);
+  if (content.length !== pages * pageBytes) broken(`${content.length} bytes of pages, expected ${pages * pageBytes}`);
+  return { header, content };
+}

@@ -1,0 +1,90 @@
+import type { PageStore } from '../engine/runner';
+import { InternalError } from '../errors';
+import type { GpuDevice } from '../gpu/device';
+import { fingerprint } from './fingerprint';
+import type { GpuTensors } from './gpu_tensors';
+import { mappedBytes, readBuffer } from './read_buffer';
+
+/** Bytes that are staged at once. */
+const CHUNK_BYTES = 32 * 2 ** 20;
+/** Weights that the identity samples, and how much of each. */
+const SAMPLED_WEIGHTS = 16;
+const SAMPLED_BYTES = 1024;
+
+/** The pages of a pool on the GPU: page after page, in each the K and V of every layer in the pool's order. */
+export class GpuPageStore implements PageStore {
+  readonly pageBytes: number;
+  #identity: Promise<string> | undefined;
+
+  /** `layout`: the storage of the cache, in words. */
+  constructor(
+    private readonly gpu: GpuDevice,
+    private readonly tensors: GpuTensors,
+    private readonly layout: string,
+  ) {
+    this.pageBytes = tensors.kvBuffers().reduce((sum, { pageBytes }) => sum + pageBytes, 0);
+  }
+
+  identity(): Promise<string> {
+    this.#identity ??= this.identify();
+    return this.#identity;
+  }
+
+  async read(pages: readonly number[]): Promise<Uint8Array> {
+    const bytes = new Uint8Array(pages.length * this.pageBytes);
+    const perChunk = Math.max(1, Math.floor(CHUNK_BYTES / this.pageBytes));
+    for (let at = 0; at < pages.length; at += perChunk) {
+      bytes.set(await this.readChunk(pages.slice(at, at + perChunk)), at * this.pageBytes);
+    }
+    return bytes;
+  }
+
+  write(pages: readonly number[], bytes: Uint8Array): void {
+    if (bytes.length !== pages.length * this.pageBytes) {
+      throw new InternalError(`${bytes.length} bytes for ${pages.length} pages of ${this.pageBytes}`);
+    }
+    // A copy: the words may lie anywhere in the caller's bytes, and in memory that WebGPU does not take.
+    const own = bytes.slice();
+    let at = 0;
+    for (const page of pages) {
+      for (const { buffer, pageBytes } of this.tensors.kvBuffers()) {
+        this.gpu.device.queue.writeBuffer(buffer, page * pageBytes, own, at, pageBytes);
+        at += pageBytes;
+      }
+    }
+  }
+
+  private async readChunk(pages: readonly number[]): Promise<Uint8Array> {
+    const { device } = this.gpu;
+    const staging = await this.gpu.createBuffer({
+      label: 'pages',
+      size: pages.length * this.pageBytes,
+      usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+    });
+    try {
+      const encoder = device.createCommandEncoder();
+      let at = 0;
+      for (const page of pages) {
+        for (const { buffer, pageBytes } of this.tensors.kvBuffers()) {
+          encoder.copyBufferToBuffer(buffer, page * pageBytes, staging, at, pageBytes);
+          at += pageBytes;
+        }
+      }
+      device.queue.submit([encoder.finish()]);
+      return new Uint8Array(await mappedBytes(this.gpu, staging, 'pages'));
+    } finally {
+      this.gpu.destroyBuffer(staging);
+    }
+  }
+
+  private async identify(): Promise<string> {
+    const weights = this.tensors.loadedWeights();
+    const step = Math.max(1, Math.floor(weights.length / SAMPLED_WEIGHTS));
+    const parts: Uint8Array[] = [new TextEncoder().encode(this.layout)];
+    for (let i = 0; i < weights.length; i += step) {
+      const { quants } = weights[i];
+      parts.push(new Uint8Array(await readBuffer(this.gpu, quants, 0, Math.min(SAMPLED_BYTES, quants.size))));
+    }
+    return fingerprint(parts);
+  }
+}
