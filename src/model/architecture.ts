@@ -1,10 +1,19 @@
 import { UnsupportedModelError } from '../errors';
 import type { Gguf } from '../formats/gguf/gguf';
+import { readBert, readNomicBert } from './architectures/bert';
 import { DecoderReader } from './architectures/decoder_reader';
 import { readGptOss, readOlmoe, readQwen2Moe, readQwen3Moe } from './architectures/expert_families';
-import { readGemma, readGemma2, readGemma3 } from './architectures/gemma';
+import { readGemma, readGemma2, readGemma3, readGemmaEmbedding } from './architectures/gemma';
 import { readGemma4 } from './architectures/gemma4';
 import { readGranite } from './architectures/granite';
+import {
+  readCohere2,
+  readFalcon,
+  readGpt2,
+  readPhi2,
+  readStableLm,
+  readStarCoder2,
+} from './architectures/layer_norm_decoders';
 import { readLlama, readQwen2, readQwen3, readSmolLm3 } from './architectures/llama';
 import { readOlmo2 } from './architectures/olmo2';
 import { readPhi3 } from './architectures/phi3';
@@ -29,6 +38,15 @@ const READERS: ReadonlyMap<string, (reader: DecoderReader) => ModelSpec> = new M
   ['olmoe', readOlmoe],
   ['gpt-oss', readGptOss],
   ['granitemoe', readGranite],
+  ['gpt2', readGpt2],
+  ['starcoder2', readStarCoder2],
+  ['falcon', readFalcon],
+  ['phi2', readPhi2],
+  ['stablelm', readStableLm],
+  ['cohere2', readCohere2],
+  ['bert', readBert],
+  ['nomic-bert', readNomicBert],
+  ['gemma-embedding', readGemmaEmbedding],
 ]);
 
 /**

@@ -116,9 +116,22 @@ export class TensorTable {
     source: { readonly tensor: string; readonly length: number } | undefined,
     compute: (values: Float32Array<ArrayBuffer>) => Float32Array<ArrayBuffer>,
   ): Vector {
+    const shape = source && [source.length];
+    return this.computedFrom(name, length, source && shape ? [{ tensor: source.tensor, shape }] : [], compute);
+  }
+
+  /** A vector of `length` computed from tensors of the file, whose values come one after another; shapes as in the file. */
+  computedFrom(
+    name: string,
+    length: number,
+    sources: readonly { readonly tensor: string; readonly shape: readonly number[] }[],
+    compute: (values: Float32Array<ArrayBuffer>) => Float32Array<ArrayBuffer>,
+  ): Vector {
     const vector = { name, length };
-    if (source) this.checkShape(source.tensor, [source.length]);
-    this.vectors.push({ vector, tensors: source ? [source.tensor] : [], compute });
+    for (const { tensor, shape } of sources) {
+      this.checkVector(tensor, shape);
+    }
+    this.vectors.push({ vector, tensors: sources.map(({ tensor }) => tensor), compute });
     return vector;
   }
 

@@ -4,7 +4,7 @@
  * branches.ts, other mixers (experts, recurrent layers) are further functions of the same form.
  */
 import { InternalError } from '../../errors';
-import type { OpCall } from '../../ops/calls';
+import type { OpCall, PoolCall } from '../../ops/calls';
 import type { Activation, KvCache, Vector, Weight } from '../../ops/op';
 import type { ModelSpec } from '../model_spec';
 import {
@@ -34,6 +34,22 @@ export interface ResidualBranch {
 /** Branches that read the residual stream at the same time, before any of them adds to it; mostly there is one. */
 export type Stage = readonly ResidualBranch[];
 
+/** logits = softcap · tanh(scale · (W·norm(x) + bias) / softcap), or without the cap. */
+export interface LogitsHead {
+  readonly norm?: Norm;
+  readonly weight: Weight;
+  readonly bias?: Vector;
+  readonly scale?: number;
+  readonly softcap?: number;
+}
+
+/** A vector of each sequence: its normalised rows pooled, then matmuls one after another. */
+export interface PoolHead {
+  readonly norm?: Norm;
+  readonly pool: PoolCall['kind'];
+  readonly dense: readonly Weight[];
+}
+
 export interface Decoder {
   readonly architecture: string;
   readonly trainedContextLength: number;
@@ -48,14 +64,7 @@ export interface Decoder {
   };
   /** Each layer is a list of stages: attention then feed-forward, or both in one stage (parallel blocks). */
   readonly layers: readonly (readonly Stage[])[];
-  /** logits = softcap · tanh(scale · (W·norm(x) + bias) / softcap), or without the cap. */
-  readonly head: {
-    readonly norm?: Norm;
-    readonly weight: Weight;
-    readonly bias?: Vector;
-    readonly scale?: number;
-    readonly softcap?: number;
-  };
+  readonly head: LogitsHead | PoolHead;
   readonly caches: readonly KvCache[];
 }
 
@@ -65,6 +74,7 @@ export function decoderSpec(decoder: Decoder, sources: Pick<ModelSpec, 'weights'
   return {
     architecture: decoder.architecture,
     vocabSize: table.rows,
+    embeddingSize: 'pool' in decoder.head ? (decoder.head.dense.at(-1)?.rows ?? table.cols) : undefined,
     hiddenSize: table.cols,
     numLayers: decoder.layers.length,
     trainedContextLength: decoder.trainedContextLength,
@@ -79,19 +89,38 @@ function plan({ embedding, layers, head }: Decoder, context: PlanContext): OpCal
   const { x, options } = context;
   const { table, scale, positions } = embedding;
   const { lastTokens, samples, counts, bias } = options.states;
-  const logits: Activation = { name: 'logits', cols: head.weight.rows, rows: 'sampled', type: 'f32' };
-  return [
+  const body: OpCall[] = [
     { op: 'embed', table, lastTokens, out: x, scale, positions },
     ...(embedding.norm ? [context.norm(x, embedding.norm, x)] : []),
     ...(embedding.more?.(context) ?? []),
     ...layers.flat().flatMap((stage) => stageCalls(stage, context)),
+  ];
+  if ('pool' in head) return [...body, ...poolCalls(head, context)];
+  const logits: Activation = { name: 'logits', cols: head.weight.rows, rows: 'sampled', type: 'f32' };
+  return [
+    ...body,
     ...headCalls(head, logits, context),
     { op: 'argmax', logits, lastTokens, samples },
     { op: 'sample', logits, lastTokens, counts, bias, samples },
   ];
 }
 
-function headCalls(head: Decoder['head'], logits: Activation, context: PlanContext): OpCall[] {
+/** Ends in the activation `logits`, which is where runners look for what a sampled row gives. */
+function poolCalls({ norm, pool, dense }: PoolHead, context: PlanContext): OpCall[] {
+  const { x } = context;
+  const vector = (name: string, cols: number): Activation => ({ name, cols, rows: 'sampled', type: 'f32' });
+  const normed = norm && context.step('normed', x.cols, 'f32');
+  const outputs = [x.cols, ...dense.map(({ rows }) => rows)].map((cols, i) =>
+    vector(i === dense.length ? 'logits' : `pooled${i}`, cols),
+  );
+  return [
+    ...(norm && normed ? [context.norm(x, norm, normed)] : []),
+    { op: 'pool', x: normed ?? x, out: outputs[0], kind: pool },
+    ...dense.flatMap((weight, i) => context.linear({ x: outputs[i] }, [{ weight, column: 0 }], outputs[i + 1])),
+  ];
+}
+
+function headCalls(head: LogitsHead, logits: Activation, context: PlanContext): OpCall[] {
   const { norm, weight, bias, scale, softcap } = head;
   // The rows that are sampled are few: an RMS norm folds in whatever the size of the step.
   const folds = norm === undefined || norm.kind === 'rms';

@@ -1,12 +1,12 @@
-import { InvalidFileError, UnsupportedModelError } from '../../errors';
+import { InvalidFileError, InvalidOptionError, UnsupportedModelError } from '../../errors';
 import { type Gguf, optionalNumber, optionalNumberArray } from '../../formats/gguf/gguf';
 import type { ActivationFunction, QkNorm } from '../../ops/calls';
-import type { KvCache, Weight } from '../../ops/op';
+import type { KvCache, Vector, Weight } from '../../ops/op';
 import { architectureOf, positive, positiveReal } from '../hyperparameters';
 import type { ModelSpec } from '../model_spec';
 import { TensorTable } from '../tensor_table';
 import { type Attention, attentionBranch, type GatedFfn, gatedFfnBranch, plainFfnBranch } from './branches';
-import { type Branch, type Decoder, decoderSpec } from './decoder';
+import { type Branch, type Decoder, decoderSpec, type PoolHead } from './decoder';
 import type { LayerNorm, RmsNorm } from './plan_context';
 import { type Projection, readProjection } from './projection';
 import { localRope, type Rope, readRope } from './rope';
@@ -20,10 +20,13 @@ export interface HeadSizes {
   readonly headDim: number;
 }
 
+/** RMS norms of heads with shared weights, or of whole projections; or layer norms of heads with weights of their own. */
+type QkNormOf = QkNorm['per'] | 'each head';
+
 interface AttentionOptions
   extends Partial<Omit<Attention, 'qkv' | 'output' | 'cache' | 'queriesOnly' | 'numHeads' | 'norm'>> {
   /** The file has `attn_q_norm` and `attn_k_norm`: of each head, or of the whole projection. */
-  readonly qkNorm?: QkNorm['per'];
+  readonly qkNorm?: QkNormOf;
 }
 
 /**
@@ -103,6 +106,26 @@ export class DecoderReader {
       this.tensors.vector(`${name}.${part}`, [{ tensor: `${name}.${part}`, length: this.hiddenSize }]);
     const bias = this.tensors.has(`${name}.bias`) ? vector('bias') : undefined;
     return { kind: 'layer', weight: vector('weight'), bias, eps: this.positiveReal('attention.layer_norm_epsilon') };
+  }
+
+  /** Learned positions, one for each that the context has. */
+  positions(name = 'position_embd'): Vector {
+    const { hiddenSize, tensors, contextLength } = this;
+    const count = tensors.rowsOf(`${name}.weight`);
+    this.checkPositions(count);
+    const shape = [hiddenSize, count];
+    return tensors.computedFrom(name, contextLength * hiddenSize, [{ tensor: `${name}.weight`, shape }], (values) =>
+      values.slice(0, contextLength * hiddenSize),
+    );
+  }
+
+  /** Throws when the context is longer than the positions that the model has learned. */
+  checkPositions(count: number): void {
+    if (this.contextLength <= count) return;
+    throw new InvalidOptionError(
+      'contextLength',
+      `${this.contextLength} is more than the ${count} positions that this model has learned`,
+    );
   }
 
   rope(pairing: Rope['pairing']): Rope {
@@ -206,16 +229,20 @@ export class DecoderReader {
     });
   }
 
+  embeddingTable(): Weight {
+    return this.table('token_embd');
+  }
+
   /** The embedding table, which serves twice where there is no `output` (tied). */
   tables(): { readonly table: Weight; readonly output: Weight } {
-    const read = (name: string, tensor: string): Weight =>
-      this.tensors.matrix(name, [{ tensor, rows: this.vocabSize }], this.hiddenSize).weight;
-    const table = read('token_embd', 'token_embd.weight');
-    return { table, output: this.tensors.has('output.weight') ? read('output', 'output.weight') : table };
+    const table = this.embeddingTable();
+    return { table, output: this.tensors.has('output.weight') ? this.table('output') : table };
   }
 
   /** The finished model: an embedding, the given layers and the output head. Every tensor of the file must have been read by then. */
   finish(parts: Pick<Decoder, 'layers' | 'head' | 'embedding'>): ModelSpec {
+    const pool = 'pool' in parts.head ? undefined : this.pooling();
+    if (pool) return this.finish({ ...parts, head: { norm: parts.head.norm, pool, dense: this.poolDense() } });
     this.tensors.finish();
     const { architecture, caches } = this;
     const trainedContextLength = this.positive('context_length');
@@ -237,8 +264,46 @@ export class DecoderReader {
     return headDim;
   }
 
-  private qkNorm(layer: number, per: QkNorm['per']): QkNorm {
+  private table(name: string): Weight {
+    return this.tensors.matrix(name, [{ tensor: `${name}.weight`, rows: this.vocabSize }], this.hiddenSize).weight;
+  }
+
+  /** How a model for embeddings makes one vector of its rows; undefined where the file names no pooling: then it predicts tokens. */
+  pooling(): PoolHead['pool'] | undefined {
+    const type = optionalNumber(this.gguf, this.key('pooling_type')) ?? 0;
+    if (type === 0) return undefined;
+    const kind = ([undefined, 'mean', 'first', 'last'] as const)[type];
+    if (!kind) throw new UnsupportedModelError(`${this.key('pooling_type')} = ${type} is not supported`);
+    return kind;
+  }
+
+  /** Matmuls that some files have behind the pooling. */
+  private poolDense(): Weight[] {
+    let cols = this.hiddenSize;
+    return ['dense_2', 'dense_3'].flatMap((name) => {
+      if (!this.tensors.has(`${name}.weight`)) return [];
+      const rows = this.tensors.rowsOf(`${name}.weight`);
+      const { weight } = this.tensors.matrix(name, [{ tensor: `${name}.weight`, rows }], cols);
+      cols = rows;
+      return [weight];
+    });
+  }
+
+  private qkNorm(layer: number, of: QkNormOf): QkNorm {
     const { numHeads, numKvHeads, headDim } = this.heads(layer);
+    if (of === 'each head') {
+      const weight = this.tensors.computedFrom(
+        this.at(layer, 'attn_qk_norm'),
+        (numHeads + numKvHeads) * headDim,
+        [
+          { tensor: this.at(layer, 'attn_q_norm.weight'), shape: [headDim, numHeads] },
+          { tensor: this.at(layer, 'attn_k_norm.weight'), shape: [headDim, numKvHeads] },
+        ],
+        (values) => values,
+      );
+      return { kind: 'layer', per: 'head', weight, eps: this.positiveReal('attention.layer_norm_epsilon') };
+    }
+    const per = of;
     const [qLength, kLength] = per === 'head' ? [headDim, headDim] : [numHeads * headDim, numKvHeads * headDim];
     const weight = this.tensors.vector(this.at(layer, 'attn_qk_norm'), [
       { tensor: this.at(layer, 'attn_q_norm.weight'), length: qLength },

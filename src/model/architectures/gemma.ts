@@ -52,6 +52,15 @@ export function readGemma2(reader: DecoderReader): ModelSpec {
 }
 
 export function readGemma3(reader: DecoderReader): ModelSpec {
+  return gemma3(reader, 'causal');
+}
+
+/** EmbeddingGemma (Vera et al. 2025): Gemma 3 that looks both ways, sliding layers half a window each; pooled in place of an output head. */
+export function readGemmaEmbedding(reader: DecoderReader): ModelSpec {
+  return gemma3(reader, 'full');
+}
+
+function gemma3(reader: DecoderReader, mask: 'causal' | 'full'): ModelSpec {
   const rope = reader.rope('halves');
   const local = reader.window(0, 6) === undefined ? rope : reader.localRope('halves', 10000);
   const scale = attentionScale(reader, LAYERS_OF_27B.gemma3);
@@ -59,7 +68,13 @@ export function readGemma3(reader: DecoderReader): ModelSpec {
     ...embeddingAndHead(reader, reader.optional('final_logit_softcapping')),
     layers: reader.layers((layer) => {
       const window = reader.window(layer, 6);
-      const attention = reader.attention(layer, { rope: window ? local : rope, scale, window, qkNorm: 'head' });
+      const attention = reader.attention(layer, {
+        rope: window ? local : rope,
+        scale,
+        window,
+        mask,
+        qkNorm: 'head',
+      });
       return sandwichLayer(reader, layer, attention, reader.gatedFfn(layer, 'gelu'));
     }),
   });
