@@ -7,5 +7,7 @@ if (!existsSync(built)) {
   process.exit(1);
 }
 const { main } = await import(built.href);
-// Dawn keeps the event loop alive, so the process ends here and not by itself.
-process.exit(await main(process.argv.slice(2)));
+const status = await main(process.argv.slice(2));
+// Dawn keeps the event loop alive, so the process ends here and not by itself; what is on its way to a pipe must arrive first.
+await Promise.all([process.stdout, process.stderr].map((stream) => new Promise((done) => stream.write('', done))));
+process.exit(status);

@@ -8,7 +8,7 @@ export interface EmbedCall {
   readonly lastTokens: State;
   readonly out: Activation;
   readonly scale: number;
-  /** Learned positions, [position][cols]: at least as many as the context is long. */
+  /** Learned positions, [position][cols]: at least as many as the context is long; or one vector for all positions. */
   readonly positions?: Vector;
 }
 

@@ -27,7 +27,7 @@ export const embedOp: Op<EmbedCall> = {
       const token = row.token === PENDING_TOKEN ? lastTokens[segments[row.segment].slot] : row.token;
       if (token >= table.rows) throw new InternalError(`embed: token ${token}, the table has ${table.rows} rows`);
       const values = env.weightRow(table, token);
-      const at = row.position * out.cols;
+      const at = positions?.length === out.cols ? 0 : row.position * out.cols;
       if (positions && at >= positions.length) throw new InternalError(`embed: no learned position ${row.position}`);
       for (let i = 0; i < out.cols; i++) {
         target[r * out.cols + i] = values[i] * scale + (positions ? positions[at + i] : 0);
