@@ -19,6 +19,7 @@ export interface Fixture {
   readonly name: string;
   readonly arch: string;
   readonly weights: string;
+  readonly kind: 'causal' | 'embedding';
   readonly path: string;
   readonly contextSize: number;
   readonly prompts: readonly ExpectedPrompt[];
@@ -38,6 +39,7 @@ export function findFixtures(matches: (fixture: Fixture) => boolean): Fixture[] 
         name: string;
         arch: string;
         weights: string;
+        kind?: 'causal' | 'embedding';
         file: string;
         settings: { contextSize: number };
         prompts: ExpectedPrompt[];
@@ -46,6 +48,7 @@ export function findFixtures(matches: (fixture: Fixture) => boolean): Fixture[] 
         name: json.name,
         arch: json.arch,
         weights: json.weights,
+        kind: json.kind ?? 'causal',
         path: join(folder, json.file),
         contextSize: json.settings.contextSize,
         prompts: json.prompts,
