@@ -42,7 +42,16 @@ const VARIANTS: readonly Variant[] = [
   },
 ];
 
-const GELU_ARCHITECTURES: readonly string[] = ['gemma', 'gemma2', 'gemma3', 'gemma4'];
+const GELU_ARCHITECTURES: readonly string[] = [
+  'gemma',
+  'gemma2',
+  'gemma3',
+  'gemma4',
+  'gpt2',
+  'starcoder2',
+  'falcon',
+  'phi2',
+];
 
 /** Log-probabilities of every position of a prompt, fed in runs of the given size. */
 async function score(runner: Runner, tokens: readonly number[], runLength: number): Promise<Float32Array[]> {
