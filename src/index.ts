@@ -25,5 +25,6 @@ export type * from './sdk/chat_types';
 export type * from './sdk/embeddings';
 export { createEngine, type EngineOptions, type LoadOptions, type TesseraEngine } from './sdk/engine';
 export type { ModelFile, ModelInput, RepositoryOptions } from './sdk/model_input';
+export type { ChatSession, SendOptions } from './sdk/session';
 export { deleteStoredModel, listStoredModels, type StoredModel, storageUse } from './sdk/stored_models';
 export type { LoadProgress, ModelInfo } from './worker/protocol';

@@ -136,12 +136,12 @@ export class Engine {
   }
 
   /**
-   * A beginning as bytes: `tokens`, and of their keys and values what the prefix cache has. Bound to the model and the type of its cache.
+   * A beginning as bytes: `tokens`, a note, and of their keys and values what the prefix cache has. Bound to the model and the type of its cache.
    * Rejects with UnsupportedModelError where pages cannot be taken out, and with the runner's errors.
    */
-  async savePrefix(tokens: readonly number[]): Promise<Uint8Array<ArrayBuffer>> {
+  async savePrefix(tokens: readonly number[], note = ''): Promise<Uint8Array<ArrayBuffer>> {
     this.#checkPrompt(tokens, 'tokens');
-    return await this.#loop.scheduler.store.save(tokens, this.#requirePages());
+    return await this.#loop.scheduler.store.save(tokens, note, this.#requirePages());
   }
 
   /** Brings what `savePrefix` gave back into the prefix cache. Rejects with InvalidFileError, InvalidOptionError or UnsupportedModelError. */

@@ -13,6 +13,8 @@ interface Header {
   /** Of the model and its cache: see PageStore. */
   readonly identity: string;
   readonly tokens: readonly number[];
+  /** What the caller wants back beside the tokens. */
+  readonly note: string;
   /** Positions that the pages hold, from the first one on. */
   readonly positions: number;
   readonly pages: number;
@@ -21,6 +23,8 @@ interface Header {
 
 export interface SavedPrefix {
   readonly tokens: readonly number[];
+  readonly note: string;
+  /** That are cached now. */
   readonly positions: number;
 }
 
@@ -39,7 +43,7 @@ export class PrefixStore {
   }
 
   /** `tokens` with as many of their keys and values as are cached. Rejects like the runner. */
-  async save(tokens: readonly number[], store: PageStore): Promise<Uint8Array<ArrayBuffer>> {
+  async save(tokens: readonly number[], note: string, store: PageStore): Promise<Uint8Array<ArrayBuffer>> {
     const { pages, positions } = this.prefixes?.match(tokens) ?? { pages: [], positions: 0 };
     // No sequence's number: those count up from 0.
     const owner = -1 - this.#pinned++;
@@ -52,7 +56,7 @@ export class PrefixStore {
       this.#pinned--;
       this.blocks.free(owner);
     }
-    return encode({ identity, tokens, positions, pages: pages.length, pageBytes: store.pageBytes }, bytes);
+    return encode({ identity, tokens, note, positions, pages: pages.length, pageBytes: store.pageBytes }, bytes);
   }
 
   /**
@@ -67,7 +71,7 @@ export class PrefixStore {
         'the conversation was saved with another model, or with another type of cache',
       );
     }
-    if (!this.prefixes) return { tokens: header.tokens, positions: 0 };
+    if (!this.prefixes) return { tokens: header.tokens, note: header.note, positions: 0 };
     const count = Math.min(header.pages, this.blocks.freePages);
     const positions = Math.min(header.positions, count * this.blocks.pageSize);
     if (positions > 0) {
@@ -78,7 +82,7 @@ export class PrefixStore {
       this.prefixes.record(owner, header.tokens, positions, pages, true);
       this.blocks.free(owner);
     }
-    return { tokens: header.tokens, positions };
+    return { tokens: header.tokens, note: header.note, positions };
   }
 }
 
@@ -115,9 +119,10 @@ function decode(bytes: Uint8Array, vocabSize: number, pageSize: number): { heade
   } catch (cause) {
     return broken('the header is no JSON', cause);
   }
-  const { identity, tokens, positions, pages, pageBytes } = header ?? {};
+  const { identity, tokens, note, positions, pages, pageBytes } = header ?? {};
   const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0;
-  if (typeof identity !== 'string' || ![positions, pages, pageBytes].every(isCount)) broken('the header lacks fields');
+  if (typeof identity !== 'string' || typeof note !== 'string' || ![positions, pages, pageBytes].every(isCount))
+    broken('the header lacks fields');
   if (!Array.isArray(tokens) || !tokens.every((token) => isCount(token) && token < vocabSize))
     broken('not all tokens are');
   if (positions > tokens.length || pages !== Math.ceil(positions / pageSize)) {

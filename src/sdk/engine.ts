@@ -3,11 +3,12 @@ import { DisposedError, InvalidOptionError } from '../errors';
 import { QUANTIZE_FORMATS } from '../formats/quantize';
 import type { MaskableFeature } from '../gpu/capabilities';
 import { KV_TYPES, type KvType } from '../ops/op';
-import type { Host, LoadProgress, LoadSettings, ModelInfo } from '../worker/protocol';
+import type { ChatMessage, Host, LoadProgress, LoadSettings, ModelInfo } from '../worker/protocol';
 import { RemoteHost } from '../worker/remote_host';
 import { ChatCompletions } from './completions';
 import { EmbeddingsApi } from './embeddings';
 import { type ModelInput, type RepositoryOptions, toModelSource } from './model_input';
+import { ChatSession, requireBytes } from './session';
 
 export interface LoadOptions extends RepositoryOptions {
   /** `auto` (default): WebGPU; where there is none, plain JavaScript if the model has at most 20 M parameters. */
@@ -64,18 +65,20 @@ export class TesseraEngine {
   readonly chat: { readonly completions: ChatCompletions };
   readonly embeddings: EmbeddingsApi;
   readonly #host: Host;
+  /** The host, unless it was disposed of. */
+  readonly #open: () => Host;
   #info: ModelInfo;
   #disposed = false;
 
   constructor(host: Host, info: ModelInfo) {
     this.#host = host;
     this.#info = info;
-    const open = () => {
+    this.#open = () => {
       if (this.#disposed) throw new DisposedError('the engine was disposed');
       return this.#host;
     };
-    this.chat = { completions: new ChatCompletions(open, () => this.#info.model) };
-    this.embeddings = new EmbeddingsApi(open, () => this.#info.model);
+    this.chat = { completions: new ChatCompletions(this.#open, () => this.#info.model) };
+    this.embeddings = new EmbeddingsApi(this.#open, () => this.#info.model);
   }
 
   /** The model that answers, where it runs, and what it occupies. */
@@ -83,10 +86,23 @@ export class TesseraEngine {
     return this.#info;
   }
 
+  /** A conversation that remembers its messages; `messages`: what it begins with, a system prompt for example. */
+  createSession(options: { readonly messages?: readonly ChatMessage[] } = {}): ChatSession {
+    return new ChatSession(this.chat.completions, this.#open, options.messages);
+  }
+
+  /**
+   * A session from what `ChatSession.save` gave; what was computed of it is not computed again.
+   * Rejects with InvalidFileError for broken bytes, InvalidOptionError for those of another model.
+   */
+  async loadSession(bytes: Uint8Array | ArrayBuffer): Promise<ChatSession> {
+    const messages = await this.#open().loadChat(requireBytes(bytes));
+    return this.createSession({ messages });
+  }
+
   /** Requests, tokens, latencies as percentiles, throughput, cache hits and pages in use, since the model was loaded. */
   async metrics(): Promise<EngineMetrics> {
-    if (this.#disposed) throw new DisposedError('the engine was disposed');
-    return await this.#host.metrics();
+    return await this.#open().metrics();
   }
 
   /** Switches to another model. When it cannot be loaded, the promise rejects and the previous one goes on answering. */

@@ -6,6 +6,7 @@ import { fromWire, toWire, type WireError } from '../errors/wire';
 import { EventBuffer } from './event_buffer';
 import type {
   ChatEvent,
+  ChatMessage,
   ChatRequest,
   Embeddings,
   EmbedRequest,
@@ -91,6 +92,14 @@ export class HostEdge {
 
   embed(call: number, request: EmbedRequest): Promise<Result<Embeddings>> {
     return this.#settle(call, (signal) => this.#host.embed(request, signal));
+  }
+
+  saveChat(call: number, messages: readonly ChatMessage[]): Promise<Result<Uint8Array>> {
+    return this.#settle(call, () => this.#host.saveChat(messages));
+  }
+
+  loadChat(call: number, bytes: Uint8Array): Promise<Result<readonly ChatMessage[]>> {
+    return this.#settle(call, () => this.#host.loadChat(bytes));
   }
 
   metrics(call: number): Promise<Result<EngineMetrics>> {

@@ -10,6 +10,7 @@ import { countParameters } from './parameters';
 import type {
   Backend,
   ChatEvent,
+  ChatMessage,
   ChatRequest,
   Embeddings,
   EmbedRequest,
@@ -19,6 +20,7 @@ import type {
   ModelInfo,
   ModelSource,
 } from './protocol';
+import { loadChat, saveChat } from './saved_chat';
 import { tuneOptions } from './tune_options';
 
 /** Above this the reference executor is too slow to be of use, and `auto` does not fall back to it. */
@@ -63,6 +65,24 @@ export class EngineHost implements Host {
     const { model, release } = this.#use();
     try {
       return await embedTexts(model, request, signal);
+    } finally {
+      release();
+    }
+  }
+
+  async saveChat(messages: readonly ChatMessage[]): Promise<Uint8Array> {
+    const { model, release } = this.#use();
+    try {
+      return await saveChat(model, messages);
+    } finally {
+      release();
+    }
+  }
+
+  async loadChat(bytes: Uint8Array): Promise<readonly ChatMessage[]> {
+    const { model, release } = this.#use();
+    try {
+      return await loadChat(model, bytes);
     } finally {
       release();
     }

@@ -127,6 +127,10 @@ export interface Host {
   chat(request: ChatRequest, signal?: AbortSignal): AsyncIterableIterator<ChatEvent>;
   /** The vectors of texts under an encoder. */
   embed(request: EmbedRequest, signal?: AbortSignal): Promise<Embeddings>;
+  /** A chat as bytes, with what is cached of it. */
+  saveChat(messages: readonly ChatMessage[]): Promise<Uint8Array>;
+  /** The messages of a saved chat; what was saved of it is cached again. */
+  loadChat(bytes: Uint8Array): Promise<readonly ChatMessage[]>;
   /** What the model that answers has done since it was loaded, and how long it took. */
   metrics(): Promise<EngineMetrics>;
   dispose(): Promise<void>;

@@ -5,6 +5,7 @@ import { toWire } from '../errors/wire';
 import { Connection } from './connection';
 import type {
   ChatEvent,
+  ChatMessage,
   ChatRequest,
   Embeddings,
   EmbedRequest,
@@ -72,10 +73,19 @@ export class RemoteHost implements Host {
     }
   }
 
+  async saveChat(messages: readonly ChatMessage[]): Promise<Uint8Array> {
+    const { connection, call } = await this.#newCall();
+    return await connection.settle(connection.edge.saveChat(call, messages));
+  }
+
+  async loadChat(bytes: Uint8Array): Promise<readonly ChatMessage[]> {
+    const { connection, call } = await this.#newCall();
+    return await connection.settle(connection.edge.loadChat(call, bytes));
+  }
+
   async metrics(): Promise<EngineMetrics> {
-    const connection = await this.#connect();
-    await this.#restore(connection);
-    return await connection.settle(connection.edge.metrics(connection.newCall()));
+    const { connection, call } = await this.#newCall();
+    return await connection.settle(connection.edge.metrics(call));
   }
 
   async dispose(): Promise<void> {
@@ -86,6 +96,13 @@ export class RemoteHost implements Host {
     await connection.settle(connection.edge.dispose(connection.newCall())).finally(() => {
       connection.close(new DisposedError('the engine was disposed'));
     });
+  }
+
+  /** A call to a worker that has the active model. */
+  async #newCall(): Promise<{ readonly connection: Connection; readonly call: number }> {
+    const connection = await this.#connect();
+    await this.#restore(connection);
+    return { connection, call: connection.newCall() };
   }
 
   #connect(): Promise<Connection> {

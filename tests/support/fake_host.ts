@@ -3,6 +3,7 @@ import type { EngineMetrics } from '../../src/engine/metrics';
 import { AbortedError, ContextLengthError, InvalidFileError } from '../../src/errors';
 import type {
   ChatEvent,
+  ChatMessage,
   ChatRequest,
   Embeddings,
   EmbedRequest,
@@ -83,6 +84,14 @@ export class FakeHost implements Host {
   }
 
   /** The vector of a text is [its length in characters or tokens, 0]. */
+  async saveChat(messages: readonly ChatMessage[]): Promise<Uint8Array> {
+    return new TextEncoder().encode(JSON.stringify(messages));
+  }
+
+  async loadChat(bytes: Uint8Array): Promise<readonly ChatMessage[]> {
+    return JSON.parse(new TextDecoder().decode(bytes)) as ChatMessage[];
+  }
+
   async metrics(): Promise<EngineMetrics> {
     await this.gate?.();
     return new Engine(new ScriptedRunner([], 0, { vocabSize: 4, contextLength: 32 })).metrics;

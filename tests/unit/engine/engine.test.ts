@@ -241,10 +241,14 @@ describe('the prefix cache', () => {
     const first = await engine.generate(request(PROMPT)).drain();
     const history = [...PROMPT, ...first.outputTokens];
     const other = engine.generate(request([30, 2, 1], { maxTokens: 30 })).drain();
-    const bytes = await engine.savePrefix(history);
+    const bytes = await engine.savePrefix(history, 'about nothing');
     const again = setup({}, LARGE);
     const busy = again.engine.generate(request([9, 9], { maxTokens: 20 })).drain();
-    expect(await again.engine.loadPrefix(bytes)).toEqual({ tokens: history, positions: history.length - 1 });
+    expect(await again.engine.loadPrefix(bytes)).toEqual({
+      tokens: history,
+      note: 'about nothing',
+      positions: history.length - 1,
+    });
     const second = await again.engine.generate(request([...history, 8], { maxTokens: 5 })).drain();
     expect(second.cachedTokens).toBe(history.length - 1);
     expect(second.outputTokens).toEqual(expected([...history, 8], 5));
