@@ -1,6 +1,6 @@
 import { mergeSymbols } from './merge';
 import type { MergeList } from './merge_list';
-import type { Vocabulary } from './vocabulary';
+import { TokenType, type Vocabulary } from './vocabulary';
 import { WordCache } from './word_cache';
 import type { WordModel } from './word_model';
 
@@ -44,9 +44,9 @@ export class BpeModel implements WordModel {
   }
 
   #merge(word: string): number[] {
-    const { merges, vocabulary, isWhole } = this.#options;
+    const { merges, isWhole } = this.#options;
     if (isWhole(word)) {
-      const whole = vocabulary.ids.get(word);
+      const whole = this.#idOf(word);
       if (whole !== undefined) return [whole];
     }
     const boundaries: number[] = [];
@@ -61,18 +61,24 @@ export class BpeModel implements WordModel {
   }
 
   #emit(symbol: string, tokens: number[]): void {
-    const { ids } = this.#options.vocabulary;
-    const id = ids.get(symbol);
+    const id = this.#idOf(symbol);
     if (id !== undefined) {
       tokens.push(id);
       return;
     }
     // A merge whose result is no token: its characters are.
     for (const character of symbol) {
-      const single = ids.get(character);
+      const single = this.#idOf(character);
       if (single !== undefined) tokens.push(single);
       else if (!this.#emitBytes(character, tokens)) this.#emitUnknown(tokens);
     }
+  }
+
+  /** A control token never comes out of text that a user may have written. */
+  #idOf(text: string): number | undefined {
+    const { ids, types } = this.#options.vocabulary;
+    const id = ids.get(text);
+    return id === undefined || types[id] === TokenType.control ? undefined : id;
   }
 
   #emitBytes(character: string, tokens: number[]): boolean {

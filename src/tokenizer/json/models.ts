@@ -2,7 +2,7 @@ import { BpeModel } from '../bpe';
 import { MergeList } from '../merge_list';
 import { byteTokens, SPACE } from '../spaces';
 import { UnigramModel } from '../unigram';
-import type { Vocabulary } from '../vocabulary';
+import { TokenType, type Vocabulary } from '../vocabulary';
 import type { WordModel } from '../word_model';
 import { WordPieceModel } from '../wordpiece';
 import type { Decoder } from './decoders';
@@ -105,7 +105,7 @@ function readUnigram(model: Fields, vocabulary: Vocabulary, split: Split, decode
   if (unknown >= pieces.length) throw mismatch(model.at('unk_id'), `an id of ${pieces.length} tokens`, unknown);
   return new UnigramModel({
     vocabulary,
-    pieces: pieces.filter(({ text, id }) => text !== '' && id !== unknown),
+    pieces: pieces.filter(({ text, id }) => text !== '' && id !== unknown && !isControl(vocabulary, id)),
     worstScore: pieces.reduce((worst, { score }) => Math.min(worst, score), Number.POSITIVE_INFINITY),
     unknown,
     split,
@@ -113,6 +113,11 @@ function readUnigram(model: Fields, vocabulary: Vocabulary, split: Split, decode
     spacePrefix: decoder.stripsLeadingSpace,
     bytesOf: decoder.bytesOf,
   });
+}
+
+/** Control tokens never come out of text that a user may have written. */
+function isControl({ types }: Vocabulary, id: number): boolean {
+  return types[id] === TokenType.control;
 }
 
 function readPiece(piece: unknown, where: string): [text: string, score: number] {
@@ -130,6 +135,7 @@ function readWordPiece(model: Fields, vocabulary: Vocabulary, split: Split, deco
   if (unknown === undefined) throw mismatch(model.at('unk_token'), 'a token of the vocabulary', name);
   const pieces = new Map<string, number>();
   for (const [text, id] of readVocab(model)) {
+    if (isControl(vocabulary, id)) continue;
     if (prefix !== '' && text.startsWith(prefix) && text !== prefix) pieces.set(text.slice(prefix.length), id);
     else if (text !== '') pieces.set(SPACE + text, id);
   }

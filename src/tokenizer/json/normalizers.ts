@@ -84,7 +84,8 @@ function readBert(step: Fields): Normalise {
   const accents = step.flag('strip_accents', lowercase);
   return (text) => {
     let result = text;
-    if (clean) result = result.replace(/[^\P{C}\t\n\r]|\ufffd/gu, '').replace(/\p{White_Space}/gu, ' ');
+    if (clean)
+      result = result.replace(/(?![\t\n\r])[\p{Cc}\p{Cf}\p{Co}\ufffd]/gu, '').replace(/\p{White_Space}/gu, ' ');
     if (chinese) result = result.replace(/\P{ASCII}/gu, (c) => (isChinese(c.codePointAt(0) ?? 0) ? ` ${c} ` : c));
     if (accents) result = result.normalize('NFD').replace(/\p{Mn}/gu, '');
     return lowercase ? result.toLowerCase() : result;
