@@ -1,3 +1,5 @@
+import { Trie } from './trie';
+
 /** A character of the private use area that is in none of the texts. The messages are given as JSON, which leaves such characters alone. */
 export function unusedCharacter(template: string, messages: string, controlTexts: readonly string[]): string {
   const used = new Set([template, messages, ...controlTexts].flatMap((text) => text.match(/[\uE000-\uF8FF]/g) ?? []));
@@ -18,23 +20,19 @@ export function unusedCharacter(template: string, messages: string, controlTexts
  * so that a template may change it; white space at the ends stays at the ends, so that a template may trim.
  */
 export function guardControlTexts<T>(value: T, controlTexts: readonly string[], separator: string): T {
-  const spellings = new Set(controlTexts.map((text) => text.toLowerCase()).filter((text) => text.length > 1));
-  const lengths = new Map<string, Set<number>>();
-  let longest = 0;
-  for (const { [0]: first, length } of spellings) {
-    const same = lengths.get(first);
-    if (same) same.add(length);
-    else lengths.set(first, new Set([length]));
-    longest = Math.max(longest, length);
-  }
-  const spells = (text: string, at: number): boolean => {
-    const found = lengths.get(text.charAt(at).toLowerCase());
-    if (!found) return false;
-    for (const length of found) if (spellings.has(text.slice(at, at + length).toLowerCase())) return true;
-    if (text.length - at >= longest) return false;
-    const rest = text.slice(at).toLowerCase();
-    for (const spelling of spellings) if (spelling.startsWith(rest)) return true;
-    return false;
+  const spellings = controlTexts.map((text) => text.toLowerCase()).filter((text) => text.length > 1);
+  const trie = new Trie(spellings.map((text, i) => [text, i]));
+  const spells = (text: string, start: number): boolean => {
+    let node = 0;
+    for (let at = start; at < text.length; at++) {
+      const lower = text.charAt(at).toLowerCase();
+      for (let unit = 0; unit < lower.length; unit++) {
+        node = trie.next(node, lower.charCodeAt(unit));
+        if (node === 0) return false;
+        if (trie.valueOf(node) !== undefined) return true;
+      }
+    }
+    return true;
   };
   const guardText = (text: string): string => {
     let result = '';

@@ -186,8 +186,8 @@ const RECIPES: readonly Recipe[] = [
 export function preTokenizer(name: string): PreTokenizer {
   const recipe = RECIPES.find(({ names }) => names.includes(name));
   if (!recipe) {
-    throw new UnsupportedModelError(`the pre-tokenizer "${name}" (tokenizer.ggml.pre) is not supported`, {
-      details: { key: 'tokenizer.ggml.pre', value: name },
+    throw new UnsupportedModelError(`the pre-tokenizer "${name.slice(0, 100)}" (tokenizer.ggml.pre) is not supported`, {
+      details: { key: 'tokenizer.ggml.pre', value: name.slice(0, 100) },
     });
   }
   return {

@@ -1,4 +1,5 @@
 import type { CharsMap } from './charsmap';
+import { checkGrowth } from './growth';
 import { SPACE } from './spaces';
 
 interface SentencePieceTextOptions {
@@ -45,6 +46,7 @@ export function applyCharsMap(text: string, charsMap: CharsMap): string {
     const length = match?.length ?? utf8Length(input[at]);
     for (const byte of match?.replacement ?? input.subarray(at, at + length)) output.push(byte);
     at += length;
+    checkGrowth(output.length, input.length, 'the normalisation table');
   }
   return new TextDecoder('utf-8', { ignoreBOM: true }).decode(Uint8Array.from(output));
 }

@@ -1,3 +1,4 @@
+import { Trie } from './trie';
 import { TokenType, type Vocabulary } from './vocabulary';
 import type { Fragment, TextSplitter } from './word_model';
 
@@ -16,22 +17,20 @@ interface StrippingTokens {
 
 /** Finds special tokens as llama.cpp does: user-defined ones always, control tokens on request. */
 export class SpecialTokens implements TextSplitter {
-  readonly #byText = new Map<string, SpecialToken>();
-  /** Lengths of the tokens that begin with a UTF-16 unit: what to look up where that unit is met. */
-  readonly #lengths = new Map<number, Set<number>>();
+  readonly #tokens: readonly SpecialToken[];
+  readonly #trie: Trie;
   readonly #strips: StrippingTokens;
 
   constructor({ types, ids }: Vocabulary, strips: StrippingTokens) {
     this.#strips = strips;
+    const tokens: SpecialToken[] = [];
     for (const [text, id] of ids) {
       const type = types[id];
       if (type !== TokenType.control && type !== TokenType.userDefined && type !== TokenType.unknown) continue;
-      this.#byText.set(text, { id, text, isTrustedOnly: type !== TokenType.userDefined });
-      const unit = text.charCodeAt(0);
-      const lengths = this.#lengths.get(unit);
-      if (lengths) lengths.add(text.length);
-      else this.#lengths.set(unit, new Set([text.length]));
+      tokens.push({ id, text, isTrustedOnly: type !== TokenType.userDefined });
     }
+    this.#tokens = tokens;
+    this.#trie = new Trie(tokens.map(({ text }, i) => [text, i]));
   }
 
   /** The longest token takes its places first, wherever they are, then the next longest. */
@@ -47,9 +46,13 @@ export class SpecialTokens implements TextSplitter {
 
   #presentIn(text: string, trusted: boolean): SpecialToken[] {
     const present = new Set<SpecialToken>();
-    for (let at = 0; at < text.length; at++) {
-      for (const length of this.#lengths.get(text.charCodeAt(at)) ?? []) {
-        const token = this.#byText.get(text.slice(at, at + length));
+    for (let start = 0; start < text.length; start++) {
+      let node = 0;
+      for (let at = start; at < text.length; at++) {
+        node = this.#trie.next(node, text.charCodeAt(at));
+        if (node === 0) break;
+        const index = this.#trie.valueOf(node);
+        const token = index === undefined ? undefined : this.#tokens[index];
         if (token && (trusted || !token.isTrustedOnly)) present.add(token);
       }
     }

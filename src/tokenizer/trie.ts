@@ -1,3 +1,8 @@
+import { InvalidFileError } from '../errors';
+
+/** Characters of all tokens; those of the largest vocabularies have two million. */
+const MOST_UNITS = 2 ** 23;
+
 /** A set of texts with a number each, walked unit by unit (UTF-16): one hash table over typed arrays, for some millions of units. */
 export class Trie {
   readonly #mask: number;
@@ -11,6 +16,9 @@ export class Trie {
   constructor(entries: Iterable<readonly [text: string, value: number]>) {
     const list = [...entries];
     const units = list.reduce((sum, [text]) => sum + text.length, 0);
+    if (units > MOST_UNITS) {
+      throw new InvalidFileError(`the vocabulary: its tokens have ${units} characters, more than ${MOST_UNITS}`);
+    }
     const size = 2 ** Math.ceil(Math.log2(2 * units + 2));
     this.#mask = size - 1;
     this.#nodes = new Uint32Array(size);

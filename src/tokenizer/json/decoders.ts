@@ -1,4 +1,5 @@
 import { fromByteLevel } from '../byte_level';
+import { checkGrowth } from '../growth';
 import { byteOfToken } from '../spaces';
 import type { Fields } from './fields';
 import { readReplace } from './normalizers';
@@ -43,6 +44,7 @@ export function readDecoder(component: Fields | undefined): Decoder {
       case 'Metaspace': {
         const replacement = step.optionalText('replacement') ?? '\u2581';
         const prepends = (step.optionalText('prepend_scheme') ?? 'always') !== 'never';
+        if (replacement === '') throw unsupported(step.where, 'a replacement of nothing');
         replacements.push((text) => text.replaceAll(replacement, ' '));
         stripsLeadingSpace = prepends && step.flag('add_prefix_space', true);
         break;
@@ -60,7 +62,11 @@ export function readDecoder(component: Fields | undefined): Decoder {
   const bytesOf = (text: string) => {
     const byte = hasByteTokens ? byteOfToken(text) : undefined;
     if (byte !== undefined) return Uint8Array.of(byte);
-    const done = replacements.reduce((made, replace) => replace(made), text);
+    const done = replacements.reduce((made, replace) => {
+      const next = replace(made);
+      checkGrowth(next.length, text.length, component?.where ?? 'decoder');
+      return next;
+    }, text);
     return isByteLevel ? fromByteLevel(done) : encoder.encode(done);
   };
   return { bytesOf, stripsLeadingSpace };

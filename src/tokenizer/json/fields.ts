@@ -97,9 +97,21 @@ export function isCount(value: unknown): value is number {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
 }
 
+function show(value: unknown): string {
+  if (value === undefined) return 'nothing';
+  if (typeof value === 'string') return JSON.stringify(value.slice(0, 100));
+  if (Array.isArray(value))
+    return value.length > 4 ? `a list of ${value.length}` : `[${value.map(showItem).join(', ')}]`;
+  return typeof value === 'object' && value !== null ? 'an object' : String(value);
+}
+
+function showItem(value: unknown): string {
+  return typeof value === 'object' && value !== null ? '…' : show(value);
+}
+
 /** The error for a place in a file that holds something else than it should. */
 export function mismatch(where: string, expected: string, found: unknown): InvalidFileError {
-  const shown = found === undefined ? 'nothing' : JSON.stringify(found).slice(0, 100);
+  const shown = show(found);
   return new InvalidFileError(`${where}: expected ${expected}, found ${shown}`, {
     details: { where, expected, found: shown },
   });

@@ -1,17 +1,25 @@
 import { isChinese } from '../bert_words';
 import { CharsMap } from '../charsmap';
+import { checkGrowth } from '../growth';
 import { applyCharsMap } from '../sentence_piece_text';
 import type { Fields } from './fields';
 import { mismatch } from './fields';
 import { knownPattern } from './known_patterns';
 import { flatten, unsupported } from './steps';
 
+const LONGEST_REPLACEMENT = 32;
+
 type Normalise = (text: string) => string;
 
 /** `normalizer` of tokenizer.json (https://huggingface.co/docs/tokenizers/api/normalizers) as one function. */
 export function readNormalizer(component: Fields | undefined): Normalise {
   const steps = flatten(component, 'normalizers').map(readStep);
-  return (text) => steps.reduce((done, step) => step(done), text);
+  return (text) =>
+    steps.reduce((done, step) => {
+      const next = step(done);
+      checkGrowth(next.length, text.length, component?.where ?? 'normalizer');
+      return next;
+    }, text);
 }
 
 function readStep(step: Fields): Normalise {
@@ -32,7 +40,7 @@ function readStep(step: Fields): Normalise {
       return (text) => strip(text, left, right);
     }
     case 'Prepend': {
-      const prefix = step.text('prepend');
+      const prefix = shortText(step, 'prepend');
       return (text) => (text === '' ? '' : prefix + text);
     }
     case 'Replace':
@@ -52,7 +60,7 @@ function readStep(step: Fields): Normalise {
 
 /** `Replace` of a text or of a known expression; the replacement is literal. Also a decoder. */
 export function readReplace(step: Fields): Normalise {
-  const content = step.text('content');
+  const content = shortText(step, 'content');
   const pattern = step.child('pattern');
   const literal = pattern.optionalText('String');
   if (literal !== undefined) {
@@ -61,6 +69,14 @@ export function readReplace(step: Fields): Normalise {
   }
   const expression = REPLACED.get(pattern.text('Regex')) ?? knownPattern(pattern.text('Regex'), pattern.at('Regex'));
   return (text) => text.replace(expression, () => content);
+}
+
+/** A text that is put in the place of others, so that its length multiplies. */
+export function shortText(step: Fields, key: string): string {
+  const text = step.text(key);
+  if (text.length > LONGEST_REPLACEMENT)
+    throw mismatch(step.at(key), `at most ${LONGEST_REPLACEMENT} characters`, text);
+  return text;
 }
 
 /** Expressions that only normalizers have. */

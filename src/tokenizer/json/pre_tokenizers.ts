@@ -1,7 +1,9 @@
 import { toByteLevel } from '../byte_level';
+import { checkGrowth } from '../growth';
 import { compile, GPT2 } from '../patterns';
 import { type Fields, mismatch } from './fields';
 import { knownPattern } from './known_patterns';
+import { shortText } from './normalizers';
 import { flatten, unsupported } from './steps';
 
 /** Cuts a piece further. `isFirst`: the piece begins the whole text. */
@@ -30,6 +32,8 @@ export function readPreTokenizer(component: Fields | undefined): (text: string, 
         atStart = false;
       }
       pieces = cut;
+      const length = pieces.reduce((sum, piece) => sum + piece.length, 0);
+      checkGrowth(length, text.length, component?.where ?? 'pre_tokenizer');
     }
     return pieces;
   };
@@ -75,7 +79,7 @@ function readStep(step: Fields): Cut {
 
 /** SentencePiece's way: spaces become a character of their own, which begins the word after it. */
 function readMetaspace(step: Fields): Cut {
-  const replacement = step.optionalText('replacement') ?? '\u2581';
+  const replacement = step.has('replacement') ? shortText(step, 'replacement') : '\u2581';
   const scheme = step.optionalText('prepend_scheme') ?? (step.flag('add_prefix_space', true) ? 'always' : 'never');
   if (!['always', 'first', 'never'].includes(scheme)) throw unsupported(step.where, `prepend_scheme "${scheme}"`);
   if (replacement === '') throw mismatch(step.at('replacement'), 'a character', replacement);
