@@ -103,12 +103,37 @@ function tensorShapes(shape: DecoderShape, wanted: GgmlType): TensorShape[] {
   });
   const vector = (name: string, length: number): TensorShape => ({ name, type: 'F32', shape: [length] });
   const norm = (name: string): TensorShape => vector(`${name}.weight`, hiddenSize);
+  const stack = (name: string, cols: number, rows: number, count: number): TensorShape => {
+    const one = matrix(name, cols, rows);
+    return { ...one, shape: [...one.shape, count] };
+  };
+  const feedForward = (layer: number): TensorShape[] => {
+    const at = (name: string): string => `blk.${layer}.${name}`;
+    if (!shape.experts) {
+      return [
+        matrix(at('ffn_gate'), hiddenSize, intermediateSize),
+        matrix(at('ffn_up'), hiddenSize, intermediateSize),
+        matrix(at('ffn_down'), intermediateSize, hiddenSize),
+      ];
+    }
+    const { count, size } = shape.experts;
+    return [
+      // Files keep the router in full precision.
+      { name: at('ffn_gate_inp.weight'), type: 'F32', shape: [hiddenSize, count] },
+      stack(at('ffn_gate_exps'), hiddenSize, size, count),
+      stack(at('ffn_up_exps'), hiddenSize, size, count),
+      stack(at('ffn_down_exps'), size, hiddenSize, count),
+    ];
+  };
   const ofFamily = (layer: number): TensorShape[] => {
     const at = (name: string): string => `blk.${layer}.${name}`;
     switch (shape.architecture) {
       case 'qwen2':
         return [vector(at('attn_q.bias'), qSize), vector(at('attn_k.bias'), kvSize), vector(at('attn_v.bias'), kvSize)];
+      case 'olmoe':
+        return [vector(at('attn_q_norm.weight'), qSize), vector(at('attn_k_norm.weight'), kvSize)];
       case 'qwen3':
+      case 'qwen3moe':
         return ['attn_q_norm.weight', 'attn_k_norm.weight'].map((name) => vector(at(name), shape.headDim));
       default:
         return [];
@@ -121,9 +146,7 @@ function tensorShapes(shape: DecoderShape, wanted: GgmlType): TensorShape[] {
     matrix(`blk.${layer}.attn_v`, hiddenSize, kvSize),
     matrix(`blk.${layer}.attn_output`, qSize, hiddenSize),
     norm(`blk.${layer}.ffn_norm`),
-    matrix(`blk.${layer}.ffn_gate`, hiddenSize, intermediateSize),
-    matrix(`blk.${layer}.ffn_up`, hiddenSize, intermediateSize),
-    matrix(`blk.${layer}.ffn_down`, intermediateSize, hiddenSize),
+    ...feedForward(layer),
     ...ofFamily(layer),
   ]);
   return [
@@ -164,6 +187,13 @@ function hyperparameters(name: string, shape: DecoderShape): [string, GgufValue]
     u32(key('context_length'), shape.contextLength),
     u32(key('embedding_length'), shape.hiddenSize),
     u32(key('feed_forward_length'), shape.intermediateSize),
+    ...(shape.experts
+      ? [
+          u32(key('expert_count'), shape.experts.count),
+          u32(key('expert_used_count'), shape.experts.used),
+          u32(key('expert_feed_forward_length'), shape.experts.size),
+        ]
+      : []),
     u32(key('attention.head_count'), shape.numHeads),
     u32(key('attention.head_count_kv'), shape.numKvHeads),
     u32(key('attention.key_length'), shape.headDim),

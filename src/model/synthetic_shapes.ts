@@ -1,10 +1,17 @@
-/** The shape of a model whose layers are attention and a gated feed-forward network. */
+/** The shape of a model whose layers are attention and a gated feed-forward network, or experts in its place. */
 export interface DecoderShape {
   /** Default llama. */
-  readonly architecture?: 'llama' | 'qwen2' | 'qwen3';
+  readonly architecture?: 'llama' | 'qwen2' | 'qwen3' | 'qwen3moe' | 'olmoe';
   readonly numLayers: number;
   readonly hiddenSize: number;
   readonly intermediateSize: number;
+  readonly experts?: {
+    readonly count: number;
+    /** Experts of a row. */
+    readonly used: number;
+    /** Intermediate size of an expert. */
+    readonly size: number;
+  };
   readonly numHeads: number;
   readonly numKvHeads: number;
   readonly headDim: number;
@@ -107,6 +114,35 @@ export const DECODER_SHAPES: Readonly<Record<string, DecoderShape>> = {
     vocabSize: 128_256,
     contextLength: 131_072,
     ropeTheta: 500_000,
+    tied: false,
+  },
+  'olmoe-1b-7b': {
+    architecture: 'olmoe',
+    numLayers: 16,
+    hiddenSize: 2048,
+    intermediateSize: 1024,
+    experts: { count: 64, used: 8, size: 1024 },
+    numHeads: 16,
+    numKvHeads: 16,
+    headDim: 128,
+    vocabSize: 50_304,
+    contextLength: 4096,
+    ropeTheta: 10_000,
+    tied: false,
+  },
+  'qwen3-30b-a3b': {
+    architecture: 'qwen3moe',
+    numLayers: 48,
+    hiddenSize: 2048,
+    intermediateSize: 6144,
+    experts: { count: 128, used: 8, size: 768 },
+    numHeads: 32,
+    numKvHeads: 4,
+    headDim: 128,
+    vocabSize: 151_936,
+    contextLength: 40_960,
+    ropeTheta: 1_000_000,
+    rmsNormEps: 1e-6,
     tied: false,
   },
 };

@@ -41,7 +41,8 @@ export async function fillWeights(
         const tensor = model.gguf.tensors.get(name);
         const index = indexOf.get(name);
         if (!tensor || index === undefined) throw new InternalError(`the synthetic model has no tensor "${name}"`);
-        const rows = tensor.shape[1] ?? 1;
+        // Over all matrices of a stack: which of them a random row lands in makes no difference.
+        const rows = tensor.shape.slice(1).reduce((product, size) => product * size, 1);
         await fillTensor(uploader, filler, weight, parts, firstRow, rows, index);
         firstRow += rows;
         filled += tensor.byteLength;

@@ -8,7 +8,7 @@ import type { DecoderShape } from '../../src/model/synthetic_shapes';
 import type { ActivationType } from '../../src/ops/op';
 import { BARE, type Variant } from './variants';
 
-const SHAPE: DecoderShape = {
+const DENSE: DecoderShape = {
   numLayers: 1,
   hiddenSize: 96,
   intermediateSize: 160,
@@ -20,6 +20,9 @@ const SHAPE: DecoderShape = {
   ropeTheta: 10_000,
   tied: true,
 };
+/** Each row has experts of its own. */
+const EXPERTS: DecoderShape = { ...DENSE, architecture: 'qwen3moe', experts: { count: 5, used: 2, size: 64 } };
+const SHAPE = Math.random() < 0.5 ? DENSE : EXPERTS;
 const MAX_ROWS = 16;
 /** More than a page, so that rows read what others wrote steps before. */
 const LENGTH = 37;
@@ -79,7 +82,7 @@ async function logitsOf(model: LoadedModel, tokens: readonly number[], seed: num
 }
 
 describe.each(chosen)('$name', ({ options, activationType }) => {
-  test('a row has the logits that it has alone', async () => {
+  test(`a row of ${SHAPE.experts ? 'experts' : 'a dense model'} has the logits that it has alone`, async () => {
     const seed = Math.floor(Math.random() * 2 ** 31);
     const model = await loadModel(syntheticModel('tiny', SHAPE, 'q8_0', 7), {
       backend: 'webgpu',

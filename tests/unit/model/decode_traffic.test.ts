@@ -33,6 +33,8 @@ test.each([
   ['llama-3.2-1b', 'f32'],
   ['llama-3.2-1b', 'f16'],
   ['llama-3.1-8b', 'f32'],
+  // With experts: those of one row, and two dispatches more a layer.
+  ['qwen3-30b-a3b', 'f32'],
 ] as const)(
   '%s in q4_0 with %s activations: a decoded token reads little more than weights and cache, in few dispatches',
   (name, activationType) => {

@@ -20,6 +20,8 @@ describe('named synthetic models', () => {
     ['llama-3.2-1b', 1_235_814_400, 128_256],
     ['llama-3.2-3b', 3_212_749_824, 128_256],
     ['llama-3.1-8b', 8_030_261_248, 128_256],
+    ['olmoe-1b-7b', 6_919_161_856, 50_304],
+    ['qwen3-30b-a3b', 30_532_122_624, 151_936],
   ])('%s has as many parameters as the real one', (shape, parameters, vocabSize) => {
     const { gguf } = namedSyntheticModel(`synthetic:${shape}:q8_0`);
     const description = describeModel(gguf, { backend: 'webgpu' });
