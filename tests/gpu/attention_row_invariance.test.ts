@@ -28,12 +28,24 @@ const TABLE = buildRopeTable({ ropeDims: HEAD_DIM, base: 10000, contextLength: C
 
 const SINKS = { name: 'sinks', length: NUM_HEADS };
 
-/** With a window, as gpt-oss and gemma2 have it: sinks and capped scores too. */
+const NORM = { name: 'norm', length: 2 * HEAD_DIM };
+
+/** With a window, as gpt-oss and gemma have it: sinks, capped scores and norms of queries, keys and values too. */
 function layer(window?: number): OpCall[] {
   const table = { name: 'table', length: TABLE.length };
   const special = window === undefined ? {} : { window, softcap: 3, sinks: SINKS };
   return [
-    { op: 'rope_kv', qkv: QKV, q: Q, cache: CACHE, numHeads: NUM_HEADS, table, ropeDims: HEAD_DIM, pairing: 'halves' },
+    {
+      op: 'rope_kv',
+      qkv: QKV,
+      q: Q,
+      cache: CACHE,
+      numHeads: NUM_HEADS,
+      norm: window === undefined ? undefined : { kind: 'rms', per: 'head', values: true, weight: NORM, eps: 1e-6 },
+      table,
+      ropeDims: HEAD_DIM,
+      pairing: 'halves',
+    },
     { op: 'attention', q: Q, cache: CACHE, out: OUT, numHeads: NUM_HEADS, scale: 0.3, ...special },
   ];
 }
@@ -111,7 +123,11 @@ describe('row invariance', () => {
         contextLength: CONTEXT,
         numPages: 3 * PAGES_PER_SEQUENCE,
         kvType,
-        vectors: { table: TABLE, sinks: Float32Array.of(-2, -1, 0, 1, 2, 3) },
+        vectors: {
+          table: TABLE,
+          sinks: Float32Array.of(-2, -1, 0, 1, 2, 3),
+          norm: new Float32Array(NORM.length).fill(1.5),
+        },
       };
       const one = await OpHarness.create(gpu, { ...options, bucket: { minRows: 1, maxRows: 1 } });
       const many = await OpHarness.create(gpu, { ...options, bucket: { minRows: 2, maxRows: 16 } });
