@@ -37,6 +37,7 @@ const OTHERWISE: readonly (readonly [theirs: string, ours: string])[] = [
   [`${before}${UPPER}+${LOWER}*${ANY_CASE}?`, `${before}${UPPER}+${LOWER}*${CONTRACTION}?`],
   // The same, without a look from every space of a long row to its end.
   [String.raw`\s+$`, String.raw`(?<!\s)\s+$`],
+  [String.raw`\s++$`, String.raw`(?<!\s)\s+$`],
 ];
 
 const ALTERNATIVES: ReadonlyMap<string, string> = new Map([
@@ -50,7 +51,9 @@ const ALTERNATIVES: ReadonlyMap<string, string> = new Map([
  * @throws UnsupportedModelError that shows the alternative.
  */
 export function knownPattern(pattern: string, where: string): RegExp {
-  const alternatives = splitAlternatives(pattern).map((alternative) => {
+  // Some files hold the line breaks themselves.
+  const spelled = pattern.replaceAll('\r', String.raw`\r`).replaceAll('\n', String.raw`\n`);
+  const alternatives = splitAlternatives(spelled).map((alternative) => {
     const ours = ALTERNATIVES.get(alternative);
     if (ours !== undefined) return ours;
     throw new UnsupportedModelError(

@@ -31,7 +31,7 @@ function readStep(step: Fields): Normalise {
     case 'NFKD':
       return (text) => text.normalize(type);
     case 'Lowercase':
-      return (text) => text.toLowerCase();
+      return lowerCase;
     case 'StripAccents':
       return (text) => text.replace(/\p{M}/gu, '');
     case 'Strip': {
@@ -104,8 +104,13 @@ function readBert(step: Fields): Normalise {
       result = result.replace(/(?![\t\n\r])[\p{Cc}\p{Cf}\p{Co}\ufffd]/gu, '').replace(/\p{White_Space}/gu, ' ');
     if (chinese) result = result.replace(/\P{ASCII}/gu, (c) => (isChinese(c.codePointAt(0) ?? 0) ? ` ${c} ` : c));
     if (accents) result = result.normalize('NFD').replace(/\p{Mn}/gu, '');
-    return lowercase ? result.toLowerCase() : result;
+    return lowercase ? lowerCase(result) : result;
   };
+}
+
+/** Letter by letter: no letter sees whether it ends a word. */
+function lowerCase(text: string): string {
+  return text.replace(/[A-Z]+|\P{ASCII}/gu, (part) => part.toLowerCase());
 }
 
 const NMT_REMOVED = /[\u0001-\u0008\u000b\u000e-\u001f\u007f\u008f\u009f]/g;

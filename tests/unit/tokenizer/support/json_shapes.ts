@@ -26,11 +26,9 @@ function bytePairs(preTokenizer: object | null, more: object = {}): object {
     ...pairs.map((pair) => `${BYTE_TO_CHARACTER[pair >> 8]} ${BYTE_TO_CHARACTER[pair & 255]}`),
     ...['H e', 'l l', 'He ll', 'Hell o', 'Ġ a', 'Ġ b', 'Ġ W', 'o r', 'Ġ Ġ', 'i n', '1 2', '3 4'],
   ];
-  const vocab: Record<string, number> = {};
-  for (const text of [...BYTE_TO_CHARACTER, ...merges.map((merge) => merge.replace(' ', ''))]) {
-    vocab[text] ??= Object.keys(vocab).length;
-  }
-  const size = Object.keys(vocab).length;
+  const texts = new Set([...BYTE_TO_CHARACTER, ...merges.map((merge) => merge.replace(' ', ''))]);
+  const vocab = Object.fromEntries([...texts].map((text, id) => [text, id]));
+  const size = texts.size;
   return {
     added_tokens: [added(size, '<|end|>'), added(size + 1, 'WORLD', { special: false, normalized: true })],
     normalizer: null,
@@ -147,7 +145,7 @@ export const SHAPES = {
   gpt2: bytePairs({ ...byteLevel, use_regex: true }),
   roberta: bytePairs({ ...byteLevel, use_regex: true, add_prefix_space: true }),
   llama3: bytePairs(sequence(split(LLAMA3), byteLevel), { normalizer: { type: 'NFC' } }),
-  'gpt-4o': bytePairs(sequence(split(GPT_4O), byteLevel)),
+  'gpt-4o': bytePairs(sequence({ ...split(GPT_4O), behavior: 'Removed', invert: true }, byteLevel)),
   starcoder: bytePairs(sequence({ type: 'Digits', individual_digits: true }, { ...byteLevel, use_regex: true })),
   falcon: bytePairs(
     sequence(
@@ -162,7 +160,10 @@ export const SHAPES = {
       split(String.raw`\p{N}{1,3}`),
       split('[一-龥\u3040-ゟ゠-ヿ]+'),
       split(
-        String.raw`[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_${'`'}{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`,
+        String.raw`[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_${'`'}{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`.replaceAll(
+          String.raw`\r\n`,
+          '\r\n',
+        ),
       ),
       byteLevel,
     ),
