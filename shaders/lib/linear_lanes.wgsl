@@ -28,8 +28,9 @@ const LANES: u32 = SPLIT * SWEEP_LANES;
 const REDUCE_LANES: u32 = LANES;
 const GROUPS: u32 = WORKGROUP / LANES;
 const OUT_SLOTS: u32 = select(OUTS, OUTS / 2u, GLU);
-// Rows that a lane computes at a time.
-const TILE_ROWS: u32 = min(ROWS, 8u);
+// Rows that a lane computes at a time: 1, 4 or 8.
+const MAX_TILE_ROWS: u32 = 8u;
+const TILE_ROWS: u32 = min(ROWS, MAX_TILE_ROWS);
 
 override BLOCKS: u32 = 1u;
 override PART_ROWS: u32 = 1u;
@@ -107,7 +108,7 @@ fn store(row: u32, rows: u32, column: u32, total: f32, up: f32, scale: f32) {
 
 // Rows 4i … 4i + 3 of a slot.
 fn four_rows(lower: Sums, upper: Sums, i: u32) -> vec4<f32> {
-  if (ROWS <= 4u) { return lower.low; }
+  if (TILE_ROWS <= 4u) { return lower.low; }
   return select(select(upper.low, upper.high, i == 3u), select(lower.low, lower.high, i == 1u), i < 2u);
 }
 

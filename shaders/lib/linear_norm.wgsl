@@ -1,6 +1,6 @@
 // The RMS norm's 1/rms within a GEMV workgroup: Σx² of each row, first by place in the sweep of 256 columns, each place added up by one
 // invocation in the order of columns, then over the places in a fixed order. So the bits depend on nothing but the row.
-// `ROWS`, `WORKGROUP`, `NORM` and `COLS` are the importer's.
+// `ROWS`, `WORKGROUP`, `NORM`, `COLS` and `x` are the importer's.
 
 const SWEEP_QUADS: u32 = 64u;
 const SQUARE_PARTS: u32 = 8u;
@@ -9,6 +9,23 @@ override EPS: f32 = 0.0;
 
 // [quad of the sweep][row]
 var<workgroup> squares: array<f32, select(1u, SWEEP_QUADS * ROWS, NORM)>;
+
+// Σx² of the live rows, an invocation for each (row, quad of the sweep).
+fn sum_squares(thread: u32, first_row: u32, rows: u32, one: u32) {
+  for (var item = thread; item < ROWS * SWEEP_QUADS * one; item += WORKGROUP) {
+    let row = first_row + item / SWEEP_QUADS;
+    let quad = item % SWEEP_QUADS;
+    var sum = 0.0;
+    if (row < rows) {
+      let start = source_row(row) * (COLS / 4u);
+      for (var at = quad; at < COLS / 4u * one; at += SWEEP_QUADS) {
+        let v = vec4<f32>(x[start + at]);
+        sum = dot_add(v, v, sum);
+      }
+    }
+    squares[quad * ROWS + item / SWEEP_QUADS] = sum;
+  }
+}
 
 // Adds up SQUARE_PARTS interleaved parts of each row's square sums, each in the place of its first term.
 fn fold_squares(thread: u32, one: u32) {

@@ -71,23 +71,6 @@ fn eight_starts(row: u32, rows: u32) -> RowStarts {
   return starts;
 }
 
-// Σx² of the live rows, an invocation for each (row, quad of the sweep).
-fn sum_squares(thread: u32, first_row: u32, rows: u32, one: u32) {
-  for (var item = thread; item < ROWS * SWEEP_QUADS * one; item += WORKGROUP) {
-    let row = first_row + item / SWEEP_QUADS;
-    let quad = item % SWEEP_QUADS;
-    var sum = 0.0;
-    if (row < rows) {
-      let start = source_row(row) * (COLS / 4u);
-      for (var at = quad; at < COLS / 4u * one; at += SWEEP_QUADS) {
-        let v = vec4<f32>(x[start + at]);
-        sum = dot_add(v, v, sum);
-      }
-    }
-    squares[quad * ROWS + item / SWEEP_QUADS] = sum;
-  }
-}
-
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) count: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
   let rows = select(step_rows(), step_sampled_rows(), SAMPLED);

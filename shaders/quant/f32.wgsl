@@ -5,6 +5,7 @@
 //   QuantVec               a vector as it is read: its element of the quants plane, and what lies in the other plane
 //   quant_load(row, v)     vector v of a row
 //   quant_quad(vector, i)  its unscaled values 4i … 4i + 3
+//   quant_codes(vector, i) those of formats of integer codes, a signed byte each
 //   quant_scale(row, v)    (scale, offset) of vector v of a row: weight = scale · value + offset
 // The entry file declares `override BLOCKS` (blocks of 32 in a row) and the bindings `quants: array<Codes>`, `scales: array<u32>`.
 // How the planes lie: src/ops/weights/layout.ts.

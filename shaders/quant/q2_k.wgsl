@@ -12,9 +12,11 @@ alias QuantVec = u32;
 
 fn quant_load(row: u32, vec: u32) -> QuantVec { return quants[row * BLOCKS * 2u + vec]; }
 
-fn quant_quad(packed: QuantVec, quad: u32) -> vec4<f32> {
-  return code_bytes((packed >> (quad * 2u)) & 0x03030303u);
+fn quant_codes(packed: QuantVec, quad: u32) -> u32 {
+  return (packed >> (quad * 2u)) & 0x03030303u;
 }
+
+fn quant_quad(packed: QuantVec, quad: u32) -> vec4<f32> { return code_bytes(quant_codes(packed, quad)); }
 
 fn quant_scale(row: u32, vec: u32) -> vec2<f32> {
   let at = (row * BLOCKS / 8u + vec / 16u) * 5u;

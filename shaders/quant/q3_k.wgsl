@@ -18,9 +18,11 @@ fn quant_load(row: u32, vec: u32) -> QuantVec {
   return QuantVec(quants[row * BLOCKS * 2u + vec], high);
 }
 
-fn quant_quad(packed: QuantVec, quad: u32) -> vec4<f32> {
-  return code_bytes(((packed.low >> (quad * 2u)) & 0x03030303u) | (((packed.high >> quad) & 0x01010101u) << 2u));
+fn quant_codes(packed: QuantVec, quad: u32) -> u32 {
+  return ((packed.low >> (quad * 2u)) & 0x03030303u) | (((packed.high >> quad) & 0x01010101u) << 2u);
 }
+
+fn quant_quad(packed: QuantVec, quad: u32) -> vec4<f32> { return code_bytes(quant_codes(packed, quad)); }
 
 fn quant_scale(row: u32, vec: u32) -> vec2<f32> {
   let at = super_block(row, vec);

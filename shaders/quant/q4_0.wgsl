@@ -11,7 +11,9 @@ alias QuantVec = vec4<u32>;
 
 fn quant_load(row: u32, vec: u32) -> QuantVec { return quants[row * BLOCKS + vec]; }
 
-fn quant_quad(packed: QuantVec, quad: u32) -> vec4<f32> { return code_bytes(nibble_quad(packed, quad)); }
+fn quant_codes(packed: QuantVec, quad: u32) -> u32 { return nibble_quad(packed, quad); }
+
+fn quant_quad(packed: QuantVec, quad: u32) -> vec4<f32> { return code_bytes(quant_codes(packed, quad)); }
 
 fn quant_scale(row: u32, vec: u32) -> vec2<f32> {
   let d = half_value(scales[row * ((BLOCKS + 1u) / 2u) + vec / 2u] >> ((vec & 1u) * 16u));

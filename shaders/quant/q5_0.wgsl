@@ -16,9 +16,11 @@ fn quant_load(row: u32, vec: u32) -> QuantVec {
   return QuantVec(quants[row * BLOCKS + vec], scales[pair_words(row, vec) + 1u + (vec & 1u)]);
 }
 
-fn quant_quad(packed: QuantVec, quad: u32) -> vec4<f32> {
-  return code_bytes(nibble_quad(packed.low, quad) | (((packed.high >> quad) & 0x01010101u) << 4u));
+fn quant_codes(packed: QuantVec, quad: u32) -> u32 {
+  return nibble_quad(packed.low, quad) | (((packed.high >> quad) & 0x01010101u) << 4u);
 }
+
+fn quant_quad(packed: QuantVec, quad: u32) -> vec4<f32> { return code_bytes(quant_codes(packed, quad)); }
 
 fn quant_scale(row: u32, vec: u32) -> vec2<f32> {
   let d = half_value(scales[pair_words(row, vec)] >> ((vec & 1u) * 16u));

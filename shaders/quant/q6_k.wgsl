@@ -16,10 +16,12 @@ fn quant_load(row: u32, vec: u32) -> QuantVec {
   return QuantVec(quants[row * BLOCKS * 2u + vec], scales[super_block(row, vec) + 5u + vec % 16u]);
 }
 
-fn quant_quad(packed: QuantVec, quad: u32) -> vec4<f32> {
+fn quant_codes(packed: QuantVec, quad: u32) -> u32 {
   let low = (packed.low[quad >> 1u] >> ((quad & 1u) * 4u)) & 0x0f0f0f0fu;
-  return code_bytes(low | (((packed.high >> (quad * 2u)) & 0x03030303u) << 4u));
+  return low | (((packed.high >> (quad * 2u)) & 0x03030303u) << 4u);
 }
+
+fn quant_quad(packed: QuantVec, quad: u32) -> vec4<f32> { return code_bytes(quant_codes(packed, quad)); }
 
 fn quant_scale(row: u32, vec: u32) -> vec2<f32> {
   let at = super_block(row, vec);

@@ -9,6 +9,8 @@ alias QuantVec = vec4<u32>;
 
 fn quant_load(row: u32, vec: u32) -> QuantVec { return quants[row * BLOCKS * 2u + vec]; }
 
+fn quant_codes(packed: QuantVec, quad: u32) -> u32 { return packed[quad]; }
+
 fn quant_quad(packed: QuantVec, quad: u32) -> vec4<f32> {
   return vec4<f32>((vec4<i32>(i32(packed[quad])) << vec4<u32>(24u, 16u, 8u, 0u)) >> vec4<u32>(24u));
 }

@@ -48,9 +48,10 @@ export interface CaseKernels {
   readonly files: string;
 }
 
-/** What a device with these capabilities would run for a case. Undefined for a device that cannot hold the case's tensors. */
+/** What a device with these capabilities would run for a case. Undefined for a device that lacks what the case needs. */
 export function caseKernels(opCase: OpCase, capabilities: Capabilities): CaseKernels | undefined {
   if (needsF16(opCase) && !capabilities.f16) return undefined;
+  if (opCase.needs?.some((name) => !capabilities[name])) return undefined;
   const bindingBytes = opCase.maxBindingBytes ?? capabilities.limits.maxStorageBufferBindingSize;
   const target = caseTarget(opCase, capabilities, (weight) => splitByBindingLimit(weight, bindingBytes));
   const { shape } = new StepEncoder(caseCapacity(opCase)).encode(opCase.batch);

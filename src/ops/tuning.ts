@@ -4,6 +4,8 @@
 export interface GemvOrder {
   /** Times 256 columns that the lanes of an output cover side by side: more lanes where outputs are few. */
   readonly splitK: 1 | 2 | 4 | 8;
+  /** f32 products, or 4×8-bit dot products of the weights' codes with x in two bytes a value. */
+  readonly arithmetic: 'float' | 'dot4';
 }
 
 /** The memory-bound kernel of up to 16 rows. What is not of GemvOrder changes no bit of the result. */

@@ -85,11 +85,12 @@ describe.each([
   });
 
   test('of the tunings within one order of sums', async () => {
-    const { gpu } = await open([]);
+    // One of the two with halves, which have more orders.
+    const { gpu, usable } = await open(TRAITS[(SEED + turn) % 2 === 0 ? 0 : 3]);
     const { capabilities } = gpu;
-    const call = linearCall(WEIGHT_FORMATS[(SEED + 1) % WEIGHT_FORMATS.length], TRAITS[(SEED + turn) % 2]);
+    const call = linearCall(WEIGHT_FORMATS[(SEED + 1) % WEIGHT_FORMATS.length], usable);
     const orders = gemvOrders(call, capabilities);
-    const order = orders[(SEED + turn) % orders.length];
+    const order = orders[(Math.floor(SEED / 3) + turn) % orders.length];
     const [single] = linearTunings(call, 1, capabilities, order);
     const random = seededRandom(SEED);
     const rows = Array.from({ length: 16 }, () => randomRow(call, random));

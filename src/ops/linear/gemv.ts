@@ -49,12 +49,14 @@ function partDispatch(
   part: WeightPart,
   index: number,
   tile: GemvRowTile,
-  { x: xPath, splitK, workgroupSize, outputsPerLane, unrolled }: GemvTuning,
+  tuning: GemvTuning,
   rowsToRun: (step: StepShape) => number,
 ): Dispatch {
   const { x, weight, out, norm, bias } = call;
   const gated = isGated(call);
-  const direct = xPath === 'direct';
+  const { splitK, workgroupSize, outputsPerLane, unrolled } = tuning;
+  const direct = tuning.x === 'direct';
+  const dot4 = tuning.arithmetic === 'dot4';
   const store = storeVariant(call, part);
   const lanes = lanesOf(call, { splitK });
   const outputs = gated ? part.rows / 2 : part.rows;
@@ -63,9 +65,9 @@ function partDispatch(
   const { subgroups } = target.capabilities;
   const scales: Binding = { kind: 'weight', tensor: weight, part: index, plane: 'scales' };
   return {
-    label: `gemv ${weight.format} ${weight.cols}→${outputs} ${tile} rows ${xPath} ${workgroupSize}×${outputsPerLane} split ${splitK}${norm ? ' norm' : ''}${gated ? ` ${call.epilogue}` : ''}`,
+    label: `gemv ${weight.format} ${weight.cols}→${outputs} ${tile} rows ${dot4 ? 'dot4' : tuning.x} ${workgroupSize}×${outputsPerLane} split ${splitK}${norm ? ' norm' : ''}${gated ? ` ${call.epilogue}` : ''}`,
     source: {
-      entry: direct ? 'ops/linear_gemv_direct.wgsl' : 'ops/linear_gemv.wgsl',
+      entry: dot4 ? 'ops/linear_gemv_dot4.wgsl' : direct ? 'ops/linear_gemv_direct.wgsl' : 'ops/linear_gemv.wgsl',
       swaps: {
         ...quantSwap(weight.format),
         ...(subgroups ? { 'lib/reduce_workgroup.wgsl': 'lib/reduce_subgroup.wgsl' } : {}),
@@ -77,7 +79,8 @@ function partDispatch(
         WORKGROUP: workgroupSize,
         SPLIT: splitK,
         UNROLLED: unrolled,
-        NORM_ON_READ: direct && norm !== undefined,
+        // Room for the rows of as many sweeps as the lanes read at once.
+        ...(dot4 ? { MAX_TILE_ROWS: 8 / splitK } : { NORM_ON_READ: direct && norm !== undefined }),
         NORM: norm !== undefined,
         ...store.constants,
         SAMPLED: out.rows === 'sampled',

@@ -4,7 +4,7 @@ import type { Capabilities } from '../../gpu/capabilities';
 import type { LinearCall } from '../calls';
 import type { KernelTarget } from '../op';
 import type { GemmTuning, GemvOrder, GemvTuning, LinearTuning } from '../tuning';
-import { laneColumns } from '../weights/layout';
+import { hasIntegerCodes, laneColumns } from '../weights/layout';
 import { isGated } from './epilogue';
 
 /** Rows that one GEMV pipeline reads a weight for. */
@@ -25,6 +25,9 @@ const SWEEP = 256;
 const PARTIAL_SUMS = 512;
 /** Sweeps of one row of x that the staged kernel has room for. */
 const STAGED_SWEEPS = 8;
+/** With 4×8-bit products, beside the codes of x: partial sums, and the splits of which workgroup memory holds the sweeps of four rows. */
+const DOT4_PARTIAL_SUMS = 256;
+const DOT4_SPLIT = 2;
 /** Enough invocations to fill the large GPUs of today, one output or two a lane. */
 const ENOUGH_LANES = 32768;
 
@@ -55,19 +58,22 @@ export function tuningKey(call: LinearCall, rowTile: LinearRowTile): string {
 }
 
 /** Invocations that share an output. */
-export function lanesOf(call: LinearCall, { splitK }: GemvOrder): number {
+export function lanesOf(call: LinearCall, { splitK }: Pick<GemvOrder, 'splitK'>): number {
   return (SWEEP / laneColumns(call.weight.format)) * splitK;
 }
 
 /** The orders of sums to choose from: a tuner chooses one for a call, and then each row tile's tuning within it. */
 export function gemvOrders(call: LinearCall, capabilities: Capabilities): readonly GemvOrder[] {
-  return SPLITS.map((splitK): GemvOrder => ({ splitK })).filter(
-    (order) =>
-      order.splitK === 1 ||
-      // A lane without a sweep would only cost.
-      (order.splitK * SWEEP <= call.weight.cols &&
-        lanesOf(call, order) <= Math.min(256, capabilities.limits.maxComputeInvocationsPerWorkgroup)),
+  const largest = Math.min(256, capabilities.limits.maxComputeInvocationsPerWorkgroup);
+  // A lane without a sweep would only cost.
+  const useful = SPLITS.filter(
+    (splitK) => splitK === 1 || (splitK * SWEEP <= call.weight.cols && lanesOf(call, { splitK }) <= largest),
   );
+  const orders = useful.map((splitK): GemvOrder => ({ splitK, arithmetic: 'float' }));
+  // Two bytes a value are finer than halves, and coarser than what f32 activations may lose.
+  if (!capabilities.dot4 || call.x.type !== 'f16' || !hasIntegerCodes(call.weight.format)) return orders;
+  const dot4 = useful.filter((splitK) => splitK <= DOT4_SPLIT);
+  return [...orders, ...dot4.map((splitK): GemvOrder => ({ splitK, arithmetic: 'dot4' }))];
 }
 
 /**
@@ -84,13 +90,14 @@ export function linearTunings(
   // A lane of a gated unit needs a gate and its up projection.
   const fewest = isGated(call) ? 2 : 1;
   const largest = capabilities.limits.maxComputeInvocationsPerWorkgroup;
+  const partialSums = order.arithmetic === 'dot4' ? DOT4_PARTIAL_SUMS : PARTIAL_SUMS;
   const tunings: GemvTuning[] = [];
   for (const x of ['staged', 'direct'] as const) {
-    if (x === 'staged' && !canStage(rowTile, order)) continue;
+    if (x === 'staged' ? !canStage(rowTile, order) : order.arithmetic === 'dot4') continue;
     for (const workgroupSize of WORKGROUP_SIZES) {
       if (workgroupSize > largest || workgroupSize < lanesOf(call, order)) continue;
       for (const outputsPerLane of OUTPUTS) {
-        if (outputsPerLane < fewest || workgroupSize * outputsPerLane > PARTIAL_SUMS) continue;
+        if (outputsPerLane < fewest || workgroupSize * outputsPerLane > partialSums) continue;
         tunings.push({ kernel: 'gemv', ...order, x, workgroupSize, outputsPerLane, unrolled: !capabilities.software });
       }
     }
@@ -99,7 +106,8 @@ export function linearTunings(
 }
 
 /** Whether workgroup memory holds the sweeps that an output's lanes read at once, of all rows that they compute at once. */
-function canStage(rowTile: GemvRowTile, { splitK }: GemvOrder): boolean {
+function canStage(rowTile: GemvRowTile, { splitK, arithmetic }: GemvOrder): boolean {
+  if (arithmetic === 'dot4') return splitK <= DOT4_SPLIT;
   return splitK * Math.min(rowTile, 8) <= STAGED_SWEEPS;
 }
 
@@ -146,7 +154,9 @@ function nearest(tunings: readonly LinearTuning[], wanted: Readonly<Record<strin
 
 /** As many lanes an output as fill a GPU, while each has two vectors to read. A CPU is filled by anything. */
 export function defaultOrder(call: LinearCall, capabilities: Capabilities): GemvOrder {
-  const orders = gemvOrders(call, capabilities).filter((order) => lanesOf(call, order) <= 64);
+  const orders = gemvOrders(call, capabilities).filter(
+    (order) => order.arithmetic === 'float' && lanesOf(call, order) <= 64,
+  );
   if (capabilities.software) return orders[0];
   const useful = orders.filter(({ splitK }) => splitK === 1 || splitK * 2 * SWEEP <= call.weight.cols);
   const { rows } = call.weight;
@@ -178,7 +188,7 @@ export function defaultLinearTuning(
 function chosenOrder(call: LinearCall, { capabilities, tuning }: KernelTarget): GemvOrder {
   const tuned = tuning?.linear(tuningKey(call, 1));
   if (tuned === undefined) return defaultOrder(call, capabilities);
-  if (tuned.kernel === 'gemv') return { splitK: tuned.splitK };
+  if (tuned.kernel === 'gemv') return { splitK: tuned.splitK, arithmetic: tuned.arithmetic };
   throw new InternalError(`linear: ${tuningKey(call, 1)} is tuned for the ${tuned.kernel}`);
 }
 

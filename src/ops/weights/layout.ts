@@ -166,6 +166,24 @@ export function quantSwap(format: WeightFormat): Readonly<Record<string, string>
   return { 'quant/f32.wgsl': `quant/${format}.wgsl` };
 }
 
+const INTEGER_CODES: ReadonlySet<WeightFormat> = new Set([
+  'q8_0',
+  'q6_k',
+  'q5_0',
+  'q5_1',
+  'q5_k',
+  'q4_0',
+  'q4_1',
+  'q4_k',
+  'q3_k',
+  'q2_k',
+]);
+
+/** Whether a format's module has `quant_codes`: its values are signed bytes under a scale and an offset. */
+export function hasIntegerCodes(format: WeightFormat): boolean {
+  return INTEGER_CODES.has(format);
+}
+
 /** Columns that a lane of a kernel reads at once. */
 export function laneColumns(format: WeightFormat): number {
   return LAYOUTS[format].laneColumns;

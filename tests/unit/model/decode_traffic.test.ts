@@ -1,33 +1,13 @@
 import { expect, test } from 'vitest';
-import type { Capabilities } from '../../../src/gpu/capabilities';
 import { splitByBindingLimit } from '../../../src/model/gpu_tensors';
 import { layOut, plansOf } from '../../../src/model/layout';
 import { stepCost } from '../../../src/model/step_cost';
 import { namedSyntheticModel } from '../../../src/model/synthetic';
 import { planDispatches } from '../../../src/model/webgpu_executor';
+import { CAPABILITIES as DEFAULTS } from '../../support/capabilities';
 
 /** WebGPU's default limits, no optional feature but the one that f16 activations need. */
-const CAPABILITIES: Capabilities = {
-  f16: true,
-  subgroups: false,
-  subgroupMinSize: 0,
-  subgroupMaxSize: 0,
-  dot4: false,
-  subgroupMatrix: false,
-  timestampQuery: false,
-  software: false,
-  limits: {
-    maxBufferSize: 2 ** 28,
-    maxStorageBufferBindingSize: 2 ** 27,
-    maxStorageBuffersPerShaderStage: 8,
-    minStorageBufferOffsetAlignment: 256,
-    maxComputeWorkgroupStorageSize: 16_384,
-    maxComputeInvocationsPerWorkgroup: 256,
-    maxComputeWorkgroupSizeX: 256,
-    maxComputeWorkgroupsPerDimension: 65_535,
-  },
-  adapter: { vendor: '', architecture: '', device: '', description: '' },
-};
+const CAPABILITIES = { ...DEFAULTS, f16: true };
 
 test.each([
   ['llama-3.2-1b', 'f32'],
