@@ -36,7 +36,7 @@ export function nameOf(tuning: LinearTuning): string {
 
 /** The order of sums that a tuning of up to 16 rows stands for. */
 export function orderOf(tuning: LinearTuning): GemvOrder | undefined {
-  return tuning.kernel === 'gemv' ? { splitK: tuning.splitK } : undefined;
+  return tuning.kernel === 'gemv' ? { splitK: tuning.splitK, arithmetic: tuning.arithmetic } : undefined;
 }
 
 /**
