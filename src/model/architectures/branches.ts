@@ -1,4 +1,5 @@
 /** The branches that most decoders are made of: attention, and gated or plain feed-forward networks. */
+import { InvalidFileError } from '../../errors';
 import type { ActivationFunction, AttentionCall, OpCall, QkNorm } from '../../ops/calls';
 import type { Activation, KvCache, Vector } from '../../ops/op';
 import type { Branch } from './decoder';
@@ -27,6 +28,9 @@ export interface Attention {
 /** Multi-head attention with grouped K/V heads (Ainslie et al. 2023) over the paged cache. */
 export function attentionBranch(attention: Attention): Branch {
   const { cache, queriesOnly = false, numHeads, rope, norm, scale, window, mask, softcap, sinks } = attention;
+  if (rope && rope.dims > cache.headDim) {
+    throw new InvalidFileError(`${rope.dims} dimensions rotate in heads of ${cache.headDim} (layer ${cache.layer})`);
+  }
   return (input, output, context) => {
     const qkv = context.step('qkv', (numHeads + (queriesOnly ? 0 : 2 * cache.numKvHeads)) * cache.headDim);
     const q = context.step('q', numHeads * cache.headDim);

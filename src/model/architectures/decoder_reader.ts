@@ -50,7 +50,13 @@ export class DecoderReader {
   ) {
     this.architecture = architectureOf(gguf);
     this.tensors = new TensorTable(gguf);
-    this.numLayers = positive(gguf, this.key('block_count'));
+    this.numLayers = this.positive('block_count');
+    // A layer has at least one tensor: nothing is made for each of a billion layers that are not there.
+    if (this.numLayers > gguf.tensors.size) {
+      throw new InvalidFileError(
+        `${this.key('block_count')} is ${this.numLayers}, the file has ${gguf.tensors.size} tensors`,
+      );
+    }
     this.hiddenSize = this.quads('embedding_length', this.positive('embedding_length'));
     this.vocabSize = this.tensors.rowsOf('token_embd.weight');
   }
@@ -67,9 +73,13 @@ export class DecoderReader {
     return positiveReal(this.gguf, this.key(name), fallback);
   }
 
-  /** A number that is absent where the file says nothing, or 0. */
+  /** A number greater than zero; absent where the file says nothing, or 0. */
   optional(name: string): number | undefined {
-    return optionalNumber(this.gguf, this.key(name)) || undefined;
+    return optionalNumber(this.gguf, this.key(name)) === 0 ? undefined : this.optionalReal(name);
+  }
+
+  private optionalReal(name: string): number | undefined {
+    return this.gguf.metadata.has(this.key(name)) ? this.positiveReal(name) : undefined;
   }
 
   /** A positive integer of a layer: the key holds one for all layers, or a list. */
@@ -150,6 +160,9 @@ export class DecoderReader {
     const key = this.key('attention.sliding_window_pattern');
     const pattern = this.gguf.metadata.get(key);
     if (window === undefined) return undefined;
+    if (!Number.isSafeInteger(window)) {
+      throw new InvalidFileError(`${this.key('attention.sliding_window')} is ${window}, expected an integer`);
+    }
     if (pattern?.type !== 'array') {
       const every = this.positive('attention.sliding_window_pattern', period);
       return layer % every < every - 1 ? window : undefined;

@@ -54,6 +54,7 @@ export function readRope(gguf: Gguf, tensors: TensorTable, options: RopeOptions)
   const factor = named === undefined ? 1 : positiveReal(gguf, key(named));
   const attentionFactor = positiveReal(gguf, key('scaling.attn_factor'), 1);
   const yarn = kind === 'yarn';
+  if (yarn && base <= 1) throw new InvalidFileError(`${key('freq_base')} is ${base}, YaRN needs more than 1`);
   const ramp = yarn
     ? yarnFactors({
         ropeDims: dims,
@@ -70,7 +71,7 @@ export function readRope(gguf: Gguf, tensors: TensorTable, options: RopeOptions)
     contextLength,
     positionScale: kind === 'linear' ? 1 / factor : 1,
     // Longer contexts flatten attention; YaRN makes up for it.
-    attentionFactor: attentionFactor * (yarn ? 1 + 0.1 * Math.log(factor) : 1),
+    attentionFactor: attentionFactor * (yarn ? 1 + 0.1 * Math.log(Math.max(1, factor)) : 1),
   };
   const tensor = factorTensor(tensors, contextLength > originalContext);
   return {
@@ -79,6 +80,8 @@ export function readRope(gguf: Gguf, tensors: TensorTable, options: RopeOptions)
       ropeTableLength(dims, contextLength),
       tensor === undefined ? undefined : { tensor, length: dims / 2 },
       (factors) => {
+        const bad = factors.find((value) => !(value > 0));
+        if (bad !== undefined) throw new InvalidFileError(`tensor "${tensor}" holds ${bad}, expected positive numbers`);
         const combined = ramp && factors.length > 0 ? ramp.map((x, i) => x * factors[i]) : (ramp ?? factors);
         return buildRopeTable({ ...table, frequencyFactors: combined.length > 0 ? combined : undefined });
       },
@@ -90,6 +93,7 @@ export function readRope(gguf: Gguf, tensors: TensorTable, options: RopeOptions)
 
 /** The rotation of sliding layers that see too little to need any scaling. */
 export function localRope(tensors: TensorTable, { base, pairing, dims }: LocalRope, contextLength: number): Rope {
+  if (dims % 2 !== 0) throw new InvalidFileError(`an odd number of dimensions that rotate: ${dims}`);
   const table = tensors.computed('rope_table_local', ropeTableLength(dims, contextLength), undefined, () =>
     buildRopeTable({ ropeDims: dims, base, contextLength }),
   );
