@@ -21,6 +21,10 @@ import type { SavedPrefix } from './saved_prefix';
 import { Scheduler } from './scheduler';
 import { type ScoreRequest, ScoringSequence } from './scoring';
 import type { Sequence } from './sequence';
+import { DraftLength, MAX_DRAFT_LENGTH, StepCosts } from './speculation/draft_length';
+import { ModelDrafter } from './speculation/model_drafter';
+import { NgramDrafter } from './speculation/ngram_drafter';
+import { canSpeculate, Speculator } from './speculation/speculator';
 import { StepLoop, type StepMetrics } from './step_loop';
 
 export interface EngineOptions {
@@ -34,6 +38,8 @@ export interface EngineOptions {
   readonly submitBudgetMs?: number;
   /** Whether requests that begin alike share the pages of what is alike, also one after another; default true. */
   readonly prefixCache?: boolean;
+  /** A smaller model with the same vocabulary, which drafts for requests that ask for it. The runner stays its owner's. */
+  readonly draft?: Runner;
   readonly onStep?: (metrics: StepMetrics) => void;
   /** A request has ended, for whatever reason. */
   readonly onRequest?: (metrics: RequestMetrics) => void;
@@ -60,6 +66,9 @@ export class Engine {
   /** Everything that has not ended, in order of arrival. */
   readonly #live = new Set<Sequence>();
   readonly #metrics = new MetricsCollector();
+  readonly #costs = new StepCosts();
+  readonly #ngramDrafter = new NgramDrafter();
+  readonly #modelDrafter: ModelDrafter | undefined;
   #loop: StepLoop;
   #state: EngineState = { kind: 'ready' };
   #nextId = 0;
@@ -72,6 +81,7 @@ export class Engine {
     }
     this.#options = options;
     this.#maxUnread = options.maxUnread ?? 64;
+    this.#modelDrafter = options.draft && new ModelDrafter(options.draft, runner.limits.vocabSize);
     this.#loop = this.#startLoop(runner);
   }
 
@@ -204,13 +214,16 @@ export class Engine {
       sequence.abort();
       this.#end(sequence);
     };
+    const id = this.#nextId++;
+    const onReady = (): void => this.#loop.wake();
     const sequence: GeneratingSequence = new GeneratingSequence(
-      this.#nextId++,
+      id,
       request,
       {
         maxUnread: this.#maxUnread,
         maxOutput,
-        onReady: () => this.#loop.wake(),
+        onReady,
+        speculator: this.#speculator(id, request, onReady),
         onTokenOut: (gapMs) => this.#metrics.token(gapMs),
         onFinish: (metrics) => {
           this.#metrics.request(metrics);
@@ -229,6 +242,27 @@ export class Engine {
     const { pages } = this.#loop.runner;
     if (!pages) throw new UnsupportedModelError('conversations cannot be saved on this backend');
     return pages;
+  }
+
+  #speculator(id: number, { speculation, sampling }: GenerateRequest, onReady: () => void): Speculator | undefined {
+    if (!speculation) return undefined;
+    const { ngram, draft, length } = speculation;
+    if (draft && !this.#modelDrafter) throw new InvalidOptionError('speculation', 'there is no draft model');
+    if (length !== undefined && !(Number.isSafeInteger(length) && length >= 1 && length <= MAX_DRAFT_LENGTH)) {
+      throw new InvalidOptionError(
+        'speculation',
+        `a draft length of ${length} is not an integer from 1 to ${MAX_DRAFT_LENGTH}`,
+      );
+    }
+    const { maxSampledRows, recurrent } = this.#loop.scheduler.limits;
+    if (recurrent || !canSpeculate(sampling)) return undefined;
+    const drafters = [
+      ...(ngram ? [this.#ngramDrafter] : []),
+      ...(draft && this.#modelDrafter ? [this.#modelDrafter] : []),
+    ];
+    const most = Math.min(MAX_DRAFT_LENGTH, maxSampledRows - 1);
+    if (drafters.length === 0 || most < 1) return undefined;
+    return new Speculator(id, drafters, new DraftLength(this.#costs, most, length), onReady);
   }
 
   #checkOpen(): void {
@@ -291,6 +325,7 @@ export class Engine {
       submitBudgetMs,
       onStep: (metrics) => {
         this.#metrics.step(metrics, runner.limits.pageSize);
+        if (metrics.prefillRows === 0) this.#costs.observe(metrics.decodeRows, metrics.ms / metrics.repeat);
         this.#options.onStep?.(metrics);
       },
       onFailure: (error) => void this.#onFailure(error),

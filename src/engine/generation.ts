@@ -1,10 +1,20 @@
 import type { RequestMetrics } from './metrics';
 import type { Sample, SamplingSettings, SegmentResult } from './runner';
 import { type RowRange, Sequence } from './sequence';
+import type { SpeculationUsage, Speculator } from './speculation/speculator';
 import { TokenStream } from './token_stream';
 
 /** Of a request's priority, in either direction. */
 export const MAX_PRIORITY = 100;
+
+export interface SpeculationSettings {
+  /** Look up what followed the last tokens before. */
+  readonly ngram: boolean;
+  /** Ask the draft model, where the lookup has no guess. */
+  readonly draft: boolean;
+  /** Tokens to guess at a time, 1 … 15. Absent: by measured acceptance and costs, and none while guessing loses. */
+  readonly length?: number;
+}
 
 export interface ForkRequest {
   /** Output tokens, at least 1; the context may end the output before. */
@@ -22,6 +32,8 @@ export interface ForkRequest {
    * was computed ahead would be thrown away.
    */
   readonly oneByOne?: boolean;
+  /** Guessing tokens ahead, where the engine has something to guess with; the output is the same with and without. */
+  readonly speculation?: SpeculationSettings;
 }
 
 export interface GenerateRequest extends ForkRequest {
@@ -52,6 +64,8 @@ export interface GenerationResult {
   readonly outputTokens: readonly number[];
   /** Tokens of the prompt whose keys and values were taken over from another request. */
   readonly cachedTokens: number;
+  /** Where the request was speculated on. */
+  readonly speculative?: SpeculationUsage;
   readonly timings: GenerationTimings;
 }
 
@@ -74,6 +88,7 @@ export interface GenerationHost {
   readonly maxOutput: number;
   /** The sequence can go on. */
   readonly onReady: () => void;
+  readonly speculator: Speculator | undefined;
   /** A token was handed out, `gapMs` after the one before it. */
   readonly onTokenOut: (gapMs: number | undefined) => void;
   readonly onFinish: (metrics: RequestMetrics) => void;
@@ -135,8 +150,12 @@ export class GeneratingSequence extends Sequence {
     return this.#stream.unread + this.samplesInFlight >= this.host.maxUnread;
   }
 
+  override get expectsWake(): boolean {
+    return this.host.speculator?.waiting ?? false;
+  }
+
   override get stepsAhead(): number {
-    if (this.request.oneByOne || this.tokens.length === this.promptLength) return 0;
+    if (this.request.oneByOne || this.tokens.length === this.promptLength || this.#speculates) return 0;
     const room = this.host.maxUnread - this.#stream.unread - this.samplesInFlight;
     return Math.max(0, Math.min(this.#outputLeft, room));
   }
@@ -146,9 +165,22 @@ export class GeneratingSequence extends Sequence {
     return this.#maxOutput - (this.tokens.length - this.promptLength + this.samplesInFlight);
   }
 
-  nextRows(maxRows: number, maxSampledRows: number): RowRange | undefined {
+  /** The next tokens are guessed, for which the last one has to be known. */
+  get #speculates(): boolean {
+    const { speculator } = this.host;
+    return speculator !== undefined && this.tokens.length > this.promptLength && speculator.on(this.tokens.length);
+  }
+
+  nextRows(maxRows: number, maxSampledRows: number, maxExactRows = maxRows): RowRange | undefined {
     const { backlog, computed: position } = this;
     if (this.paused || this.#outputLeft <= 0) return undefined;
+    if (this.#speculates && backlog === 1) {
+      if (this.stepsInFlight > 0) return undefined;
+      const most = Math.min(maxRows, maxSampledRows, maxExactRows, this.#outputLeft) - 1;
+      const drafts = this.host.speculator?.drafts(this.tokens, most, this.sampling).length ?? 0;
+      if (this.host.speculator?.waiting) return undefined;
+      if (drafts > 0) return { position, count: 1 + drafts, sample: 'all', drafted: true };
+    }
     const whole = backlog <= maxRows && maxSampledRows > 0;
     const count = whole ? backlog : Math.min(maxRows, backlog - 1);
     return count > 0 ? { position, count, sample: whole ? 'last' : 'none' } : undefined;
@@ -158,9 +190,39 @@ export class GeneratingSequence extends Sequence {
     this.#startedAt ??= performance.now();
   }
 
-  accept(_rows: RowRange, { samples }: SegmentResult): boolean {
+  override tokensOf(rows: RowRange): number[] {
+    if (!rows.drafted) return super.tokensOf(rows);
+    return [...this.tokens.slice(rows.position), ...(this.host.speculator?.current ?? [])].slice(0, rows.count);
+  }
+
+  accept(rows: RowRange, { samples }: SegmentResult): boolean {
+    const { speculator } = this.host;
+    if (rows.drafted && speculator) return this.#verify(rows, samples, speculator);
+    if (samples.length > 0 && this.tokens.length > this.promptLength) speculator?.settle(0, 0);
     for (const sample of samples) if (this.#append(sample)) return true;
     return false;
+  }
+
+  /** Each sample stands as long as the drafts before it were right; the first that differs from its draft ends them. */
+  #verify({ count }: RowRange, samples: readonly Sample[], speculator: Speculator): boolean {
+    const drafts = speculator.current.slice(0, count - 1);
+    let accepted = 0;
+    let ended = false;
+    for (const [i, sample] of samples.entries()) {
+      const right = i < drafts.length && sample.token === drafts[i];
+      if (right) accepted++;
+      ended = this.#append(sample);
+      if (ended || !right) break;
+    }
+    // The rows after the newest token hold what was not chosen.
+    this.computed = Math.min(this.computed, this.tokens.length - 1);
+    speculator.settle(drafts.length, accepted);
+    return ended;
+  }
+
+  override end(): void {
+    super.end();
+    this.host.speculator?.end();
   }
 
   fail(error: unknown): void {
@@ -207,6 +269,7 @@ export class GeneratingSequence extends Sequence {
       promptTokens: this.tokens.slice(0, this.promptLength),
       outputTokens: this.tokens.slice(this.promptLength),
       cachedTokens: this.cachedTokens ?? 0,
+      ...(this.host.speculator && { speculative: this.host.speculator.usage }),
       timings: this.#timings(),
     });
     this.#stream.end();

@@ -14,6 +14,9 @@ export interface ScheduledBatch extends Batch {
   readonly entries: readonly { readonly sequence: Sequence; readonly rows: RowRange }[];
 }
 
+/** Rows up to which a step computes each of them bit for bit as it would alone. */
+const EXACT_ROWS = 16;
+
 /** A batch while sequences are still added to it. */
 interface Draft {
   readonly segments: Segment[];
@@ -140,6 +143,7 @@ export class Scheduler {
       const rows = sequence.nextRows(
         decodes ? left : Math.max(1, left - decodesLeft),
         this.limits.maxSampledRows - draft.sampledRows,
+        Math.max(1, EXACT_ROWS - draft.rows - decodesLeft),
       );
       if (rows && this.#makeRoom(sequence, rows, draft)) this.#schedule(sequence, rows, draft);
     }
@@ -198,10 +202,11 @@ export class Scheduler {
     }
   }
 
-  /** For when nothing is in flight and `next` found nothing: throws InternalError unless every sequence is paused. */
+  /** For when nothing is in flight and `next` found nothing: throws InternalError unless every sequence is paused, or one will wake the others. */
   checkIdle(): void {
-    const stuck = [...this.#running, ...this.#waiting].find((sequence) => !sequence.paused);
-    if (stuck) {
+    const all = [...this.#running, ...this.#waiting];
+    const stuck = all.find((sequence) => !sequence.paused);
+    if (stuck && !all.some((sequence) => sequence.expectsWake)) {
       const { id, computed, tokens, state } = stuck;
       throw new InternalError(
         `sequence ${id} is stuck: ${state.kind}, ${computed} of ${tokens.length} tokens computed, ${this.#blocks.freePages} pages free`,

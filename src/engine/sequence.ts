@@ -13,6 +13,8 @@ export interface RowRange {
   readonly sample: Segment['sample'];
   /** The rows are runs of a repeated batch: each takes the token that the one before it sampled. */
   readonly repeated?: boolean;
+  /** The rows after the first are guesses, which the samples before them confirm or refute. */
+  readonly drafted?: boolean;
 }
 
 /** Requests that one step of priority passes. */
@@ -86,8 +88,16 @@ export abstract class Sequence {
   /** True while nobody wants more results; what is computed stays, but may be taken by others. */
   abstract get paused(): boolean;
 
-  /** The rows to compute next, or undefined: done, paused, or nothing fits into this many rows and sampled rows. */
-  abstract nextRows(maxRows: number, maxSampledRows: number): RowRange | undefined;
+  /**
+   * The rows to compute next, or undefined: done, paused, or nothing fits into this many rows and sampled rows. Rows beyond `maxExactRows`
+   * in a step may round differently: guesses are not worth that.
+   */
+  abstract nextRows(maxRows: number, maxSampledRows: number, maxExactRows?: number): RowRange | undefined;
+
+  /** Something outside of the steps is under way, after which the sequence goes on. */
+  get expectsWake(): boolean {
+    return false;
+  }
 
   /** Decode steps that may follow the rows in flight before anybody has to look at a sample: 0 for all but pure decoding. */
   get stepsAhead(): number {

@@ -110,10 +110,11 @@ export class StepLoop {
     let prefillRows = 0;
     let decodeRows = 0;
     for (const { sequence, rows } of batch.entries) {
-      if (rows.repeated || (rows.count === 1 && rows.position >= sequence.promptLength)) decodeRows++;
+      if (rows.drafted) decodeRows += rows.count;
+      else if (rows.repeated || (rows.count === 1 && rows.position >= sequence.promptLength)) decodeRows++;
       else prefillRows += rows.count;
     }
-    if (prefillRows === 0) this.#policy.observe(repeat, ms);
+    if (prefillRows === 0 && !batch.entries.some(({ rows }) => rows.drafted)) this.#policy.observe(repeat, ms);
     const { pagesInUse, unusedPositions } = this.scheduler;
     const rows = prefillRows + decodeRows;
     this.options.onStep({ rows, prefillRows, decodeRows, repeat, ms, pagesInUse, unusedPositions });

@@ -55,6 +55,8 @@ export class FakeRunner implements Runner {
     readonly limits: RunnerLimits,
     private readonly latency: () => number,
     private readonly loseAfter = Number.POSITIVE_INFINITY,
+    /** One in this many tokens is another than the toy model's: a draft model. */
+    private readonly noise = Number.POSITIVE_INFINITY,
   ) {
     this.#cache = Array.from({ length: limits.numPages * limits.pageSize }, () => ({ token: STALE, position: STALE }));
     this.#lastToken = Array.from({ length: limits.maxSlots }, () => STALE);
@@ -161,7 +163,9 @@ export class FakeRunner implements Runner {
         const last = i === segment.tokens.length - 1;
         if (segment.sample === 'none' || (segment.sample === 'last' && !last)) return;
         const context = this.#read(segment.pages, segment.position + i + 1);
-        const token = nextToken(context, segment.sampling.seed, limits.vocabSize);
+        const right = nextToken(context, segment.sampling.seed, limits.vocabSize);
+        const wrong = 1 + nextToken(context, segment.sampling.seed + 1, 1000) <= 1000 / this.noise;
+        const token = wrong ? (right + 1) % limits.vocabSize : right;
         samples.push({ token, logprob: Number.NaN, top: [] });
         if (segment.returnLogits) logits.push(oneHot(token, limits.vocabSize));
         this.#lastToken[segment.slot] = token;

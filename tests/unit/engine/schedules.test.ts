@@ -43,6 +43,8 @@ async function runSchedule(scheduleSeed: number): Promise<{
   pending: number;
   lost: boolean;
   repeated: boolean;
+  accepted: number;
+  rejected: number;
 }> {
   const random = seededRandom(scheduleSeed);
   const int = (low: number, high: number): number => low + Math.floor(random() * (high - low + 1));
@@ -70,7 +72,22 @@ async function runSchedule(scheduleSeed: number): Promise<{
   const losses = losing ? int(1, 3) : 0;
   let steps = 0;
   let pagesInUse = 0;
+  const drafts = random() < 0.7;
+  const draftLimits = {
+    ...limits,
+    pageSize: int(1, 6),
+    numPages: int(4, 40),
+    maxSlots: int(1, 4),
+    maxRows: int(1, 20),
+  };
+  const draft = new FakeRunner(
+    { ...draftLimits, recurrent: false },
+    latency,
+    losing ? int(0, 60) : undefined,
+    int(1, 6),
+  );
   const engine: Engine = new Engine(create(losing ? int(0, 25) : undefined), {
+    draft: drafts ? draft : undefined,
     rowBudget: random() < 0.5 ? int(1, limits.maxRows) : undefined,
     maxStepsInFlight: int(1, 3),
     maxUnread: random() < 0.5 ? int(1, 4) : undefined,
@@ -88,6 +105,8 @@ async function runSchedule(scheduleSeed: number): Promise<{
   let expectedRows = 0;
   const jobs: Promise<void>[] = [];
   let cached = 0;
+  let accepted = 0;
+  let drafted = 0;
   const launch = (prompt: readonly number[], parent?: Generation, depth = 0): void => {
     const maxTokens = int(1, 25);
     const sampling = { ...GREEDY, seed: int(0, 1000) };
@@ -102,6 +121,10 @@ async function runSchedule(scheduleSeed: number): Promise<{
     const request = {
       priority: random() < 0.3 ? int(-2, 2) : undefined,
       oneByOne: random() < 0.1,
+      speculation:
+        random() < 0.5
+          ? { ngram: random() < 0.5, draft: drafts && random() < 0.8, length: random() < 0.6 ? int(1, 8) : undefined }
+          : undefined,
       maxTokens,
       sampling,
       stopTokens,
@@ -134,6 +157,8 @@ async function runSchedule(scheduleSeed: number): Promise<{
           stopTokens,
         );
         cached += result.cachedTokens;
+        accepted += result.speculative?.accepted ?? 0;
+        drafted += result.speculative?.drafted ?? 0;
         expectedRows += prompt.length + result.outputTokens.length;
         expect(result.promptTokens).toEqual(prompt);
         expect(result.outputTokens).toEqual(told);
@@ -165,11 +190,13 @@ async function runSchedule(scheduleSeed: number): Promise<{
   expect(steps === 0 || pagesInUse >= 0).toBe(true);
   const rows = runners.reduce((sum, runner) => sum + runner.rows, 0);
   return {
-    preempted: runners.length === 1 && rows > expectedRows - cached,
+    preempted: runners.length === 1 && drafted === 0 && rows > expectedRows - cached,
     cached,
     pending: runners.reduce((sum, runner) => sum + runner.pendingRows, 0),
     lost: runners.length > 1,
     repeated: runners.some((runner) => runner.maxRepeatSeen > 1),
+    accepted,
+    rejected: drafted - accepted,
   };
 }
 
@@ -180,6 +207,8 @@ describe('random schedules', () => {
     let lost = 0;
     let cached = 0;
     let repeated = 0;
+    let accepted = 0;
+    let rejected = 0;
     for (let seed = 1; seed <= SCHEDULES; seed++) {
       try {
         const seen = await runSchedule(seed);
@@ -188,6 +217,8 @@ describe('random schedules', () => {
         cached += seen.cached;
         lost += seen.lost ? 1 : 0;
         repeated += seen.repeated ? 1 : 0;
+        accepted += seen.accepted;
+        rejected += seen.rejected;
       } catch (error) {
         throw new Error(`schedule ${seed}`, { cause: error });
       }
@@ -197,5 +228,7 @@ describe('random schedules', () => {
     expect(lost).toBeGreaterThan(10);
     expect(cached).toBeGreaterThan(1000);
     expect(repeated).toBeGreaterThan(40);
+    expect(accepted).toBeGreaterThan(200);
+    expect(rejected).toBeGreaterThan(200);
   }, 60_000);
 });

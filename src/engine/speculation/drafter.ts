@@ -1,0 +1,20 @@
+import type { SamplingSettings } from '../runner';
+
+/** What a drafter guesses for: the tokens of a sequence so far, and how its next ones will be chosen. */
+export interface DraftRequest {
+  /** Equal for calls about the same sequence, which goes on from call to call; some of its last tokens may have changed. */
+  readonly sequence: number;
+  readonly tokens: readonly number[];
+  /** At least 1. */
+  readonly count: number;
+  readonly sampling: SamplingSettings;
+}
+
+/** Guesses tokens that a cheaper look than the model's own may find. */
+export interface Drafter {
+  readonly name: 'ngram' | 'draft';
+  /** At most `count` tokens; none when it has no guess. A promise when it takes time: the sequence waits for it. */
+  draft(request: DraftRequest): readonly number[] | Promise<readonly number[]>;
+  /** The sequence has ended. */
+  end(sequence: number): void;
+}

@@ -1,0 +1,120 @@
+import { InvalidOptionError } from '../../errors';
+import { BlockManager } from '../block_manager';
+import { type Batch, PENDING_TOKEN, type Runner, type SegmentResult, type StepResult } from '../runner';
+import type { Drafter, DraftRequest } from './drafter';
+
+/** What the draft model has in its cache of a sequence. */
+interface DraftState {
+  readonly slot: number;
+  tokens: number[];
+}
+
+/**
+ * A smaller model with the same vocabulary (Leviathan et al. 2023). It samples as the target does, with the same seed: draws depend on seed and
+ * position alone, so that where the two distributions agree their samples mostly do. Its steps are submitted together, and nothing
+ * is read back before the last of them.
+ */
+export class ModelDrafter implements Drafter {
+  readonly name = 'draft';
+  readonly #states = new Map<number, DraftState>();
+  readonly #freeSlots: number[];
+  readonly #blocks: BlockManager;
+
+  /** The runner stays its owner's. Throws InvalidOptionError when its vocabulary is not the target's. */
+  constructor(
+    private readonly runner: Runner,
+    vocabSize: number,
+  ) {
+    const { limits } = runner;
+    if (limits.vocabSize !== vocabSize) {
+      throw new InvalidOptionError(
+        'draft',
+        `the draft model has a vocabulary of ${limits.vocabSize} tokens, the model one of ${vocabSize}`,
+      );
+    }
+    if (limits.recurrent || limits.embeddingSize !== undefined) {
+      throw new InvalidOptionError('draft', 'a model that cannot take tokens back cannot draft');
+    }
+    this.#freeSlots = Array.from({ length: limits.maxSlots }, (_, slot) => slot);
+    this.#blocks = new BlockManager(limits.numPages, limits.pageSize);
+  }
+
+  async draft(request: DraftRequest): Promise<readonly number[]> {
+    const { runner } = this;
+    const { sequence, tokens, sampling } = request;
+    const { limits } = runner;
+    const count = Math.min(request.count, limits.contextLength - tokens.length);
+    const state = this.#states.get(sequence) ?? this.#begin(request);
+    if (!state || count < 1) return [];
+    // Goes on after what both have in common; the last token is always computed, for what follows it.
+    let common = 0;
+    const most = Math.min(state.tokens.length, tokens.length - 1);
+    while (common < most && state.tokens[common] === tokens[common]) common++;
+    this.#blocks.truncate(sequence, common);
+    if (this.#blocks.missing(sequence, common, tokens.length + count - 1) > this.#blocks.freePages) {
+      state.tokens = tokens.slice(0, common);
+      return [];
+    }
+    const pages = (from: number, to: number): number[] => {
+      const copies = this.#blocks.allocate(sequence, from, to);
+      if (copies.length > 0) runner.copyPages(copies);
+      return this.#blocks.table(sequence, to);
+    };
+    const base = { slot: state.slot, sampling } as const;
+    const steps: Promise<StepResult>[] = [];
+    const run = (batch: Batch): void => {
+      const step = runner.run(batch);
+      step.catch(() => undefined);
+      steps.push(step);
+    };
+    for (let position = common; position < tokens.length; ) {
+      const end = Math.min(tokens.length, position + limits.maxRows);
+      const ready = runner.ready?.(end - position);
+      if (ready) await ready;
+      const sample = end === tokens.length ? 'last' : 'none';
+      const segment = {
+        ...base,
+        position,
+        tokens: tokens.slice(position, end),
+        pages: pages(position, end),
+        sample,
+      } as const;
+      run({ segments: [segment] });
+      position = end;
+    }
+    const sampledFrom = steps.length - 1;
+    for (let drafted = 1; drafted < count; ) {
+      const repeat = Math.min(limits.maxRepeat ?? 1, count - drafted);
+      const position = tokens.length + drafted - 1;
+      const table = pages(position, position + repeat);
+      run({ segments: [{ ...base, position, tokens: [PENDING_TOKEN], pages: table, sample: 'last' }], repeat });
+      drafted += repeat;
+    }
+    const results = await Promise.all(steps.slice(sampledFrom));
+    const drafts = results.flatMap(({ segments: [{ samples }] }: { segments: readonly SegmentResult[] }) =>
+      samples.map(({ token }) => token),
+    );
+    // The last draft is nowhere in the cache.
+    state.tokens = [...tokens, ...drafts.slice(0, -1)];
+    return drafts;
+  }
+
+  end(sequence: number): void {
+    const state = this.#states.get(sequence);
+    if (!state) return;
+    this.#states.delete(sequence);
+    this.#blocks.free(sequence);
+    this.#freeSlots.push(state.slot);
+  }
+
+  /** Undefined when all slots are taken: the sequence does without drafts for now. */
+  #begin({ sequence, sampling }: DraftRequest): DraftState | undefined {
+    const slot = this.#freeSlots.pop();
+    if (slot === undefined) return undefined;
+    this.runner.openSlot(slot, { sampling, promptTokens: [], outputTokens: [] });
+    this.#blocks.allocate(sequence, 0, 0);
+    const state = { slot, tokens: [] };
+    this.#states.set(sequence, state);
+    return state;
+  }
+}

@@ -1,0 +1,126 @@
+import type { SamplingSettings } from '../runner';
+import type { DraftLength } from './draft_length';
+import type { Drafter } from './drafter';
+
+/** What speculation did for a request. */
+export interface SpeculationUsage {
+  /** Tokens that were guessed and verified. */
+  readonly drafted: number;
+  /** Of those, how many were what the model chose too. */
+  readonly accepted: number;
+  /** Steps of the model for the output: without speculation one per token. */
+  readonly steps: number;
+}
+
+/** Tokens to go on without drafts when no drafter has a guess. */
+const NO_GUESS_REST = 4;
+
+/** Penalties look at what was sampled before, rejected drafts included: those requests are not speculated on. */
+export function canSpeculate({ repetitionPenalty, frequencyPenalty, presencePenalty }: SamplingSettings): boolean {
+  return repetitionPenalty === 1 && frequencyPenalty === 0 && presencePenalty === 0;
+}
+
+/**
+ * Drafts for one sequence. The model verifies them in one step of k + 1 rows, each sampled as it would be alone: a draw depends on seed and
+ * position, and a row on no other row. So what comes out is token for token what comes out without, greedy or sampled, and a draft is
+ * accepted exactly when it is that token.
+ */
+export class Speculator {
+  #drafts: readonly number[] = [];
+  /** Length of the sequence that #drafts follow. */
+  #draftedAt = -1;
+  #waiting = false;
+  #broken = false;
+  #ended = false;
+  #draftMs = 0;
+  #drafted = 0;
+  #accepted = 0;
+  #steps = 0;
+
+  constructor(
+    private readonly sequence: number,
+    private readonly drafters: readonly Drafter[],
+    private readonly length: DraftLength,
+    /** Drafts that took time are there. */
+    private readonly onReady: () => void,
+  ) {}
+
+  get usage(): SpeculationUsage {
+    return { drafted: this.#drafted, accepted: this.#accepted, steps: this.#steps };
+  }
+
+  /** Drafts are being made: the sequence waits for them. */
+  get waiting(): boolean {
+    return this.#waiting;
+  }
+
+  /** Whether a sequence of this many tokens is to wait for its samples, so that drafts can follow them. */
+  on(tokens: number): boolean {
+    return !this.#broken && !this.length.resting(tokens);
+  }
+
+  /** Guesses for what follows `tokens`, at most `most`; made once for each length of the sequence, and there once `waiting` is over. */
+  drafts(tokens: readonly number[], most: number, sampling: SamplingSettings): readonly number[] {
+    if (most < 1) return [];
+    if (this.#draftedAt !== tokens.length && !this.#waiting) this.#begin(tokens, most, sampling);
+    return this.#waiting ? [] : this.#drafts.slice(0, most);
+  }
+
+  /** The tokens behind the row of the newest token, in a step that verifies. */
+  get current(): readonly number[] {
+    return this.#drafts;
+  }
+
+  /** A step has given `tokens` tokens; of `drafted` drafts `accepted` were right. */
+  settle(drafted: number, accepted: number): void {
+    this.#steps++;
+    if (drafted === 0) return;
+    this.#drafted += drafted;
+    this.#accepted += accepted;
+    this.length.observe(drafted, accepted, this.#draftMs);
+  }
+
+  end(): void {
+    this.#ended = true;
+    for (const drafter of this.drafters) drafter.end(this.sequence);
+  }
+
+  #begin(tokens: readonly number[], most: number, sampling: SamplingSettings): void {
+    this.#draftedAt = tokens.length;
+    this.#drafts = [];
+    const count = Math.min(most, this.length.next(tokens.length));
+    if (count < 1) return;
+    const start = performance.now();
+    const take = (drafts: readonly number[]): void => {
+      this.#drafts = drafts;
+      this.#draftMs = performance.now() - start;
+      if (drafts.length === 0) this.length.restBriefly(tokens.length, NO_GUESS_REST);
+    };
+    for (const drafter of this.drafters) {
+      const drafts = drafter.draft({ sequence: this.sequence, tokens: tokens.slice(), count, sampling });
+      if (!(drafts instanceof Promise)) {
+        if (drafts.length === 0) continue;
+        return take(drafts);
+      }
+      this.#waiting = true;
+      void drafts.then(
+        (found) => this.#arrived(() => take(found)),
+        // A draft model that is gone costs speed, never an answer.
+        () => this.#arrived(() => this.#giveUp()),
+      );
+      return;
+    }
+    take([]);
+  }
+
+  #giveUp(): void {
+    this.#broken = true;
+  }
+
+  #arrived(then: () => void): void {
+    this.#waiting = false;
+    if (this.#ended) return;
+    then();
+    this.onReady();
+  }
+}
