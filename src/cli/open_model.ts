@@ -38,8 +38,11 @@ export function loadOptions(args: Arguments, options: OpenOptions): LoadModelOpt
 }
 
 /** Loads the command's model on the backend that its options ask for. */
-export async function openModel(args: Arguments, options: OpenOptions = {}): Promise<LoadedModel> {
-  const source = await openSource(args.model());
+export async function openModel(
+  args: Arguments,
+  { path = args.model(), ...options }: OpenOptions & { readonly path?: string } = {},
+): Promise<LoadedModel> {
+  const source = await openSource(path);
   const gpu = args.backend === 'webgpu' ? (options.gpu ?? (await createNodeGpu())) : undefined;
   const model = await loadModel(source, loadOptions(args, { ...options, gpu }));
   progressLine('');

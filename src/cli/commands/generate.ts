@@ -1,7 +1,9 @@
 import { Engine } from '../../engine/engine';
 import { parseSampling } from '../../engine/sampling';
 import { ContextLengthError, InvalidOptionError } from '../../errors';
+import type { LoadedModel } from '../../model/load_model';
 import { chatTemplate, renderChat } from '../../tokenizer/chat_template';
+import { checkDraft } from '../../tokenizer/draft_vocabulary';
 import { StreamingDecoder } from '../../tokenizer/streaming_decoder';
 import { createTokenizer } from '../../tokenizer/tokenizer';
 import { Arguments } from '../arguments';
@@ -19,6 +21,9 @@ export async function generateCommand(argv: readonly string[]): Promise<void> {
     'top-p': { type: 'string' },
     'min-p': { type: 'string' },
     seed: { type: 'string' },
+    draft: { type: 'string' },
+    ngram: { type: 'boolean' },
+    'draft-length': { type: 'string' },
   });
   const prompt = args.text('prompt');
   if (prompt === undefined) throw new InvalidOptionError('-p', 'the prompt is missing');
@@ -30,8 +35,15 @@ export async function generateCommand(argv: readonly string[]): Promise<void> {
     seed: args.number('seed'),
   });
   const limit = args.integer('max-tokens', 1);
+  const draftPath = args.text('draft');
+  const draftLength = args.integer('draft-length', 1);
+  const ngram = args.flag('ngram');
+  const speculates = ngram || draftPath !== undefined;
+  if (draftLength !== undefined && !speculates)
+    throw new InvalidOptionError('--draft-length', 'goes with --draft or --ngram');
 
   const model = await openModel(args, { compileInBackground: true });
+  let draft: LoadedModel | undefined;
   try {
     const tokenizer = createTokenizer(model.gguf);
     const { contextLength } = model.description;
@@ -41,7 +53,11 @@ export async function generateCommand(argv: readonly string[]): Promise<void> {
     if (promptTokens.length === 0) throw new InvalidOptionError('-p', 'the prompt has no tokens');
     if (promptTokens.length >= contextLength) throw new ContextLengthError(promptTokens.length, contextLength);
 
-    const engine = new Engine(model.runner);
+    if (draftPath !== undefined) {
+      draft = await openModel(args, { path: draftPath, gpu: model.device?.gpu, compileInBackground: true });
+      checkDraft(model, draft);
+    }
+    const engine = new Engine(model.runner, { draft: draft?.runner });
     const decoder = new StreamingDecoder(tokenizer);
     let text = '';
     const emit = (piece: string): void => {
@@ -53,15 +69,17 @@ export async function generateCommand(argv: readonly string[]): Promise<void> {
       maxTokens: Math.min(limit ?? contextLength, contextLength - promptTokens.length),
       sampling,
       stopTokens: tokenizer.stopTokens,
+      speculation: speculates ? { ngram, draft: draft !== undefined, length: draftLength } : undefined,
     });
     for await (const { token } of generation) emit(decoder.push(token));
     emit(decoder.flush());
-    const { finishReason, outputTokens, cachedTokens, timings } = await generation.finished;
+    const { finishReason, outputTokens, cachedTokens, speculative, timings } = await generation.finished;
     const usage = {
       prompt_tokens: promptTokens.length,
       completion_tokens: outputTokens.length,
       total_tokens: promptTokens.length + outputTokens.length,
       cachedTokens,
+      ...(speculative && { speculative }),
       time_to_first_token_s: timings.timeToFirstTokenMs / 1000,
       prefill_tokens_per_s: perSecond(promptTokens.length - cachedTokens, timings.prefillMs),
       decode_tokens_per_s: perSecond(outputTokens.length - 1, timings.decodeMs),
@@ -75,6 +93,7 @@ export async function generateCommand(argv: readonly string[]): Promise<void> {
     }
     engine.dispose();
   } finally {
+    draft?.dispose();
     model.dispose();
   }
 }
