@@ -40,7 +40,8 @@ export class PrefixCache {
 
   /**
    * The longest known beginning of `tokens`. Of its last page only a part may match; that part counts when it is all that the page
-   * holds (a sequence that goes on where another ended), or a quarter of a page: less is not worth a page copy.
+   * holds (a sequence that goes on where another ended), all that is asked for (the same again), or a quarter of a page: less is not
+   * worth a page copy.
    */
   match(tokens: readonly number[]): PrefixMatch {
     const pages: number[] = [];
@@ -61,7 +62,8 @@ export class PrefixCache {
         node = best;
         continue;
       }
-      const worthwhile = length === best.tokens.length || length >= this.pageSize / 4;
+      const whole = length === best.tokens.length || at + length === tokens.length;
+      const worthwhile = whole || length >= this.pageSize / 4;
       if (worthwhile) pages.push(best.page);
       return { pages, positions: worthwhile ? at + length : at };
     }

@@ -101,22 +101,14 @@ class Replay {
   }
 
   async continuous(concurrency: number): Promise<BatchingReport> {
-    let free = concurrency;
-    let wake: (() => void) | undefined;
-    const served: Promise<void>[] = [];
+    const running = new Set<Promise<void>>();
     for (const request of this.trace) {
       await this.#arrival(request);
-      while (free === 0) await new Promise<void>((resolve) => (wake = resolve));
-      free--;
-      const service = this.#serve(request).finally(() => {
-        free++;
-        wake?.();
-      });
-      // It is awaited below; until then nobody else looks at it.
-      service.catch(() => undefined);
-      served.push(service);
+      if (running.size === concurrency) await Promise.race(running);
+      const service: Promise<void> = this.#serve(request).then(() => void running.delete(service));
+      running.add(service);
     }
-    await Promise.all(served);
+    await Promise.all(running);
     return this.#report();
   }
 

@@ -221,6 +221,16 @@ describe('the prefix cache', () => {
     expect(again.outputTokens).toEqual(expected([...system, 2, 9, 9], 4));
   });
 
+  it('has the same prompt again but for its last token, whatever the size of a page', async () => {
+    const { engine, runner } = setup({}, { ...LARGE, pageSize: 32, numPages: 8 });
+    for (const cached of [0, PROMPT.length - 1]) {
+      const before = runner.rows;
+      const result = await engine.generate(request(PROMPT, { maxTokens: 1 })).drain();
+      expect(result).toMatchObject({ cachedTokens: cached, outputTokens: expected(PROMPT, 1) });
+      expect(runner.rows - before).toBe(PROMPT.length - cached);
+    }
+  });
+
   it('gives its pages up, the oldest first, when others need them', async () => {
     const { engine } = setup({}, { numPages: 10, maxSlots: 1 });
     const prompts = [0, 1, 2].map((start) => Array.from({ length: 15 }, (_, i) => (i * 3 + start) % 31));
@@ -304,12 +314,12 @@ describe('fairness', () => {
   it('a long prompt gets on beside a stream of requests that never ends, and none of those waits for it', async () => {
     const { engine } = setup({ rowBudget: 4 }, { contextLength: 120, numPages: 60, maxSlots: 3 });
     const prompt = Array.from({ length: 60 }, (_, i) => (i * 11) % 31);
-    let done = false;
+    const ended = new AbortController();
     const long = engine.generate(request(prompt, { maxTokens: 20 }));
-    void long.drain().then(() => (done = true));
+    void long.drain().then(() => ended.abort());
     let served = 0;
     const stream = async (token: number): Promise<void> => {
-      while (!done && served < 500) {
+      while (!ended.signal.aborted && served < 500) {
         const { outputTokens } = await engine.generate(request([token, served % 31], { maxTokens: 3 })).drain();
         expect(outputTokens).toHaveLength(3);
         served++;
