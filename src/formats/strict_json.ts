@@ -14,12 +14,9 @@ const PLAIN_STRING = /"([^"\\\u0000-\u001f]*)"/y;
 const ANY_STRING = /"[^"\\]*(?:\\.[^"\\]*)*"/y;
 const SPACE = /[ \t\n\r]*/y;
 
-/** Parses `text`; `file` is what messages call it. Throws InvalidFileError with the place of what is wrong. */
-export function parseStrictJson(text: string, file: string): JsonValue {
-  return new Parser(text, file).whole();
-}
-
-/** The same of UTF-8 bytes, which may begin with a byte order mark. */
+/**
+ * Parses UTF-8, which may begin with a byte order mark; `file` is what messages call it. Throws InvalidFileError with the place of what is wrong.
+ */
 export function parseStrictJsonBytes(bytes: Uint8Array, file: string): JsonValue {
   let text: string;
   try {
@@ -27,7 +24,7 @@ export function parseStrictJsonBytes(bytes: Uint8Array, file: string): JsonValue
   } catch (cause) {
     throw new InvalidFileError(`${file}: not valid UTF-8`, { details: { file }, cause });
   }
-  return parseStrictJson(text, file);
+  return new Parser(text, file).whole();
 }
 
 export function isJsonObject(value: JsonValue | undefined): value is JsonObject {
