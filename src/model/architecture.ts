@@ -14,7 +14,7 @@ import {
   readStableLm,
   readStarCoder2,
 } from './architectures/layer_norm_decoders';
-import { readLlama, readQwen2, readQwen3, readSmolLm3 } from './architectures/llama';
+import { readLlama, readMistral3, readQwen2, readQwen3, readSmolLm3 } from './architectures/llama';
 import { readOlmo2 } from './architectures/olmo2';
 import { readPhi3 } from './architectures/phi3';
 import { architectureOf } from './hyperparameters';
@@ -23,6 +23,7 @@ import type { ModelSpec } from './model_spec';
 /** general.architecture → how its files are read. A new family is one file in architectures/ and one line here. */
 const READERS: ReadonlyMap<string, (reader: DecoderReader) => ModelSpec> = new Map([
   ['llama', readLlama],
+  ['mistral3', readMistral3],
   ['qwen2', readQwen2],
   ['qwen3', readQwen3],
   ['gemma', readGemma],

@@ -1,6 +1,7 @@
 import { architectureSuite } from './suite';
 
 architectureSuite([
+  'mistral3',
   'qwen2',
   'qwen3',
   'gemma',

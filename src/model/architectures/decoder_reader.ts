@@ -156,7 +156,9 @@ export class DecoderReader {
    * pattern of its own.
    */
   window(layer: number, period: number, fallback?: number): number | undefined {
-    const window = this.optional('attention.sliding_window') ?? fallback;
+    const named = this.optional('attention.sliding_window') ?? fallback;
+    // Wider than any context is as wide as it gets.
+    const window = named === undefined ? undefined : Math.min(named, 2 ** 31);
     const key = this.key('attention.sliding_window_pattern');
     const pattern = this.gguf.metadata.get(key);
     if (window === undefined) return undefined;

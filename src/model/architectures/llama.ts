@@ -2,6 +2,7 @@
  * Llama (Touvron et al. 2023; Grattafiori et al. 2024) and the families that differ from it in a detail: RMSNorm → grouped-query attention
  * with RoPE → residual → RMSNorm → SwiGLU → residual; tied or untied output.
  */
+import { UnsupportedModelError } from '../../errors';
 import type { ModelSpec } from '../model_spec';
 import type { Branch, Stage } from './decoder';
 import type { DecoderReader } from './decoder_reader';
@@ -42,6 +43,18 @@ export function readLlama(reader: DecoderReader): ModelSpec {
   if (reader.optional('expert_count') === undefined) return preNormModel(reader, attention);
   const size = reader.positive('feed_forward_length');
   return preNormModel(reader, attention, (layer) => readExperts(reader, layer, { size, normalise: true }));
+}
+
+/** Mistral 3 and Ministral 3 (Mistral AI 2025): YaRN. Attention gets colder in steps of `attention.temperature_length` positions. */
+export function readMistral3(reader: DecoderReader): ModelSpec {
+  const length = reader.optional('attention.temperature_length');
+  if (reader.optional('attention.temperature_scale') && length !== undefined && reader.contextLength > length) {
+    throw new UnsupportedModelError(
+      `${reader.key('attention.temperature_scale')}: contexts longer than ${length} are not supported`,
+    );
+  }
+  const rope = reader.rope('interleaved');
+  return preNormModel(reader, (layer) => reader.attention(layer, { rope }));
 }
 
 /** Qwen2 and Qwen2.5 (Yang et al. 2024): biases of Q, K and V. */

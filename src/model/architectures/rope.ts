@@ -43,7 +43,6 @@ export function readRope(gguf: Gguf, tensors: TensorTable, options: RopeOptions)
   // A factor without a kind is a linear one.
   const kind = optionalString(gguf, key('scaling.type')) ?? 'linear';
   if (!KINDS.includes(kind)) throw new UnsupportedModelError(`${key('scaling.type')} = ${kind} is not supported`);
-  expectAbsentOr(gguf, key('scaling.yarn_log_multiplier'), [0]);
   const originalContext = positive(
     gguf,
     key('scaling.original_context_length'),
@@ -53,6 +52,12 @@ export function readRope(gguf: Gguf, tensors: TensorTable, options: RopeOptions)
   const named = ['scaling.factor', 'scale_linear'].find((name) => optionalNumber(gguf, key(name)));
   const factor = named === undefined ? 1 : positiveReal(gguf, key(named));
   const attentionFactor = positiveReal(gguf, key('scaling.attn_factor'), 1);
+  // What llama.cpp reads too, and no file has been seen with.
+  expectAbsentOr(gguf, key('scaling.yarn_ext_factor'), [1, -1]);
+  expectAbsentOr(gguf, key('scaling.yarn_attn_factor'), [1]);
+  expectAbsentOr(gguf, key('scaling.alpha'), [0]);
+  const logMultiplier = optionalNumber(gguf, key('scaling.yarn_log_multiplier')) ?? 0;
+  if (!(logMultiplier >= 0)) throw new InvalidFileError(`${key('scaling.yarn_log_multiplier')} is ${logMultiplier}`);
   const yarn = kind === 'yarn';
   if (yarn && base <= 1) throw new InvalidFileError(`${key('freq_base')} is ${base}, YaRN needs more than 1`);
   const ramp = yarn
@@ -70,8 +75,7 @@ export function readRope(gguf: Gguf, tensors: TensorTable, options: RopeOptions)
     base,
     contextLength,
     positionScale: kind === 'linear' ? 1 / factor : 1,
-    // Longer contexts flatten attention; YaRN makes up for it.
-    attentionFactor: attentionFactor * (yarn ? 1 + 0.1 * Math.log(Math.max(1, factor)) : 1),
+    attentionFactor: attentionFactor * (yarn ? magnitude(factor, 1) / magnitude(factor, logMultiplier) : 1),
   };
   const tensor = factorTensor(tensors, contextLength > originalContext);
   return {
@@ -89,6 +93,11 @@ export function readRope(gguf: Gguf, tensors: TensorTable, options: RopeOptions)
     dims,
     pairing,
   };
+}
+
+/** Longer contexts flatten attention: what YaRN makes up for it. A log multiplier (DeepSeek, Mistral 3) takes some of it back. */
+function magnitude(factor: number, multiplier: number): number {
+  return 1 + 0.1 * multiplier * Math.log(Math.max(1, factor));
 }
 
 /** The rotation of sliding layers that see too little to need any scaling. */

@@ -5,7 +5,7 @@ import type { Gguf, GgufTensor } from '../../../src/formats/gguf/gguf';
 import { readModelSpec } from '../../../src/model/architecture';
 import { fixtureWith, largestDifference, openFixture, planLogits } from '../../support/plan_logits';
 
-const NAMES = ['gemma', 'gemma2', 'gemma4', 'granite', 'olmo3-yarn', 'phi3-long', 'qwen2-yarn', 'smollm3'];
+const NAMES = ['gemma', 'gemma2', 'gemma4', 'granite', 'mistral3', 'olmo3-yarn', 'phi3-long', 'qwen2-yarn', 'smollm3'];
 
 const read = (gguf: Gguf) => readModelSpec(gguf, 64, 2 ** 27);
 
@@ -52,9 +52,15 @@ describe('files that say what is not supported', () => {
     ],
     [
       'qwen2-yarn',
-      { 'qwen2.rope.scaling.yarn_log_multiplier': 0.1 },
+      { 'qwen2.rope.scaling.yarn_log_multiplier': -0.5 },
+      InvalidFileError,
+      'qwen2.rope.scaling.yarn_log_multiplier is -0.5',
+    ],
+    [
+      'mistral3',
+      { 'mistral3.attention.temperature_scale': 0.1, 'mistral3.attention.temperature_length': 32 },
       UnsupportedModelError,
-      'qwen2.rope.scaling.yarn_log_multiplier',
+      'contexts longer than 32',
     ],
     ['qwen2-yarn', { 'qwen2.rope.dimension_count': 20 }, InvalidFileError, 'qwen2.rope.dimension_count is 20'],
     ['qwen2-yarn', { 'qwen2.rope.scaling.factor': -4 }, InvalidFileError, 'qwen2.rope.scaling.factor is -4'],
