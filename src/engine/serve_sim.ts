@@ -106,6 +106,8 @@ class Replay {
       await this.#arrival(request);
       if (running.size === concurrency) await Promise.race(running);
       const service: Promise<void> = this.#serve(request).then(() => void running.delete(service));
+      // Whoever waits below learns of the first that fails; the others have nobody then.
+      service.catch(() => undefined);
       running.add(service);
     }
     await Promise.all(running);
