@@ -1,14 +1,13 @@
-import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { Engine } from '../../../src/engine/engine';
 import { GREEDY } from '../../../src/engine/runner';
 import { AbortedError, ContextLengthError, InvalidOptionError } from '../../../src/errors';
 import type { Gguf } from '../../../src/formats/gguf/gguf';
-import { readGguf } from '../../../src/formats/gguf/read_gguf';
-import { chatTemplate } from '../../../src/tokenizer/chat_template';
-import { createTokenizer, type Tokenizer } from '../../../src/tokenizer/tokenizer';
+import { chatTemplate, renderChat } from '../../../src/tokenizer/chat_template';
+import type { Tokenizer } from '../../../src/tokenizer/tokenizer';
 import { answerChat } from '../../../src/worker/answer_chat';
 import type { ChatEvent, ChatRequest, ScoredToken } from '../../../src/worker/protocol';
+import { demoModel } from '../../support/demo_model';
 import { ScriptedRunner } from '../../support/scripted_runner';
 
 const CONTEXT = 128;
@@ -17,17 +16,7 @@ let gguf: Gguf;
 let tokenizer: Tokenizer;
 
 beforeAll(async () => {
-  const file = readFileSync('public/models/demo.q8_0.gguf');
-  const read = async (offset: number, length: number) => new Uint8Array(file.subarray(offset, offset + length));
-  gguf = await readGguf({
-    name: 'demo',
-    size: file.length,
-    read,
-    async *stream(offset, length) {
-      yield await read(offset, length);
-    },
-  });
-  tokenizer = createTokenizer(gguf);
+  ({ gguf, tokenizer } = await demoModel());
 });
 
 /** The demo model's tokenizer and template over a runner that says `text` and then ends its turn. */
@@ -70,6 +59,26 @@ describe('an answer', () => {
     expect(usage).toMatchObject({ promptTokens: 15, completionTokens: model.script.length });
     expect(usage?.timeToFirstTokenMs).toBeGreaterThan(0);
     model.engine.checkIntegrity();
+  });
+
+  test('of a second turn computes its new tokens alone', async () => {
+    const user = { role: 'user', content: 'Hi' } as const;
+    const assistant = { role: 'assistant', content: 'Once upon a time.' } as const;
+    const template = chatTemplate(gguf, tokenizer);
+    const prompt = renderChat(tokenizer, template, [user]);
+    const both = renderChat(tokenizer, template, [user, assistant], { addGenerationPrompt: false });
+    // The tokens that stand for the answer in a chat, up to the end of the turn.
+    const script = both.slice(prompt.length, both.indexOf(tokenizer.eos as number, prompt.length));
+    const { vocabSize } = tokenizer;
+    const runner = new ScriptedRunner(script, tokenizer.eos as number, { vocabSize, contextLength: CONTEXT });
+    const model = { tokenizer, template, engine: new Engine(runner), vocabSize };
+    const first = await collect(answerChat(model, ask('Hi')));
+    expect(first.text).toBe(assistant.content);
+    const messages = [user, assistant, { role: 'user', content: 'Who are you?' }] as const;
+    const { usage } = await collect(answerChat(model, { ...ask(''), messages, maxTokens: 1 }));
+    const { promptTokens = 0, completionTokens = 0 } = first.usage ?? {};
+    expect(usage?.cachedTokens).toBe(promptTokens + completionTokens);
+    expect(usage?.promptTokens).toBeGreaterThan(promptTokens + completionTokens);
   });
 
   test.each(['\n\nUser:', 'caf', '🦊', 'Once', 'é 🦊 in a "', 'then?', '"little"'])('ends before %j', async (stop) => {
