@@ -50,6 +50,6 @@ export interface DecodeAttentionTuning {
 export interface KernelTuning {
   /** By `tuningKey` of ops/linear/tuning.ts. */
   linear(key: string): LinearTuning | undefined;
-  /** By `attentionTuningKey` of ops/attention/tuning.ts. */
+  /** By the name that ops/attention/tuning.ts gives to a call's decode kernel. */
   attention?(key: string): DecodeAttentionTuning | undefined;
 }

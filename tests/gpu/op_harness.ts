@@ -7,6 +7,7 @@ import { StepEncoder, stepBufferWords, tileRowsOf } from '../../src/model/step_e
 import { type PreparedPlan, preparePlans } from '../../src/model/webgpu_executor';
 import type { OpCall } from '../../src/ops/calls';
 import type { Activation, KvType, RowBucket } from '../../src/ops/op';
+import type { KernelTuning } from '../../src/ops/tuning';
 
 interface OpHarnessOptions {
   readonly calls: readonly OpCall[];
@@ -15,6 +16,7 @@ interface OpHarnessOptions {
   readonly numPages: number;
   readonly kvType: KvType;
   readonly vectors?: Readonly<Record<string, Float32Array<ArrayBuffer>>>;
+  readonly tuning?: KernelTuning;
 }
 
 /** Calls on f32 activations over buffers that stay from step to step, as in a model: for tests that compare steps with each other. */
@@ -52,6 +54,7 @@ export class OpHarness {
       capabilities: gpu.capabilities,
       bucket,
       kvType,
+      tuning: options.tuning,
       contextLength,
       maxSampledRows: 1,
       maxSlots: bucket.maxRows,

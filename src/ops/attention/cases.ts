@@ -3,6 +3,7 @@ import { type CaseSegment, caseBatch } from '../case_batch';
 import type { Activation, ActivationType, KvType, OpCase } from '../op';
 import { buildRopeTable } from '../rope_table';
 import { MAX_DECODE_ROWS } from './decode';
+import { attentionTunings } from './tuning';
 
 interface AttentionShape {
   readonly heads: readonly [numHeads: number, numKvHeads: number, headDim: number];
@@ -79,6 +80,18 @@ const PREFILL: readonly AttentionShape[] = [
  */
 export function attentionCases(seed: number): readonly OpCase[] {
   return [...DECODE, ...PREFILL].map((shape, i) => attentionCase(shape, seed + i));
+}
+
+/** The decode kernel with every tuning that it knows, on one shape. */
+export function attentionTuningCases(seed: number): readonly OpCase[] {
+  const shape: AttentionShape = { heads: [12, 2, 64], segments: decodeRows(300, 34), kvType: 'f16' };
+  const plain = attentionCase(shape, seed);
+  const call = plain.calls.find(({ op }) => op === 'attention') as AttentionCall;
+  return attentionTunings(call).map((tuning) => ({
+    ...plain,
+    label: `${plain.label} workgroup ${tuning.workgroupSize} lanes per key ${tuning.lanesPerKey}`,
+    tuning: { linear: () => undefined, attention: () => tuning },
+  }));
 }
 
 function attentionCase(shape: AttentionShape, seed: number): OpCase<AttentionCall | RopeKvCall> {

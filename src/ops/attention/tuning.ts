@@ -5,7 +5,7 @@ import type { DecodeAttentionTuning } from '../tuning';
 import { decodeTile } from './tile';
 
 /** Equal for calls that run the same decode kernel: what a choice is remembered by. The choice holds for 1 to 16 rows. */
-export function attentionTuningKey({ numHeads, cache, q }: AttentionCall, { kvType }: KernelTarget): string {
+function attentionTuningKey({ numHeads, cache, q }: AttentionCall, { kvType }: KernelTarget): string {
   return `decode ${numHeads}/${cache.numKvHeads}×${cache.headDim} ${q.type} kv ${kvType}`;
 }
 
