@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { runCase } from '../../src/model/case_runner';
 import { activationCases } from '../../src/ops/activation';
-import { attentionCases } from '../../src/ops/attention/cases';
+import { attentionCases, attentionTuningCases } from '../../src/ops/attention/cases';
 import { gluCases } from '../../src/ops/glu';
 import { layerNormCases } from '../../src/ops/layer_norm';
 import { poolCases } from '../../src/ops/pool';
@@ -18,6 +18,8 @@ const CASES = [
   ...gluCases(SEED),
   ...ropeKvCases(SEED),
   ...attentionCases(SEED),
+  // A quarter of the tunings: each takes a second to compile.
+  ...attentionTuningCases(SEED).filter((_, i) => i % 4 === SEED % 4),
 ];
 
 describe.each(await casesByVariant(CASES))('norm, SwiGLU, rotary and attention cases, $name', ({ variant, cases }) => {
