@@ -19,6 +19,8 @@ export interface Checkpoint {
   /** Left out: the configuration has what they hold. */
   readonly without?: RegExp;
   readonly dtype?: 'f32' | 'f16' | 'bf16';
+  /** What else lies there. */
+  readonly files?: WrittenFiles;
 }
 
 export interface Fixture {
@@ -43,6 +45,7 @@ export function asRepository(fixture: Fixture, checkpoint: Checkpoint): WrittenF
     'config.json': JSON.stringify(checkpoint.config),
     'tokenizer.json': tokenizerJson(fixture.gguf.tensors.get('token_embd.weight')?.shape[1] ?? 0),
     'model.safetensors': writeSafetensors(storedTensors(fixture, checkpoint)),
+    ...checkpoint.files,
   };
 }
 
@@ -59,11 +62,15 @@ export function storedTensors(fixture: Fixture, checkpoint: Checkpoint): Record<
     const which = /attn_([qk])$/.exec(pattern)?.[1];
     if (halves && which) values = inHalves(values, tensor, which === 'q' ? halves.numHeads : halves.numKvHeads);
     if (normsLessOne && /norm$/.test(pattern)) values = values.map((value) => value - 1);
-    stored[`${name.replace('{l}', layer)}.${suffix}`] = {
-      dtype: dtype.toUpperCase(),
-      shape: [...tensor.shape].reverse(),
-      data: encodeRow(dtype, values),
-    };
+    const shape = [...tensor.shape].reverse();
+    // Experts, and norms of single heads, are tensors of their own there.
+    const [count, one] = name.includes('{e}') ? [shape[0], shape.slice(1)] : [1, shape];
+    const size = values.length / count;
+    for (let i = 0; i < count; i++) {
+      const own = name.replace('{l}', layer).replace('{e}', String(i));
+      const data = encodeRow(dtype, values.subarray(i * size, (i + 1) * size));
+      stored[`${own}.${suffix}`] = { dtype: dtype.toUpperCase(), shape: one, data };
+    }
   }
   return stored;
 }

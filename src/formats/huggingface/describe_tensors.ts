@@ -66,14 +66,15 @@ export function describeTensors(
 
 /** Where a tensor goes; undefined for one that is not read. */
 function place(stored: StoredTensor, { family, tied, multimodal }: TensorContext): Placed | undefined {
-  if (COMPUTED_BUFFERS.test(stored.name)) return undefined;
+  if (COMPUTED_BUFFERS.test(stored.name) || family.ignored?.test(stored.name)) return undefined;
   if (multimodal && OTHER_TOWERS.test(stored.name)) return undefined;
   const name = multimodal
     ? stored.name.replace(/^(?:model\.language_model|language_model\.model)\./, 'model.')
     : stored.name;
-  const match = /^(.*)\.(weight|bias)$/.exec(name.replace(/^language_model\.lm_head\./, 'lm_head.'));
+  const plain = name.replace(/^language_model\.(?=lm_head\.)|^bert\.(?=e)/, '');
+  const match = /^(.*)\.(weight|bias)$/.exec(plain);
   const numbers: string[] = [];
-  const pattern = match?.[1].replace(/(?<=\.)\d+(?=\.)/g, (number) => {
+  const pattern = match?.[1].replace(/(?<=\.)\d+(?=\.|$)/g, (number) => {
     numbers.push(number);
     return numbers.length === 1 ? '{l}' : '{e}';
   });

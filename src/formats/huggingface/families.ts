@@ -8,15 +8,16 @@ import {
   describeDecoder,
   expectLayerTypes,
   type Family,
+  GELU_TANH,
   headDimOf,
   LLAMA_NAMES,
   QK_NORM_NAMES,
+  SILU,
 } from './family';
+import { bert, cohere2, phi, stablelm, starcoder2 } from './layer_norm_families';
 import type { Metadata } from './metadata';
 import { ropeParameters } from './rope';
 
-const SILU: readonly string[] = ['silu', 'swish'];
-const GELU_TANH: readonly string[] = ['gelu_pytorch_tanh', 'gelu_new'];
 const never = (): boolean => false;
 
 const llama: Family = {
@@ -172,6 +173,8 @@ const gemma3: Family = {
   activations: GELU_TANH,
   names: { ...LLAMA_NAMES, ...GEMMA_NORMS, ...QK_NORM_NAMES },
   describe(config, metadata) {
+    // Embedding models of the same type.
+    config.expect('use_bidirectional_attention', [false]);
     const defaults = {
       numHeads: 8,
       numKvHeads: 4,
@@ -265,36 +268,6 @@ const smollm3: Family = {
   },
 };
 
-const starcoder2: Family = {
-  architecture: 'starcoder2',
-  activations: GELU_TANH,
-  names: {
-    ...LLAMA_NAMES,
-    'model.layers.{l}.mlp.c_fc': 'blk.{l}.ffn_up',
-    'model.layers.{l}.mlp.c_proj': 'blk.{l}.ffn_down',
-  },
-  describe(config, metadata) {
-    config.expect('mlp_type', ['default']);
-    config.expect('norm_type', ['layer_norm']);
-    const defaults = { norm: 'layer', normEpsKey: 'norm_epsilon', normEps: 1e-5 } as const;
-    return describeDecoder(config, metadata, defaults, config.optionalInteger('sliding_window'));
-  },
-};
-
-const cohere2: Family = {
-  architecture: 'cohere2',
-  activations: SILU,
-  names: LLAMA_NAMES,
-  describe(config, metadata) {
-    config.expect('use_qk_norm', [false]);
-    config.expect('sliding_window_pattern', [4]);
-    expectLayerTypes(config, (layer) => layer % 4 !== 3);
-    metadata.f32('logit_scale', config.real('logit_scale'));
-    metadata.u32('attention.sliding_window', config.integer('sliding_window'));
-    return describeDecoder(config, metadata, { norm: 'layer', normEpsKey: 'layer_norm_eps', normEps: 1e-5 });
-  },
-};
-
 export const FAMILIES: ReadonlyMap<string, Family> = new Map([
   ['llama', llama],
   ['mistral', mistral],
@@ -315,4 +288,7 @@ export const FAMILIES: ReadonlyMap<string, Family> = new Map([
   ['smollm3', smollm3],
   ['starcoder2', starcoder2],
   ['cohere2', cohere2],
+  ['stablelm', stablelm],
+  ['phi', phi],
+  ['bert', bert],
 ]);

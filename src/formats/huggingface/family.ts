@@ -16,9 +16,15 @@ export interface Family {
   readonly interleaved?: boolean;
   /** Norms are stored as offsets from 1 and GGUF adds it. */
   readonly normsPlusOne?: boolean;
+  /** Tensors that are not read: heads for other tasks, buffers that are computed. */
+  readonly ignored?: RegExp;
   /** Writes the hyperparameters; returns vectors that the architecture reads and a checkpoint does not hold. */
   describe(config: Config, metadata: Metadata): readonly ComputedTensor[];
 }
+
+/** Spellings of one activation. */
+export const SILU: readonly string[] = ['silu', 'swish'];
+export const GELU_TANH: readonly string[] = ['gelu_pytorch_tanh', 'gelu_new'];
 
 /** What llama and everything that copied its layout call their tensors. */
 export const LLAMA_NAMES: Readonly<Record<string, string>> = {
@@ -52,6 +58,8 @@ export interface DecoderDefaults {
   readonly normEpsKey?: string;
   /** Which GGUF key it goes to. */
   readonly norm?: 'rms' | 'layer';
+  /** Share of a head that is rotated. */
+  readonly partialRotaryFactor?: number;
 }
 
 /** Larger than any model's; bounds what is computed from it. */
@@ -87,7 +95,7 @@ export function describeDecoder(
   metadata.u32('attention.value_length', headDim);
   const eps = config.real(defaults.normEpsKey ?? 'rms_norm_eps', defaults.normEps);
   metadata.f32(`attention.layer_norm_${defaults.norm === 'layer' ? '' : 'rms_'}epsilon`, eps);
-  const share = config.real('partial_rotary_factor', 1);
+  const share = config.real('partial_rotary_factor', defaults.partialRotaryFactor ?? 1);
   if (share <= 0 || share > 1) throw config.invalid(`"partial_rotary_factor" is ${share}, expected a number up to 1`);
   const rotated = Math.floor(headDim * share);
   return describeRope(config, metadata, rotated, defaults.ropeTheta).tensors;

@@ -34,6 +34,11 @@ export async function openHuggingFaceModel(
   if (!configBytes) throw missing(folder, 'config.json');
   const { config, family, metadata, multimodal } = readConfig(configBytes, `${folder.name}: config.json`);
   const computed = family.describe(config, metadata);
+  describePooling(
+    await read('1_Pooling/config.json', MAX_CONFIG_BYTES),
+    `${folder.name}: 1_Pooling/config.json`,
+    metadata,
+  );
   const tokenizer = await readTokenizer(folder, read);
   describeTemplate(tokenizer, await read('chat_template.jinja', MAX_CONFIG_BYTES), metadata);
   metadata.general('general.name', { type: 'string', value: nameOf(folder) });
@@ -87,6 +92,27 @@ async function readTokenizer(
     tokenizerConfig: await text('tokenizer_config.json'),
     generationConfig: await text('generation_config.json'),
   };
+}
+
+/** How sentence-transformers makes one vector of a text: GGUF's pooling types 1 (mean), 2 (first token) and 3 (last token). */
+function describePooling(bytes: Uint8Array | undefined, file: string, metadata: Metadata): void {
+  if (!bytes) return;
+  const json = parseStrictJsonBytes(bytes, file);
+  const config = new Config(isJsonObject(json) ? json : new Map(), file);
+  const modes = isJsonObject(json)
+    ? [...json].filter(([key, on]) => key.startsWith('pooling_mode_') && on === true)
+    : [];
+  const types = new Map([
+    ['pooling_mode_mean_tokens', 1],
+    ['pooling_mode_cls_token', 2],
+    ['pooling_mode_lasttoken', 3],
+  ]);
+  const [[mode] = ['nothing']] = modes;
+  const type = types.get(mode);
+  if (modes.length !== 1 || type === undefined) {
+    throw config.unsupported(`pooling by ${modes.map(([key]) => key).join(' and ') || 'nothing'} is not supported`);
+  }
+  metadata.u32('pooling_type', type);
 }
 
 /** The template lies in a file of its own or in tokenizer_config.json, as one text or as several with names. */

@@ -44,8 +44,10 @@ function sizes(fixture: Fixture): Record<string, unknown> {
     num_key_value_heads: n('attention.head_count_kv'),
     max_position_embeddings: n('context_length'),
     rms_norm_eps: n('attention.layer_norm_rms_epsilon'),
+    layer_norm_eps: n('attention.layer_norm_epsilon'),
+    norm_epsilon: n('attention.layer_norm_epsilon'),
     rope_theta: n('rope.freq_base'),
-    head_dim: n('rope.dimension_count'),
+    head_dim: n('attention.key_length') || n('rope.dimension_count'),
     tie_word_embeddings: !fixture.gguf.tensors.has('output.weight'),
   };
 }
@@ -147,6 +149,110 @@ const CHECKPOINTS: Record<string, (fixture: Fixture) => Checkpoint> = {
     },
   }),
 };
+
+/** An expert of a layer. */
+const EXPERTS = {
+  'blk.{l}.ffn_gate_inp': `${LAYER}.mlp.gate`,
+  'blk.{l}.ffn_gate_exps': `${LAYER}.mlp.experts.{e}.gate_proj`,
+  'blk.{l}.ffn_up_exps': `${LAYER}.mlp.experts.{e}.up_proj`,
+  'blk.{l}.ffn_down_exps': `${LAYER}.mlp.experts.{e}.down_proj`,
+};
+
+Object.assign(CHECKPOINTS, {
+  mixtral: (fixture) => ({
+    names: {
+      ...LLAMA_CHECKPOINT_NAMES,
+      'blk.{l}.ffn_gate_inp': `${LAYER}.block_sparse_moe.gate`,
+      'blk.{l}.ffn_gate_exps': `${LAYER}.block_sparse_moe.experts.{e}.w1`,
+      'blk.{l}.ffn_down_exps': `${LAYER}.block_sparse_moe.experts.{e}.w2`,
+      'blk.{l}.ffn_up_exps': `${LAYER}.block_sparse_moe.experts.{e}.w3`,
+    },
+    halves: heads(fixture),
+    config: {
+      model_type: 'mixtral',
+      ...sizes(fixture),
+      num_local_experts: numberOf(fixture, 'expert_count'),
+      num_experts_per_tok: numberOf(fixture, 'expert_used_count'),
+    },
+  }),
+  qwen2moe: (fixture) => ({
+    names: {
+      ...LLAMA_CHECKPOINT_NAMES,
+      ...EXPERTS,
+      'blk.{l}.ffn_gate_inp_shexp': `${LAYER}.mlp.shared_expert_gate`,
+      'blk.{l}.ffn_gate_shexp': `${LAYER}.mlp.shared_expert.gate_proj`,
+      'blk.{l}.ffn_up_shexp': `${LAYER}.mlp.shared_expert.up_proj`,
+      'blk.{l}.ffn_down_shexp': `${LAYER}.mlp.shared_expert.down_proj`,
+    },
+    config: {
+      model_type: 'qwen2_moe',
+      ...sizes(fixture),
+      num_experts: numberOf(fixture, 'expert_count'),
+      num_experts_per_tok: numberOf(fixture, 'expert_used_count'),
+      moe_intermediate_size: numberOf(fixture, 'expert_feed_forward_length'),
+      shared_expert_intermediate_size: numberOf(fixture, 'expert_shared_feed_forward_length'),
+    },
+  }),
+  olmoe: (fixture) => ({
+    names: { ...LLAMA_CHECKPOINT_NAMES, ...EXPERTS, ...QK_NORMS },
+    config: {
+      model_type: 'olmoe',
+      ...sizes(fixture),
+      num_experts: numberOf(fixture, 'expert_count'),
+      num_experts_per_tok: numberOf(fixture, 'expert_used_count'),
+    },
+  }),
+  starcoder2: (fixture) => ({
+    names: {
+      ...LLAMA_CHECKPOINT_NAMES,
+      'blk.{l}.ffn_up': `${LAYER}.mlp.c_fc`,
+      'blk.{l}.ffn_down': `${LAYER}.mlp.c_proj`,
+    },
+    config: { model_type: 'starcoder2', ...sizes(fixture), hidden_act: 'gelu_pytorch_tanh' },
+  }),
+  cohere2: (fixture) => ({
+    names: LLAMA_CHECKPOINT_NAMES,
+    config: {
+      model_type: 'cohere2',
+      ...sizes(fixture),
+      logit_scale: numberOf(fixture, 'logit_scale'),
+      sliding_window: numberOf(fixture, 'attention.sliding_window'),
+    },
+  }),
+  stablelm: (fixture) => ({
+    names: LLAMA_CHECKPOINT_NAMES,
+    config: { model_type: 'stablelm', ...sizes(fixture), partial_rotary_factor: 0.25 },
+  }),
+  'stablelm-12b': (fixture) => ({
+    names: {
+      ...LLAMA_CHECKPOINT_NAMES,
+      'blk.{l}.attn_q_norm': `${LAYER}.self_attn.q_layernorm.norms.{e}`,
+      'blk.{l}.attn_k_norm': `${LAYER}.self_attn.k_layernorm.norms.{e}`,
+    },
+    config: { model_type: 'stablelm', ...sizes(fixture), partial_rotary_factor: 0.25, use_parallel_residual: true },
+  }),
+  'bert-cls': (fixture) => {
+    const layer = 'bert.encoder.layer.{l}';
+    return {
+      names: {
+        token_embd: 'bert.embeddings.word_embeddings',
+        position_embd: 'bert.embeddings.position_embeddings',
+        token_types: 'bert.embeddings.token_type_embeddings',
+        token_embd_norm: 'bert.embeddings.LayerNorm',
+        'blk.{l}.attn_q': `${layer}.attention.self.query`,
+        'blk.{l}.attn_k': `${layer}.attention.self.key`,
+        'blk.{l}.attn_v': `${layer}.attention.self.value`,
+        'blk.{l}.attn_output': `${layer}.attention.output.dense`,
+        'blk.{l}.attn_output_norm': `${layer}.attention.output.LayerNorm`,
+        'blk.{l}.ffn_up': `${layer}.intermediate.dense`,
+        'blk.{l}.ffn_down': `${layer}.output.dense`,
+        'blk.{l}.layer_output_norm': `${layer}.output.LayerNorm`,
+      },
+      config: { model_type: 'bert', ...sizes(fixture), hidden_act: 'gelu' },
+      files: { '1_Pooling/config.json': '{"pooling_mode_cls_token": true, "pooling_mode_mean_tokens": false}' },
+    };
+  },
+} satisfies typeof CHECKPOINTS);
 
 function factors(fixture: Fixture, which: string): number[] {
   const tensor = fixture.gguf.tensors.get(`rope_factors_${which}.weight`) as GgufTensor;
