@@ -10,11 +10,22 @@ export interface Capabilities {
   readonly dot4: boolean;
   /** experimental `chromium-experimental-subgroup-matrix` */
   readonly subgroupMatrix: boolean;
+  /** What its units multiply: M × K by K × N; empty without them. */
+  readonly subgroupMatrixShapes: readonly SubgroupMatrixShape[];
   readonly timestampQuery: boolean;
   /** The adapter computes on the CPU: it has no coalescing, its barriers are dear, and straight code compiles for seconds. */
   readonly software: boolean;
   readonly limits: DeviceLimits;
   readonly adapter: AdapterDescription;
+}
+
+export interface SubgroupMatrixShape {
+  /** Of the operands and of the result: 'f32', 'f16', 'i8' … */
+  readonly componentType: string;
+  readonly resultComponentType: string;
+  readonly M: number;
+  readonly N: number;
+  readonly K: number;
 }
 
 export interface DeviceLimits {

@@ -1,4 +1,10 @@
-import type { AdapterDescription, Capabilities, DeviceLimits, MaskableFeature } from './capabilities';
+import type {
+  AdapterDescription,
+  Capabilities,
+  DeviceLimits,
+  MaskableFeature,
+  SubgroupMatrixShape,
+} from './capabilities';
 
 const LIMIT_NAMES = [
   'maxBufferSize',
@@ -53,6 +59,7 @@ export function describeCapabilities(
     subgroupMaxSize: info.subgroupMaxSize || SUBGROUP_SIZE_BOUNDS.max,
     dot4: !without.includes('dot4') && languageFeatures(gpu).has('packed_4x8_integer_dot_product'),
     subgroupMatrix: device.features.has(SUBGROUP_MATRIX),
+    subgroupMatrixShapes: device.features.has(SUBGROUP_MATRIX) ? subgroupMatrixShapes(info) : [],
     timestampQuery: device.features.has('timestamp-query'),
     software: isSoftware(info),
     limits: Object.fromEntries(LIMIT_NAMES.map((name) => [name, device.limits[name]])) as Record<
@@ -61,6 +68,20 @@ export function describeCapabilities(
     >,
     adapter: describeAdapter(info),
   };
+}
+
+/** An experiment of Dawn's, not of the specification. */
+function subgroupMatrixShapes(info: GPUAdapterInfo): SubgroupMatrixShape[] {
+  const { subgroupMatrixConfigs = [] } = info as {
+    readonly subgroupMatrixConfigs?: Iterable<SubgroupMatrixShape>;
+  };
+  return [...subgroupMatrixConfigs].map(({ componentType, resultComponentType, M, N, K }) => ({
+    componentType,
+    resultComponentType,
+    M,
+    N,
+    K,
+  }));
 }
 
 /** Browsers that do not know `isFallbackAdapter` name the rasteriser. */

@@ -34,6 +34,8 @@ export interface GemmTuning {
   readonly tileType: 'f32' | 'f16';
   /** Straight code for the columns of a step. */
   readonly unrolled: boolean;
+  /** On matrix units that multiply M × K by K × N operands of `tileType`; absent: on none. */
+  readonly matrix?: { readonly m: number; readonly n: number; readonly k: number };
 }
 
 export type LinearTuning = GemvTuning | GemmTuning;

@@ -8,6 +8,7 @@ export const CAPABILITIES: Capabilities = {
   subgroupMaxSize: 0,
   dot4: false,
   subgroupMatrix: false,
+  subgroupMatrixShapes: [],
   timestampQuery: false,
   software: false,
   limits: {

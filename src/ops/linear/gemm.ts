@@ -49,23 +49,24 @@ function partDispatch(
   rowsToRun: (step: StepShape) => number,
 ): Dispatch {
   const { x, weight, out, bias } = call;
-  const { tileRows, rowsPerLane, kStep, tileType, unrolled } = gemmTuning(call, tile, target);
+  const { tileRows, rowsPerLane, kStep, tileType, unrolled, matrix } = gemmTuning(call, tile, target);
   const store = storeVariant(call, part);
+  const unit: Readonly<Record<string, number | boolean>> = matrix
+    ? { M: matrix.m, N: matrix.n, K: matrix.k, K_STEP: kStep, SUBGROUP: target.capabilities.subgroupMaxSize }
+    : { TILE_ROWS: tileRows, ROWS_PER_LANE: rowsPerLane, STEP_QUADS: kStep / 4, UNROLLED: unrolled };
+  const how = matrix ? `matrices ${matrix.m}×${matrix.n}×${matrix.k}` : `${rowsPerLane} rows a lane`;
   const scales: Binding = { kind: 'weight', tensor: weight, part: index, plane: 'scales' };
   return {
-    label: `gemm ${weight.format} ${weight.cols}→${part.rows} ${tileRows}×${GEMM_TILE_COLUMNS}×${kStep} ${rowsPerLane} rows a lane ${tileType}`,
+    label: `gemm ${weight.format} ${weight.cols}→${part.rows} ${tileRows}×${GEMM_TILE_COLUMNS}×${kStep} ${how} ${tileType}`,
     source: {
-      entry: 'ops/linear_gemm.wgsl',
+      entry: matrix ? 'ops/linear_gemm_matrix.wgsl' : 'ops/linear_gemm.wgsl',
       swaps: quantSwap(weight.format),
       aliases: { ...store.aliases, Act: x.type, Tile: tileType },
       constants: {
         ...store.constants,
         SAMPLED: out.rows === 'sampled',
         GATHER: out.rows === 'sampled' && x.rows === 'step',
-        TILE_ROWS: tileRows,
-        ROWS_PER_LANE: rowsPerLane,
-        STEP_QUADS: kStep / 4,
-        UNROLLED: unrolled,
+        ...unit,
       },
       overrides: {
         ...store.overrides,

@@ -42,6 +42,9 @@ const GEMM_TILES = [
   [128, 8],
 ] as const;
 export const GEMM_TILE_COLUMNS = 64;
+const K_STEPS = [16, 32] as const;
+/** Subgroups of a workgroup that computes on matrix units. */
+const MATRIX_SUBGROUPS = 4;
 
 /** Equal for calls that run the same kernels: what a choice is remembered by. */
 export function tuningKey(call: LinearCall, rowTile: LinearRowTile): string {
@@ -122,18 +125,55 @@ export function gemmRowTiles({ software }: Capabilities): readonly GemmRowTile[]
 }
 
 /** Halves in workgroup memory only where the activations are halves: rounding the weights to them costs no more than that did. */
-function gemmTunings({ x }: LinearCall, { f16, limits, software }: Capabilities): readonly GemmTuning[] {
-  const types = f16 && x.type === 'f16' ? (['f16', 'f32'] as const) : (['f32'] as const);
-  return types.flatMap((tileType) =>
-    GEMM_TILES.flatMap(([tileRows, rowsPerLane]) =>
-      ([16, 32] as const)
-        .filter((kStep) => {
-          const bytes = (tileRows + GEMM_TILE_COLUMNS) * kStep * (tileType === 'f16' ? 2 : 4);
-          return bytes <= limits.maxComputeWorkgroupStorageSize;
-        })
-        .map((kStep): GemmTuning => ({ kernel: 'gemm', tileRows, rowsPerLane, kStep, tileType, unrolled: !software })),
-    ),
+function gemmTunings(call: LinearCall, capabilities: Capabilities): readonly GemmTuning[] {
+  const { f16, limits, software } = capabilities;
+  const types = f16 && call.x.type === 'f16' ? (['f16', 'f32'] as const) : (['f32'] as const);
+  const fits = ({ tileRows, kStep, tileType, matrix }: GemmTuning): boolean => {
+    const tiles = (tileRows + GEMM_TILE_COLUMNS) * kStep * (tileType === 'f16' ? 2 : 4);
+    const results = matrix ? MATRIX_SUBGROUPS * matrix.m * matrix.n * 4 : 0;
+    return tiles + results <= limits.maxComputeWorkgroupStorageSize;
+  };
+  const choices = types.flatMap((tileType) =>
+    K_STEPS.flatMap((kStep) => [
+      ...GEMM_TILES.map(
+        ([tileRows, rowsPerLane]): GemmTuning => ({
+          kernel: 'gemm',
+          tileRows,
+          rowsPerLane,
+          kStep,
+          tileType,
+          unrolled: !software,
+        }),
+      ),
+      ...matrixShapes(capabilities, tileType, kStep).map(
+        (matrix): GemmTuning => ({
+          kernel: 'gemm',
+          tileRows: 64,
+          rowsPerLane: 8,
+          kStep,
+          tileType,
+          unrolled: !software,
+          matrix,
+        }),
+      ),
+    ]),
   );
+  return choices.filter(fits);
+}
+
+/** The matrix units' shapes that a subgroup's 32 × 32 of results and a step's columns are made of; subgroups must have one size only. */
+function matrixShapes(
+  { subgroupMatrix, subgroupMatrixShapes, subgroupMinSize, subgroupMaxSize, limits }: Capabilities,
+  tileType: 'f32' | 'f16',
+  kStep: number,
+): NonNullable<GemmTuning['matrix']>[] {
+  const invocations = MATRIX_SUBGROUPS * subgroupMaxSize;
+  if (!subgroupMatrix || subgroupMinSize !== subgroupMaxSize) return [];
+  if (invocations > limits.maxComputeInvocationsPerWorkgroup) return [];
+  return subgroupMatrixShapes
+    .filter(({ componentType, resultComponentType }) => componentType === tileType && resultComponentType === 'f32')
+    .filter(({ M, N, K }) => 32 % M === 0 && 32 % N === 0 && kStep % K === 0)
+    .map(({ M, N, K }) => ({ m: M, n: N, k: K }));
 }
 
 /** Eight rows an invocation halve what is read from workgroup memory; tall tiles where enough workgroups remain without low ones. */
@@ -147,6 +187,8 @@ function wantedGemm({ x, weight }: LinearCall, rowTile: GemmRowTile, { software 
 /** The tuning that has most of what is wanted. */
 function nearest(tunings: readonly LinearTuning[], wanted: Readonly<Record<string, unknown>>): LinearTuning {
   const misses = (tuning: LinearTuning): number =>
+    // Matrix units are an experiment, which nothing but a measurement may choose.
+    ('matrix' in tuning ? 100 : 0) +
     Object.entries(wanted).filter(([name, value]) => (tuning as unknown as Record<string, unknown>)[name] !== value)
       .length;
   return tunings.reduce((best, tuning) => (misses(tuning) < misses(best) ? tuning : best));

@@ -55,6 +55,7 @@ describe('autotuner', () => {
       subgroupMaxSize: 32,
       dot4: true,
       subgroupMatrix: false,
+      subgroupMatrixShapes: [],
       timestampQuery: false,
       software: false,
       limits: {

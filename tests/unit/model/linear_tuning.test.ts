@@ -81,3 +81,23 @@ test('keys tell apart what runs other kernels', () => {
   expect(new Set(keys).size).toBe(keys.length);
   expect(tuningKey({ ...call, weight: { ...call.weight, name: 'another layer' } }, 1)).toBe(keys[0]);
 });
+
+test('matrix units are a choice where their shapes fit, and never the default', () => {
+  const call = linearCall(2048, 2048);
+  const shape = { componentType: 'f32', resultComponentType: 'f32', M: 8, N: 8, K: 8 };
+  const capabilities = {
+    ...CAPABILITIES,
+    subgroups: true,
+    subgroupMinSize: 32,
+    subgroupMaxSize: 32,
+    subgroupMatrix: true,
+    subgroupMatrixShapes: [shape, { ...shape, componentType: 'i8' }, { ...shape, K: 64 }],
+  };
+  const onUnits = linearTunings(call, 'many', capabilities).filter((tuning) => 'matrix' in tuning);
+  expect(onUnits).toHaveLength(1);
+  expect(caseKernels(linearTuningCase(call, 'many', onUnits[0], 1), capabilities)?.files).toContain(
+    'linear_gemm_matrix',
+  );
+  expect(defaultLinearTuning(call, 'many', capabilities)).not.toHaveProperty('matrix');
+  expect(linearTunings(call, 'many', CAPABILITIES).some((tuning) => 'matrix' in tuning)).toBe(false);
+});
