@@ -16,7 +16,7 @@ type Trait = 'norm' | 'bias' | 'accumulate' | 'swiglu' | 'gather' | 'f16';
 /** Formats of one run on each variant; every run takes other ones, with other traits. */
 const FORMATS_AT_ONCE = 3;
 /** Likewise of the legal tunings. */
-const TUNINGS_AT_ONCE = 5;
+const TUNINGS_AT_ONCE = 4;
 
 const TRAITS: readonly (readonly Trait[])[] = [
   ['norm', 'swiglu'],
