@@ -151,6 +151,7 @@ export class Engine {
    */
   async savePrefix(tokens: readonly number[], note = ''): Promise<Uint8Array<ArrayBuffer>> {
     this.#checkPrompt(tokens, 'tokens');
+    await this.#loop.submitted();
     return await this.#loop.scheduler.store.save(tokens, note, this.#requirePages());
   }
 

@@ -37,6 +37,7 @@ export class StepLoop {
   #working = false;
   #stopped = false;
   #lastSettledAt = 0;
+  #compiling: Promise<void> | undefined;
   readonly #inFlight: Step[] = [];
   readonly #policy: RepeatPolicy;
 
@@ -56,6 +57,12 @@ export class StepLoop {
     queueMicrotask(() => void this.#work());
   }
 
+  /** Settles when every step that was scheduled is submitted: one may wait for its pipelines. */
+  async submitted(): Promise<void> {
+    // The loop waits for the same promise and goes on first; what became of it is the loop's business.
+    await this.#compiling?.catch(() => undefined);
+  }
+
   /** Submits nothing more, and ignores what is still in flight. */
   stop(): void {
     this.#stopped = true;
@@ -69,7 +76,8 @@ export class StepLoop {
           this.#inFlight.length < options.maxStepsInFlight ? scheduler.next(this.#policy.repeat) : undefined;
         if (batch) {
           const ready = this.runner.ready?.(batch.segments.reduce((rows, { tokens }) => rows + tokens.length, 0));
-          if (ready) await ready;
+          if (ready) await (this.#compiling = ready);
+          this.#compiling = undefined;
           if (this.#stopped) return;
           this.#submit(batch);
           continue;
