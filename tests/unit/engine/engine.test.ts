@@ -1,47 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { Engine, type EngineOptions } from '../../../src/engine/engine';
-import type { GenerateRequest } from '../../../src/engine/generation';
-import type { RequestMetrics } from '../../../src/engine/metrics';
-import { GREEDY, type RunnerLimits } from '../../../src/engine/runner';
-import {
-  ContextLengthError,
-  DeviceLostError,
-  DisposedError,
-  InvalidFileError,
-  InvalidOptionError,
-} from '../../../src/errors';
+import { GREEDY } from '../../../src/engine/runner';
+import { ContextLengthError, DeviceLostError, DisposedError, InvalidOptionError } from '../../../src/errors';
 import { FakeRunner, nextToken } from './fake_runner';
-
-const LIMITS: RunnerLimits = {
-  vocabSize: 31,
-  contextLength: 40,
-  maxRows: 8,
-  maxSampledRows: 3,
-  maxSlots: 2,
-  pageSize: 4,
-  numPages: 10,
-};
-
-function setup(options: EngineOptions = {}, limits: Partial<RunnerLimits> = {}, loseAfter?: number) {
-  const runner = new FakeRunner({ ...LIMITS, ...limits }, () => 1, loseAfter);
-  return { runner, engine: new Engine(runner, options) };
-}
-
-function request(promptTokens: readonly number[], more: Partial<GenerateRequest> = {}): GenerateRequest {
-  return { promptTokens, maxTokens: 10, sampling: GREEDY, stopTokens: new Set(), ...more };
-}
-
-function expected(prompt: readonly number[], count: number): number[] {
-  const tokens = [...prompt];
-  while (tokens.length < prompt.length + count) tokens.push(nextToken(tokens, 0, LIMITS.vocabSize));
-  return tokens.slice(prompt.length);
-}
-
-async function turns(count: number): Promise<void> {
-  for (let i = 0; i < count; i++) await new Promise((resolve) => setImmediate(resolve));
-}
-
-const PROMPT = [3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5];
+import { expected, LIMITS, PROMPT, request, setup, turns } from './toy_engine';
 
 describe('Engine.generate', () => {
   it('streams tokens and reports how it ended', async () => {
@@ -183,209 +144,6 @@ describe('Engine.generate', () => {
   });
 });
 
-describe('the prefix cache', () => {
-  const LARGE = { contextLength: 120, numPages: 30, maxSlots: 3, maxRows: 40 };
-
-  it('computes only what is new in the second turn of a chat', async () => {
-    const { engine, runner } = setup({}, LARGE);
-    const first = await engine.generate(request(PROMPT)).drain();
-    expect(first.cachedTokens).toBe(0);
-    const history = [...PROMPT, ...first.outputTokens];
-    const news = [8, 8, 1];
-    const before = runner.rows;
-    const second = await engine.generate(request([...history, ...news], { maxTokens: 5 })).drain();
-    // The last token of an answer was sampled and never computed.
-    expect(second.cachedTokens).toBe(history.length - 1);
-    expect(runner.rows - before).toBe(1 + news.length + 4);
-    expect(second.outputTokens).toEqual(expected([...history, ...news], 5));
-    expect(engine.pagesInUse).toBe(0);
-    engine.checkIntegrity();
-  });
-
-  it('shares a beginning between requests that run at once, and cuts it where they differ', async () => {
-    const { engine, runner } = setup({}, LARGE);
-    const system = Array.from({ length: 17 }, (_, i) => i);
-    const first = engine.generate(request([...system, 1], { maxTokens: 30 }));
-    await turns(8);
-    const before = runner.rows;
-    const others = [2, 3].map((token) => engine.generate(request([...system, token], { maxTokens: 1 })).drain());
-    // Four full pages of four, and of the fifth, which the first request has filled by now, what is alike.
-    expect((await Promise.all(others)).map(({ cachedTokens }) => cachedTokens)).toEqual([17, 17]);
-    expect(runner.rows - before).toBeLessThan(2 * system.length);
-    expect((await Promise.all(others)).map(({ outputTokens }) => outputTokens[0])).toEqual(
-      [2, 3].map((token) => expected([...system, token], 1)[0]),
-    );
-    expect((await first.drain()).outputTokens).toEqual(expected([...system, 1], 30));
-    const again = await engine.generate(request([...system, 2, 9, 9], { maxTokens: 4 })).drain();
-    expect(again.cachedTokens).toBe(18);
-    expect(again.outputTokens).toEqual(expected([...system, 2, 9, 9], 4));
-  });
-
-  it('has the same prompt again but for its last token, whatever the size of a page', async () => {
-    const { engine, runner } = setup({}, { ...LARGE, pageSize: 32, numPages: 8 });
-    for (const cached of [0, PROMPT.length - 1]) {
-      const before = runner.rows;
-      const result = await engine.generate(request(PROMPT, { maxTokens: 1 })).drain();
-      expect(result).toMatchObject({ cachedTokens: cached, outputTokens: expected(PROMPT, 1) });
-      expect(runner.rows - before).toBe(PROMPT.length - cached);
-    }
-  });
-
-  it('gives its pages up, the oldest first, when others need them', async () => {
-    const { engine } = setup({}, { numPages: 10, maxSlots: 1 });
-    const prompts = [0, 1, 2].map((start) => Array.from({ length: 15 }, (_, i) => (i * 3 + start) % 31));
-    for (const prompt of prompts) await engine.generate(request(prompt, { maxTokens: 2 })).drain();
-    const hits: number[] = [];
-    for (const prompt of [prompts[2], prompts[0], prompts[2]]) {
-      const { cachedTokens, outputTokens } = await engine.generate(request(prompt, { maxTokens: 2 })).drain();
-      hits.push(cachedTokens);
-      expect(outputTokens).toEqual(expected(prompt, 2));
-    }
-    expect(hits[0]).toBe(14);
-    expect(hits[1]).toBeLessThan(14);
-    expect(hits[2]).toBe(14);
-  });
-
-  it('is taken out as bytes and brought back, beside other requests', async () => {
-    const { engine, runner } = setup({}, LARGE);
-    const first = await engine.generate(request(PROMPT)).drain();
-    const history = [...PROMPT, ...first.outputTokens];
-    const other = engine.generate(request([30, 2, 1], { maxTokens: 30 })).drain();
-    const bytes = await engine.savePrefix(history, 'about nothing');
-    const again = setup({}, LARGE);
-    const busy = again.engine.generate(request([9, 9], { maxTokens: 20 })).drain();
-    expect(await again.engine.loadPrefix(bytes)).toEqual({
-      tokens: history,
-      note: 'about nothing',
-      positions: history.length - 1,
-    });
-    const second = await again.engine.generate(request([...history, 8], { maxTokens: 5 })).drain();
-    expect(second.cachedTokens).toBe(history.length - 1);
-    expect(second.outputTokens).toEqual(expected([...history, 8], 5));
-    expect((await busy).outputTokens).toEqual(expected([9, 9], 20));
-    expect((await other).outputTokens).toEqual(expected([30, 2, 1], 30));
-    for (const { pagesInUse } of [engine, again.engine]) expect(pagesInUse).toBe(0);
-    engine.checkIntegrity();
-    again.engine.checkIntegrity();
-    expect(runner.steps).toBeGreaterThan(0);
-
-    const full = setup({}, { ...LARGE, numPages: 3, contextLength: 12 });
-    expect((await full.engine.loadPrefix(bytes)).positions).toBe(12);
-    const foreign = setup({}, { ...LARGE, vocabSize: 40 });
-    await expect(foreign.engine.loadPrefix(bytes)).rejects.toThrow(InvalidOptionError);
-    full.engine.checkIntegrity();
-  });
-
-  it('refuses saved bytes that are broken, whatever is wrong with them', async () => {
-    const { engine } = setup({}, LARGE);
-    await engine.generate(request(PROMPT)).drain();
-    const bytes = await engine.savePrefix(PROMPT);
-    const broken = [
-      new Uint8Array(),
-      bytes.subarray(0, 20),
-      bytes.subarray(0, bytes.length - 1),
-      bytes.slice().fill(0),
-    ];
-    for (const [at, value] of [
-      [0, 88],
-      [4, 9],
-      [8, 255],
-      [11, 255],
-      [12, 33],
-    ] as const) {
-      const copy = bytes.slice();
-      copy[at] = value;
-      broken.push(copy);
-    }
-    for (const each of broken) await expect(engine.loadPrefix(each)).rejects.toThrow(InvalidFileError);
-    expect(engine.pagesInUse).toBe(0);
-  });
-
-  it('is off when it is not wanted, and for models whose state cannot be shared', async () => {
-    for (const { engine } of [setup({ prefixCache: false }, LARGE), setup({}, { ...LARGE, recurrent: true })]) {
-      for (let turn = 0; turn < 2; turn++) {
-        expect((await engine.generate(request(PROMPT)).drain()).cachedTokens).toBe(0);
-      }
-    }
-  });
-});
-
-describe('fairness', () => {
-  it('a long prompt gets on beside a stream of requests that never ends, and none of those waits for it', async () => {
-    const { engine } = setup({ rowBudget: 4 }, { contextLength: 120, numPages: 60, maxSlots: 3 });
-    const prompt = Array.from({ length: 60 }, (_, i) => (i * 11) % 31);
-    const ended = new AbortController();
-    const long = engine.generate(request(prompt, { maxTokens: 20 }));
-    void long.drain().then(() => ended.abort());
-    let served = 0;
-    const stream = async (token: number): Promise<void> => {
-      while (!ended.signal.aborted && served < 500) {
-        const { outputTokens } = await engine.generate(request([token, served % 31], { maxTokens: 3 })).drain();
-        expect(outputTokens).toHaveLength(3);
-        served++;
-      }
-    };
-    await Promise.all([1, 2, 3, 4, 5].map(stream));
-    expect((await long.finished).outputTokens).toEqual(expected(prompt, 20));
-    // 15 steps of a whole budget for the prompt alone, and others in each of them.
-    expect(served).toBeGreaterThan(10);
-    expect(served).toBeLessThan(200);
-  });
-});
-
-describe('metrics', () => {
-  it('add up over requests that end, abort and fail', async () => {
-    const ended: RequestMetrics[] = [];
-    const { engine } = setup({ onRequest: (metrics) => ended.push(metrics) }, { maxSlots: 3 });
-    await engine.generate(request(PROMPT)).drain();
-    await engine.generate(request(PROMPT, { maxTokens: 4 })).drain();
-    for await (const _ of engine.generate(request([1, 2]))) break;
-    await engine.generate(request([1, 2, 3], { maxTokens: 1 })).drain();
-    const { metrics } = engine;
-    expect(metrics.requests).toEqual({ waiting: 0, running: 0, finished: 3, aborted: 1, failed: 0 });
-    expect(metrics.promptTokens).toBe(2 * PROMPT.length + 2 + 3);
-    expect(metrics.cachedTokens).toBe(ended.reduce((sum, { cachedTokens }) => sum + cachedTokens, 0));
-    expect(ended[1].cachedTokens).toBe(PROMPT.length - 1);
-    expect(ended.map(({ finishReason }) => finishReason)).toEqual(['length', 'length', 'abort', 'length']);
-    expect(metrics.outputTokens).toBe(ended.reduce((sum, { outputTokens }) => sum + outputTokens, 0));
-    expect(ended[3].timePerOutputTokenMs).toBeUndefined();
-    expect(metrics.timeToFirstTokenMs.p50).toBeGreaterThan(0);
-    expect(metrics.endToEndMs.p99).toBeGreaterThanOrEqual(metrics.endToEndMs.p50);
-    expect(metrics.tokensPerSecond).toBeGreaterThan(0);
-    expect(metrics.steps).toBeGreaterThanOrEqual(10);
-    expect(metrics).toMatchObject({ pagesInUse: 0, numPages: 10, preemptions: 0 });
-  });
-
-  it('count what fails', async () => {
-    const { engine } = setup({}, {}, 1);
-    await expect(engine.generate(request(PROMPT)).drain()).rejects.toThrow(DeviceLostError);
-    expect(engine.metrics.requests.failed).toBe(1);
-  });
-});
-
-describe('priority', () => {
-  it('is served sooner, but passes only so many that came before', async () => {
-    const { engine } = setup({}, { maxSlots: 1 });
-    const order: string[] = [];
-    const start = (name: string, token: number, priority: number) =>
-      engine
-        .generate(request([token, 1, 2], { maxTokens: 3, priority }))
-        .drain()
-        .then(() => order.push(name));
-    const all = [start('running', 1, 0)];
-    await turns(1);
-    all.push(start('first', 2, 0));
-    for (let i = 0; i < 20; i++) all.push(start(`urgent ${i}`, 3 + i, 1));
-    all.push(start('low', 29, -1));
-    await Promise.all(all);
-    expect(order[0]).toBe('running');
-    expect(order[1]).toBe('urgent 0');
-    expect(order.indexOf('first')).toBe(16);
-    expect(order.at(-1)).toBe('low');
-    expect(() => engine.generate(request([1], { priority: 0.5 }))).toThrow(/priority/);
-  });
-});
-
 describe('Engine.fork', () => {
   it('shares the pages of its parent and computes only what differs', async () => {
     const { engine, runner } = setup();
@@ -502,5 +260,48 @@ describe('a runner that is lost', () => {
     await turns(9);
     engine.replaceRunner(new FakeRunner({ ...LIMITS, pageSize: 3, numPages: 20 }, () => 2));
     expect((await generation.drain()).outputTokens).toEqual(expected(PROMPT, 20));
+  });
+});
+describe('a runner that still compiles', () => {
+  function compiling(runner: FakeRunner) {
+    let finish: (() => void) | undefined;
+    let pending: Promise<void> | undefined = new Promise((resolve) => {
+      finish = () => {
+        pending = undefined;
+        resolve();
+      };
+    });
+    Object.assign(runner, { ready: (rows: number) => (rows > 4 ? pending : undefined) });
+    return () => finish?.();
+  }
+
+  it('runs short steps at once and long ones when it is ready; what is aborted or saved meanwhile loses nothing', async () => {
+    const { engine, runner } = setup({}, { maxSlots: 3, numPages: 30 });
+    const finish = compiling(runner);
+    expect((await engine.generate(request([1, 2], { maxTokens: 3 })).drain()).outputTokens).toEqual(
+      expected([1, 2], 3),
+    );
+    const steps = runner.steps;
+    const abort = new AbortController();
+    const long = engine.generate(request(PROMPT)).drain();
+    const aborted = engine.generate(request([...PROMPT].reverse(), { signal: abort.signal })).drain();
+    await turns(5);
+    expect(runner.steps).toBe(steps);
+    abort.abort();
+    const saved = engine.savePrefix([...PROMPT].reverse());
+    finish();
+    expect((await long).outputTokens).toEqual(expected(PROMPT, 10));
+    expect((await aborted).finishReason).toBe('abort');
+    const other = setup({}, { maxSlots: 3, numPages: 30 });
+    await other.engine.loadPrefix(await saved);
+    const again = await other.engine.generate(request([...PROMPT].reverse())).drain();
+    expect(again.outputTokens).toEqual(expected([...PROMPT].reverse(), 10));
+    engine.checkIntegrity();
+  });
+
+  it('ends everything when it cannot compile', async () => {
+    const { engine, runner } = setup();
+    Object.assign(runner, { ready: () => Promise.reject(new RangeError('no such kernel')) });
+    await expect(engine.generate(request(PROMPT)).drain()).rejects.toThrow('no such kernel');
   });
 });

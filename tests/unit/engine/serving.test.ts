@@ -1,0 +1,80 @@
+import { describe, expect, it } from 'vitest';
+import type { RequestMetrics } from '../../../src/engine/metrics';
+import { DeviceLostError } from '../../../src/errors';
+import { expected, PROMPT, request, setup, turns } from './toy_engine';
+
+describe('priority', () => {
+  it('is served sooner, but passes only so many that came before', async () => {
+    const { engine } = setup({}, { maxSlots: 1 });
+    const order: string[] = [];
+    const start = (name: string, token: number, priority: number) =>
+      engine
+        .generate(request([token, 1, 2], { maxTokens: 3, priority }))
+        .drain()
+        .then(() => order.push(name));
+    const all = [start('running', 1, 0)];
+    await turns(1);
+    all.push(start('first', 2, 0));
+    for (let i = 0; i < 20; i++) all.push(start(`urgent ${i}`, 3 + i, 1));
+    all.push(start('low', 29, -1));
+    await Promise.all(all);
+    expect(order[0]).toBe('running');
+    expect(order[1]).toBe('urgent 0');
+    expect(order.indexOf('first')).toBe(16);
+    expect(order.at(-1)).toBe('low');
+    expect(() => engine.generate(request([1], { priority: 0.5 }))).toThrow(/priority/);
+  });
+});
+
+describe('fairness', () => {
+  it('a long prompt gets on beside a stream of requests that never ends, and none of those waits for it', async () => {
+    const { engine } = setup({ rowBudget: 4 }, { contextLength: 120, numPages: 60, maxSlots: 3 });
+    const prompt = Array.from({ length: 60 }, (_, i) => (i * 11) % 31);
+    const ended = new AbortController();
+    const long = engine.generate(request(prompt, { maxTokens: 20 }));
+    void long.drain().then(() => ended.abort());
+    let served = 0;
+    const stream = async (token: number): Promise<void> => {
+      while (!ended.signal.aborted && served < 500) {
+        const { outputTokens } = await engine.generate(request([token, served % 31], { maxTokens: 3 })).drain();
+        expect(outputTokens).toHaveLength(3);
+        served++;
+      }
+    };
+    await Promise.all([1, 2, 3, 4, 5].map(stream));
+    expect((await long.finished).outputTokens).toEqual(expected(prompt, 20));
+    // 15 steps of a whole budget for the prompt alone, and others in each of them.
+    expect(served).toBeGreaterThan(10);
+    expect(served).toBeLessThan(200);
+  });
+});
+
+describe('metrics', () => {
+  it('add up over requests that end, abort and fail', async () => {
+    const ended: RequestMetrics[] = [];
+    const { engine } = setup({ onRequest: (metrics) => ended.push(metrics) }, { maxSlots: 3 });
+    await engine.generate(request(PROMPT)).drain();
+    await engine.generate(request(PROMPT, { maxTokens: 4 })).drain();
+    for await (const _ of engine.generate(request([1, 2]))) break;
+    await engine.generate(request([1, 2, 3], { maxTokens: 1 })).drain();
+    const { metrics } = engine;
+    expect(metrics.requests).toEqual({ waiting: 0, running: 0, finished: 3, aborted: 1, failed: 0 });
+    expect(metrics.promptTokens).toBe(2 * PROMPT.length + 2 + 3);
+    expect(metrics.cachedTokens).toBe(ended.reduce((sum, { cachedTokens }) => sum + cachedTokens, 0));
+    expect(ended[1].cachedTokens).toBe(PROMPT.length - 1);
+    expect(ended.map(({ finishReason }) => finishReason)).toEqual(['length', 'length', 'abort', 'length']);
+    expect(metrics.outputTokens).toBe(ended.reduce((sum, { outputTokens }) => sum + outputTokens, 0));
+    expect(ended[3].timePerOutputTokenMs).toBeUndefined();
+    expect(metrics.timeToFirstTokenMs.p50).toBeGreaterThan(0);
+    expect(metrics.endToEndMs.p99).toBeGreaterThanOrEqual(metrics.endToEndMs.p50);
+    expect(metrics.tokensPerSecond).toBeGreaterThan(0);
+    expect(metrics.steps).toBeGreaterThanOrEqual(10);
+    expect(metrics).toMatchObject({ pagesInUse: 0, numPages: 10, preemptions: 0 });
+  });
+
+  it('count what fails', async () => {
+    const { engine } = setup({}, {}, 1);
+    await expect(engine.generate(request(PROMPT)).drain()).rejects.toThrow(DeviceLostError);
+    expect(engine.metrics.requests.failed).toBe(1);
+  });
+});
