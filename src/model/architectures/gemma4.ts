@@ -33,7 +33,10 @@ export function readGemma4(reader: DecoderReader): ModelSpec {
     head: {
       norm: reader.rmsNorm('output_norm'),
       weight: output,
-      softcap: reader.optional('final_logit_softcapping'),
+      // Absent, it is 30; 0 stands for none.
+      softcap: reader.gguf.metadata.has(reader.key('final_logit_softcapping'))
+        ? reader.optional('final_logit_softcapping')
+        : 30,
     },
   });
 }

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { InvalidFileError, UnsupportedModelError } from '../../../src/errors';
 import type { Gguf, GgufTensor } from '../../../src/formats/gguf/gguf';
 import { readModelSpec } from '../../../src/model/architecture';
+import { layOut, plansOf } from '../../../src/model/layout';
 import { fixtureWith, largestDifference, openFixture, planLogits } from '../../support/plan_logits';
 
 const NAMES = ['gemma', 'gemma2', 'gemma4', 'granite', 'mistral3', 'olmo3-yarn', 'phi3-long', 'qwen2-yarn', 'smollm3'];
@@ -40,6 +41,19 @@ describe('a small step of a layer', () => {
     // Embedding, output head, argmax, sampler.
     expect((calls.length - 4) / spec.numLayers).toBe(perLayer);
   });
+});
+
+test('Gemma 4 caps its logits at 30 where the file says nothing, as llama.cpp does', async () => {
+  const { gguf } = await openFixture('gemma4');
+  const capOf = (metadata: Gguf['metadata']) => {
+    const layout = layOut({ ...gguf, metadata }, { backend: 'reference', contextLength: 64 }, undefined);
+    const head = plansOf(layout)[0].calls.findLast((call) => call.op === 'linear');
+    return head?.softcap;
+  };
+  const key = 'gemma4.final_logit_softcapping';
+  expect(capOf(gguf.metadata)).toBe(5);
+  expect(capOf(new Map([...gguf.metadata].filter(([name]) => name !== key)))).toBe(30);
+  expect(capOf(new Map([...gguf.metadata, [key, { type: 'f32', value: 0 }]]))).toBeUndefined();
 });
 
 describe('files that say what is not supported', () => {
