@@ -17,6 +17,7 @@ import {
 import { readLlama, readMistral3, readQwen2, readQwen3, readSmolLm3 } from './architectures/llama';
 import { readOlmo2 } from './architectures/olmo2';
 import { readPhi3 } from './architectures/phi3';
+import { readLfm2, readQwen3Next, readQwen35, readQwen35Moe } from './architectures/recurrent_families';
 import { architectureOf } from './hyperparameters';
 import type { ModelSpec } from './model_spec';
 
@@ -45,6 +46,10 @@ const READERS: ReadonlyMap<string, (reader: DecoderReader) => ModelSpec> = new M
   ['phi2', readPhi2],
   ['stablelm', readStableLm],
   ['cohere2', readCohere2],
+  ['lfm2', readLfm2],
+  ['qwen35', readQwen35],
+  ['qwen35moe', readQwen35Moe],
+  ['qwen3next', readQwen3Next],
   ['bert', readBert],
   ['nomic-bert', readNomicBert],
   ['gemma-embedding', readGemmaEmbedding],

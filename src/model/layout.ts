@@ -143,6 +143,7 @@ export function layOut(gguf: Gguf, options: LoadModelOptions, capabilities: Capa
     limits: {
       vocabSize: spec.vocabSize,
       embeddingSize: spec.embeddingSize,
+      recurrent: spec.recurrent,
       contextLength,
       maxRows,
       maxSampledRows,

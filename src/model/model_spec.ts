@@ -31,6 +31,8 @@ export interface ModelSpec {
   /** Set for an encoder: its plan ends in the activation `logits` with a pooled vector of this many elements for each sampled row. */
   readonly embeddingSize?: number;
   readonly hiddenSize: number;
+  /** Layers keep a state that cannot be cut back or shared: see RunnerLimits. */
+  readonly recurrent: boolean;
   readonly numLayers: number;
   readonly trainedContextLength: number;
   readonly weights: readonly WeightSource[];

@@ -12,6 +12,9 @@ import { linearCases } from '../ops/linear/cases';
 import { linearVariantCases } from '../ops/linear/variant_cases';
 import type { OpCase } from '../ops/op';
 import { poolCases } from '../ops/pool';
+import { deltaNetCases } from '../ops/recurrent/delta_net';
+import { headGateCases } from '../ops/recurrent/head_gate';
+import { shortConvCases } from '../ops/recurrent/short_conv';
 import { rmsNormCases } from '../ops/rms_norm';
 import { ropeKvCases } from '../ops/rope_kv';
 import { argmaxCases, sampleCases } from '../ops/sample/cases';
@@ -55,6 +58,9 @@ function allOpCases(seed: number): readonly OpCase[] {
     ...layerNormCases(seed),
     ...activationCases(seed),
     ...poolCases(seed),
+    ...shortConvCases(seed),
+    ...deltaNetCases(seed),
+    ...headGateCases(seed),
     ...linearCases(seed),
     ...linearVariantCases(seed),
     ...ropeKvCases(seed),

@@ -148,9 +148,10 @@ export class TensorTable {
     return tensor;
   }
 
-  finish(): void {
+  /** `unused`: tensors that are known and not needed. */
+  finish(unused: (name: string) => boolean = () => false): void {
     for (const name of this.gguf.tensors.keys()) {
-      if (!this.asked.has(name)) {
+      if (!this.asked.has(name) && !unused(name)) {
         throw new UnsupportedModelError(`tensor "${name}" is not part of this architecture`, {
           details: { tensor: name },
         });

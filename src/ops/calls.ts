@@ -145,6 +145,65 @@ export interface ActivationCall {
   readonly kind: ActivationFunction;
 }
 
+/**
+ * A causal convolution of each channel over the rows of a sequence: c[t] = Σ_k weight[channel, k] · u[t − width + 1 + k], with what came before
+ * this step's rows in `state` (zeros where the sequence begins). `gated` (Liquid AI 2025): the first 3·channels columns of x are B, C and X, u = B·X, and
+ * out = C·c. `silu` (Gu & Dao 2023): u is the first columns of x, out = silu(c).
+ */
+export interface ShortConvCall {
+  readonly op: 'short_conv';
+  readonly x: Activation;
+  /** [channels][width] */
+  readonly weight: Vector;
+  readonly width: number;
+  /** f32 [maxSlots][width − 1][channels]: the newest inputs of each slot's sequence, oldest first. */
+  readonly state: State;
+  readonly out: Activation;
+  readonly kind: 'gated' | 'silu';
+}
+
+/**
+ * Gated delta rule (Yang, Kautz & Hatamizadeh 2024), row by row of a sequence. For each value head, with the L2-normalised q and k of its key head,
+ * S ← e^g·S, S ← S + k·(β·(v − Sᵀk))ᵀ, o = Sᵀq / √keyDim; g = a·softplus(alpha + dtBias), β = σ(beta).
+ * out = o / rms(o) · norm · silu(z), per head.
+ */
+export interface DeltaNetCall {
+  readonly op: 'delta_net';
+  /** [rows, 2·keyHeads·keyDim + valueHeads·valueDim]: q, k, v. */
+  readonly qkv: Activation;
+  /**
+   * Its last columns are z [valueHeads·valueDim], then beta [valueHeads] and alpha [valueHeads]; with grouped heads the betas and alphas of
+   * each key head's value heads in turn.
+   */
+  readonly gates: Activation;
+  /** a [valueHeads], dtBias [valueHeads], norm [valueDim]. */
+  readonly parameters: Vector;
+  readonly eps: number;
+  readonly keyHeads: number;
+  readonly valueHeads: number;
+  readonly keyDim: number;
+  readonly valueDim: number;
+  /** Which key head a value head h reads: h mod keyHeads, or ⌊h·keyHeads / valueHeads⌋. */
+  readonly heads: 'tiled' | 'grouped';
+  /** f32 [maxSlots][valueHeads][keyDim][valueDim] */
+  readonly state: State;
+  readonly out: Activation;
+}
+
+/**
+ * x is [rows, numHeads·2·headDim]: of each head the query, then its gate. `take`: out's first columns become the queries.
+ * `apply`: out = input · σ(gate).
+ */
+export interface HeadGateCall {
+  readonly op: 'head_gate';
+  readonly x: Activation;
+  readonly headDim: number;
+  readonly numHeads: number;
+  readonly out: Activation;
+  /** Absent: take. */
+  readonly input?: Activation;
+}
+
 /** Sampled row i of out: the mean, the first or the last of the rows that the segment of the step's i-th sampled row has in this step. */
 export interface PoolCall {
   readonly op: 'pool';
@@ -261,6 +320,9 @@ export type OpCall =
   | AttentionCall
   | ActivationCall
   | PoolCall
+  | ShortConvCall
+  | DeltaNetCall
+  | HeadGateCall
   | GluCall
   | RouteCall
   | GroupExpertsCall

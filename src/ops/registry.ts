@@ -14,6 +14,9 @@ import { layerNormOp } from './layer_norm';
 import { linearOp } from './linear/linear';
 import type { Dispatch, KernelTarget, Op, ReferenceEnv } from './op';
 import { poolOp } from './pool';
+import { deltaNetOp } from './recurrent/delta_net';
+import { headGateOp } from './recurrent/head_gate';
+import { shortConvOp } from './recurrent/short_conv';
 import { rmsNormOp } from './rms_norm';
 import { ropeKvOp } from './rope_kv';
 import { sampleOp } from './sample/sample';
@@ -29,6 +32,9 @@ const OPS: AnyOp = {
   attention: attentionOp,
   activation: activationOp,
   pool: poolOp,
+  short_conv: shortConvOp,
+  delta_net: deltaNetOp,
+  head_gate: headGateOp,
   glu: gluOp,
   route: routeOp,
   group_experts: groupExpertsOp,

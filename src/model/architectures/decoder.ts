@@ -66,6 +66,8 @@ export interface Decoder {
   readonly layers: readonly (readonly Stage[])[];
   readonly head: LogitsHead | PoolHead;
   readonly caches: readonly KvCache[];
+  /** Layers keep a state that cannot be cut back or shared. */
+  readonly recurrent?: boolean;
 }
 
 /** The model's spec: what to load, and its plan for any row bucket. */
@@ -76,6 +78,7 @@ export function decoderSpec(decoder: Decoder, sources: Pick<ModelSpec, 'weights'
     vocabSize: table.rows,
     embeddingSize: 'pool' in decoder.head ? (decoder.head.dense.at(-1)?.rows ?? table.cols) : undefined,
     hiddenSize: table.cols,
+    recurrent: decoder.recurrent ?? false,
     numLayers: decoder.layers.length,
     trainedContextLength: decoder.trainedContextLength,
     weights: sources.weights,

@@ -37,6 +37,8 @@ export class DecoderReader {
   readonly architecture: string;
   readonly tensors: TensorTable;
   readonly numLayers: number;
+  /** Blocks behind the layers that guess further tokens: they are not run. */
+  private readonly predictors: number;
   readonly hiddenSize: number;
   readonly vocabSize: number;
   /** The KV caches of the layers that have one of their own. */
@@ -50,7 +52,12 @@ export class DecoderReader {
   ) {
     this.architecture = architectureOf(gguf);
     this.tensors = new TensorTable(gguf);
-    this.numLayers = this.positive('block_count');
+    const blocks = this.positive('block_count');
+    this.predictors = optionalNumber(gguf, this.key('nextn_predict_layers')) ?? 0;
+    this.numLayers = blocks - this.predictors;
+    if (!Number.isSafeInteger(this.numLayers) || this.numLayers < 1 || this.predictors < 0) {
+      throw new InvalidFileError(`${this.key('nextn_predict_layers')} is ${this.predictors}, of ${blocks} blocks`);
+    }
     // A layer has at least one tensor: nothing is made for each of a billion layers that are not there.
     if (this.numLayers > gguf.tensors.size) {
       throw new InvalidFileError(
@@ -138,9 +145,10 @@ export class DecoderReader {
     );
   }
 
-  rope(pairing: Rope['pairing']): Rope {
+  /** `headDim`: where the first layer has no heads. */
+  rope(pairing: Rope['pairing'], headDim = this.heads(0).headDim): Rope {
     const { architecture, contextLength } = this;
-    return readRope(this.gguf, this.tensors, { architecture, contextLength, pairing, headDim: this.heads(0).headDim });
+    return readRope(this.gguf, this.tensors, { architecture, contextLength, pairing, headDim });
   }
 
   /** The rotation of sliding layers: the file's base for them (`rope.freq_base_swa`) or `base`, without scaling. */
@@ -255,10 +263,15 @@ export class DecoderReader {
   }
 
   /** The finished model: an embedding, the given layers and the output head. Every tensor of the file must have been read by then. */
-  finish(parts: Pick<Decoder, 'layers' | 'head' | 'embedding'>): ModelSpec {
+  finish(parts: Pick<Decoder, 'layers' | 'head' | 'embedding' | 'recurrent'>): ModelSpec {
     const pool = 'pool' in parts.head ? undefined : this.pooling();
     if (pool) return this.finish({ ...parts, head: { norm: parts.head.norm, pool, dense: this.poolDense() } });
-    this.tensors.finish();
+    // Heads that predict further tokens come after the layers, and are not run.
+    const last = this.numLayers + this.predictors;
+    this.tensors.finish((name) => {
+      const layer = Number(/^blk\.(\d+)\./.exec(name)?.[1] ?? -1);
+      return layer >= this.numLayers && layer < last;
+    });
     const { architecture, caches } = this;
     const trainedContextLength = this.positive('context_length');
     return decoderSpec({ architecture, trainedContextLength, caches, ...parts }, this.tensors);
@@ -304,7 +317,7 @@ export class DecoderReader {
     });
   }
 
-  private qkNorm(layer: number, of: QkNormOf): QkNorm {
+  qkNorm(layer: number, of: QkNormOf): QkNorm {
     const { numHeads, numKvHeads, headDim } = this.heads(layer);
     if (of === 'each head') {
       const weight = this.tensors.computedFrom(
