@@ -18,4 +18,8 @@ architectureSuite([
   'phi2',
   'stablelm',
   'cohere2',
+  'lfm2',
+  'qwen35',
+  'qwen35moe',
+  'qwen3next',
 ]);
