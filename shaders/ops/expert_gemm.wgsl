@@ -158,11 +158,12 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_index) t
         w_value(column + 2u * SIDE, k),
         w_value(column + 3u * SIDE, k),
       );
+      // Many experts have few pairs: what a tile leaves empty is not computed, 16 rows at a time.
       sums0 = row_add(x_value(row, k), w, sums0);
-      sums1 = row_add(x_value(row + SIDE, k), w, sums1);
+      if (tile.pairs > SIDE) { sums1 = row_add(x_value(row + SIDE, k), w, sums1); }
       if (TILE_ROWS > 32u) {
-        sums2 = row_add(x_value(row + 2u * SIDE, k), w, sums2);
-        sums3 = row_add(x_value(row + 3u * SIDE, k), w, sums3);
+        if (tile.pairs > 2u * SIDE) { sums2 = row_add(x_value(row + 2u * SIDE, k), w, sums2); }
+        if (tile.pairs > 3u * SIDE) { sums3 = row_add(x_value(row + 3u * SIDE, k), w, sums3); }
       }
     }
     workgroupBarrier();
