@@ -4,6 +4,7 @@ import type { AdapterDescription } from '../../gpu/capabilities';
 import type { GpuDevice } from '../../gpu/device';
 import { attentionBenches } from '../../ops/attention/bench';
 import type { OpCall } from '../../ops/calls';
+import { expertBenches } from '../../ops/experts/bench';
 import type { KernelBench } from '../../ops/kernel_bench';
 import { linearBenches } from '../../ops/linear/bench';
 import { sampleBenches } from '../../ops/sample/bench';
@@ -55,7 +56,12 @@ const MAX_RUNS = 4096;
 /** `gpu`: a device that serves nobody else, with timestamps where there are some. A kernel that does not fit is left out with its reason. */
 export async function measureKernels(gpu: GpuDevice, options: KernelBenchOptions): Promise<KernelReport> {
   const words = (options.filter ?? '').split(/\s+/).filter((word) => word !== '');
-  const all: readonly KernelBench[] = [...linearBenches(), ...attentionBenches(), ...sampleBenches()];
+  const all: readonly KernelBench[] = [
+    ...linearBenches(),
+    ...expertBenches(),
+    ...attentionBenches(),
+    ...sampleBenches(),
+  ];
   const kernels: KernelTime[] = [];
   const leftOut: LeftOut[] = [];
   const clock = await PassClock.create(gpu);
