@@ -31,12 +31,19 @@ export const DEFAULT_TEMPLATES = {
     "{% if add_generation_prompt %}{{ 'Assistant:' }}{% endif %}",
 } as const;
 
+interface FoundTemplate {
+  readonly template: string;
+  readonly isDefault: boolean;
+  /** Which default it is. */
+  readonly name?: keyof typeof DEFAULT_TEMPLATES;
+}
+
 /** The template's text: the file's own, or one of `DEFAULT_TEMPLATES`. */
-export function templateOf(gguf: GgufMetadata, tokenizer: Tokenizer): { template: string; isDefault: boolean } {
+export function templateOf(gguf: GgufMetadata, tokenizer: Tokenizer): FoundTemplate {
   const template = optionalString(gguf, 'tokenizer.chat_template');
   if (template) return { template, isDefault: false };
   const kind = tokenizer.tokenId('<|im_start|>') === undefined ? 'plain' : 'chatml';
-  return { template: DEFAULT_TEMPLATES[kind], isDefault: true };
+  return { template: DEFAULT_TEMPLATES[kind], isDefault: true, name: kind };
 }
 
 /** The parsed template of a model. @throws TemplateError when it is too long or no Jinja. */

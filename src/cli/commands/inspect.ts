@@ -15,7 +15,7 @@ export async function inspectCommand(argv: readonly string[]): Promise<void> {
   const gguf = await readHeader(source, { quantize: args.quantize });
   const { description, reason } = describeIfPossible(gguf, args);
   const tokenizer = createTokenizer(gguf);
-  const { template, isDefault } = templateOf(gguf, tokenizer);
+  const { template, isDefault, name } = templateOf(gguf, tokenizer);
   const types = storageTypes(gguf);
   if (args.json) {
     printJson({
@@ -40,7 +40,7 @@ export async function inspectCommand(argv: readonly string[]): Promise<void> {
         eos: tokenizer.eos,
         stopTokens: [...tokenizer.stopTokens],
       },
-      template: { text: template, default: isDefault },
+      template: { text: template, default: isDefault, name },
     });
     return;
   }
@@ -52,7 +52,9 @@ export async function inspectCommand(argv: readonly string[]): Promise<void> {
   printLine(
     `tokenizer  ${optionalString(gguf, 'tokenizer.ggml.model') ?? 'tokenizer.json'}, ${tokenizer.vocabSize} tokens`,
   );
-  printLine(`template   ${isDefault ? 'none in the file; default' : 'from the file'}, ${template.length} characters`);
+  printLine(
+    `template   ${name ? `none in the file; the default "${name}"` : 'from the file'}, ${template.length} characters`,
+  );
   printLine('\nstorage types');
   printLine(table(types.map(({ type, tensors, bytes }) => [`  ${type}`, tensors, 'tensors', formatBytes(bytes)])));
   printLine('\ntensors');

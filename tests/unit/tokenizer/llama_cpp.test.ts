@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { GgufMetadata } from '../../../src/formats/gguf/gguf';
 import { BYTE_TO_CHARACTER } from '../../../src/tokenizer/byte_level';
+import { preTokenizer } from '../../../src/tokenizer/pre_tokenizers';
 import { createTokenizer } from '../../../src/tokenizer/tokenizer';
 import { metadata } from './support/metadata';
 
@@ -28,6 +29,11 @@ function pairVocabulary(whole: readonly string[]): GgufMetadata {
   });
 }
 
+function describeRecipe(name: string): object {
+  const { patterns, ...flags } = preTokenizer(name);
+  return { ...flags, patterns: patterns.map(({ source }) => source) };
+}
+
 describe('byte-level BPE cuts words as llama.cpp does', () => {
   const { whole, texts, groups } = read<{
     whole: string[];
@@ -38,17 +44,17 @@ describe('byte-level BPE cuts words as llama.cpp does', () => {
 
   for (const { names, addsBos, lengths } of groups) {
     it(names.join(', '), () => {
-      // Every name of a group is a name of the same recipe; the first of each is tried on all texts.
-      names.forEach((name, i) => {
+      // Names of one recipe need one look.
+      const recipes = new Map(names.map((name) => [JSON.stringify(describeRecipe(name)), name]));
+      for (const name of recipes.values()) {
         const pre = metadata({ 'tokenizer.ggml.pre': name }).metadata;
         const tokenizer = createTokenizer({ metadata: new Map([...vocabulary.metadata, ...pre]) });
         expect(tokenizer.addsBos, name).toBe(addsBos);
-        for (const [at, text] of texts.entries()) {
-          if (i > 0 && at % 8 !== i % 8) continue;
+        texts.forEach((text, i) => {
           const found = tokenizer.encode(text, { bos: false }).map((id) => tokenizer.tokenBytes(id).length);
-          expect(found.join(''), `${name}: ${JSON.stringify(text)}`).toBe(lengths[at]);
-        }
-      });
+          expect(found.join(''), `${name}: ${JSON.stringify(text)}`).toBe(lengths[i]);
+        });
+      }
     });
   }
 });
