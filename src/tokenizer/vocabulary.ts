@@ -65,9 +65,24 @@ const END_OF_FILE: readonly (readonly string[])[] = [
 
 /** Marks of code completion, which some converters take for text. */
 const FILL_IN: readonly string[] = [
-  ...['<|fim_prefix|>', '<|fim_middle|>', '<|fim_suffix|>', '<fim-prefix>', '<fim-middle>', '<fim-suffix>'],
-  ...['<fim_prefix>', '<fim_middle>', '<fim_suffix>', '<｜fim▁begin｜>', '<｜fim▁hole｜>', '<｜fim▁end｜>'],
-  ...['<|code_prefix|>', '<|code_middle|>', '<|code_suffix|>', '<|prefix|>', '<|middle|>', '<|suffix|>'],
+  '<|fim_prefix|>',
+  '<|fim_middle|>',
+  '<|fim_suffix|>',
+  '<fim-prefix>',
+  '<fim-middle>',
+  '<fim-suffix>',
+  '<fim_prefix>',
+  '<fim_middle>',
+  '<fim_suffix>',
+  '<｜fim▁begin｜>',
+  '<｜fim▁hole｜>',
+  '<｜fim▁end｜>',
+  '<|code_prefix|>',
+  '<|code_middle|>',
+  '<|code_suffix|>',
+  '<|prefix|>',
+  '<|middle|>',
+  '<|suffix|>',
 ];
 
 /** Marks between the parts of a gpt-oss answer. */

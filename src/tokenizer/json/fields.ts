@@ -102,7 +102,7 @@ function show(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value.slice(0, 100));
   if (Array.isArray(value))
     return value.length > 4 ? `a list of ${value.length}` : `[${value.map(showItem).join(', ')}]`;
-  return typeof value === 'object' && value !== null ? 'an object' : String(value);
+  return typeof value === 'number' || typeof value === 'boolean' || value === null ? String(value) : 'an object';
 }
 
 function showItem(value: unknown): string {

@@ -113,7 +113,7 @@ function lowerCase(text: string): string {
   return text.replace(/[A-Z]+|\P{ASCII}/gu, (part) => part.toLowerCase());
 }
 
-const NMT_REMOVED = /[\u0001-\u0008\u000b\u000e-\u001f\u007f\u008f\u009f]/g;
+const NMT_REMOVED = new RegExp(String.raw`[\u0001-\u0008\u000b\u000e-\u001f\u007f\u008f\u009f]`, 'g');
 const NMT_SPACES = /[\t\n\f\r\u1680\u200b-\u200f\u2028\u2029\u2581\ufeff\ufffd]/g;
 
 function fromBase64(text: string, where: string): Uint8Array {

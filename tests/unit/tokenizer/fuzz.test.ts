@@ -14,44 +14,53 @@ const GGUF_FILES = 900;
 type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 
 const ODD: readonly Json[] = [
-  ...[
-    null,
-    true,
-    false,
-    0,
-    -1,
-    1,
-    0.5,
-    2 ** 31,
-    2 ** 32,
-    2 ** 53,
-    1e308,
-    '',
-    'a',
-    ' ',
-    '▁',
-    '<unk>',
-    '##',
-    '\ud800',
-    '__proto__',
-  ],
-  ...[
-    'x'.repeat(5000),
-    'BPE',
-    'Unigram',
-    'WordPiece',
-    'Sequence',
-    'ByteLevel',
-    'Metaspace',
-    '(a*)*b',
-    String.raw`\s+`,
-    'AAAA',
-  ],
-  ...[[], {}, [[]], [null], ['a', 1], { type: 'Sequence' }, { Regex: '(.*)*' }, { String: 'e' }, { type: 'NFKD' }],
-  ...[
-    { type: 'Replace', pattern: { String: 'a' }, content: 'a'.repeat(32) },
-    { type: 'Prepend', prepend: 'é' },
-  ],
+  null,
+  true,
+  false,
+  0,
+  -1,
+  1,
+  0.5,
+  2 ** 31,
+  2 ** 32,
+  2 ** 53,
+  1e308,
+  '',
+  'a',
+  ' ',
+  '▁',
+  '<unk>',
+  '##',
+  '\ud800',
+  '__proto__',
+  'x'.repeat(5e3),
+  'BPE',
+  'Unigram',
+  'WordPiece',
+  'Sequence',
+  'ByteLevel',
+  'Metaspace',
+  '(a*)*b',
+  String.raw`\s+`,
+  'AAAA',
+  [],
+  {},
+  [[]],
+  [null],
+  ['a', 1],
+  { type: 'Sequence' },
+  { Regex: '(.*)*' },
+  { String: 'e' },
+  { type: 'NFKD' },
+  {
+    type: 'Replace',
+    pattern: { String: 'a' },
+    content: 'a'.repeat(32),
+  },
+  {
+    type: 'Prepend',
+    prepend: 'é',
+  },
 ];
 
 /** The shapes of models with few merges, so that thousands of them are read in seconds. */
@@ -177,7 +186,11 @@ function sources(): readonly GgufMetadata[] {
 }
 
 const ODD_VALUES: readonly GgufValue[] = [
-  ...[string(''), string('llama'), string('bert'), string('martian'), string('x'.repeat(9000))],
+  string(''),
+  string('llama'),
+  string('bert'),
+  string('martian'),
+  string('x'.repeat(9000)),
   ...[0, 1, 300, 2 ** 31, 2 ** 32 - 1].map((value) => ({ type: 'u32', value }) as const),
   ...[-1, Number.NaN, Number.POSITIVE_INFINITY, 1e9].map((value) => ({ type: 'f32', value }) as const),
   ...[true, false].map((value) => ({ type: 'bool', value }) as const),
@@ -228,12 +241,12 @@ it('keeps time and memory within bounds when a file asks for neither', () => {
   const long = 'a'.repeat(20_000);
   const encode = (json: object) => createTokenizerFromJson({ tokenizerJson: JSON.stringify(json) }).encode(long);
   const grow = { type: 'Replace', pattern: { String: 'a' }, content: 'a'.repeat(32) };
-  expect(() => encode({ ...gemma, normalizer: { type: 'Sequence', normalizers: Array(8).fill(grow) } })).toThrow(
-    /makes \d+ characters/,
-  );
+  expect(() =>
+    encode({ ...gemma, normalizer: { type: 'Sequence', normalizers: Array.from({ length: 8 }, () => grow) } }),
+  ).toThrow(/makes \d+ characters/);
   const bytes = { type: 'ByteLevel', add_prefix_space: false, use_regex: false };
   const latin = { type: 'Replace', pattern: { String: 'a' }, content: 'é' };
-  const doubling = { type: 'Sequence', pretokenizers: Array(30).fill(bytes) };
+  const doubling = { type: 'Sequence', pretokenizers: Array.from({ length: 30 }, () => bytes) };
   expect(() => encode({ ...gpt2, normalizer: latin, pre_tokenizer: doubling })).toThrow(/makes \d+ characters/);
   const nested = JSON.stringify(gpt2).replace(
     '"normalizer":null',

@@ -8,7 +8,7 @@ import { metadata } from './support/metadata';
 
 /** What llama.cpp made of texts that are hard to cut: see scripts/oracle/tokenizers.mjs. */
 const folder = new URL('../../fixtures/tokenizers/', import.meta.url);
-const read = <T>(name: string): T => JSON.parse(readFileSync(new URL(`${name}.json`, folder), 'utf8')) as T;
+const read = (name: string): unknown => JSON.parse(readFileSync(new URL(`${name}.json`, folder), 'utf8'));
 
 interface Vectors {
   readonly tokens: string[];
@@ -35,11 +35,11 @@ function describeRecipe(name: string): object {
 }
 
 describe('byte-level BPE cuts words as llama.cpp does', () => {
-  const { whole, texts, groups } = read<{
+  const { whole, texts, groups } = read('pre_tokenizers') as {
     whole: string[];
     texts: string[];
     groups: { names: string[]; addsBos: boolean; lengths: string[] }[];
-  }>('pre_tokenizers');
+  };
   const vocabulary = pairVocabulary(whole);
 
   for (const { names, addsBos, lengths } of groups) {
@@ -61,14 +61,12 @@ describe('byte-level BPE cuts words as llama.cpp does', () => {
 
 describe('other kinds give the tokens of llama.cpp', () => {
   it('unigram, with a normalisation table', () => {
-    const { tokens, types, scores, charsMap, texts, cases } = read<
-      Vectors & {
-        types: number[];
-        scores: number[];
-        charsMap: string;
-        cases: { spacePrefix: boolean; mergesSpaces: boolean; mapped: boolean; ids: number[][] }[];
-      }
-    >('unigram');
+    const { tokens, types, scores, charsMap, texts, cases } = read('unigram') as Vectors & {
+      types: number[];
+      scores: number[];
+      charsMap: string;
+      cases: { spacePrefix: boolean; mergesSpaces: boolean; mapped: boolean; ids: number[][] }[];
+    };
     for (const { spacePrefix, mergesSpaces, mapped, ids } of cases) {
       const { metadata: values } = metadata({
         'tokenizer.ggml.model': 't5',
@@ -95,7 +93,7 @@ describe('other kinds give the tokens of llama.cpp', () => {
   });
 
   it('WordPiece', () => {
-    const { tokens, texts, ids, special } = read<Vectors & { ids: number[][]; special: number[][] }>('word_piece');
+    const { tokens, texts, ids, special } = read('word_piece') as Vectors & { ids: number[][]; special: number[][] };
     const tokenizer = createTokenizer(
       metadata({
         'tokenizer.ggml.model': 'bert',
@@ -115,9 +113,12 @@ describe('other kinds give the tokens of llama.cpp', () => {
   });
 
   it('BPE over characters, as Gemma 4 has it', () => {
-    const { tokens, types, merges, texts, ids, ends } = read<
-      Vectors & { types: number[]; merges: string[]; ids: number[][]; ends: number[] }
-    >('raw_pairs');
+    const { tokens, types, merges, texts, ids, ends } = read('raw_pairs') as Vectors & {
+      types: number[];
+      merges: string[];
+      ids: number[][];
+      ends: number[];
+    };
     const tokenizer = createTokenizer(
       metadata({
         'tokenizer.ggml.model': 'gemma4',

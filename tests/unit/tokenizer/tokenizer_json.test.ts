@@ -89,7 +89,7 @@ describe('tokenizer.json', () => {
     const config = { bos_token: '<bos>', eos_token: { content: '<eos>', special: true }, add_bos_token: true };
     const tokenizer = make(SHAPES.llama2, { config, generation: { eos_token_id: [1, 5] } });
     expect([tokenizer.bos, tokenizer.eos, tokenizer.addsBos]).toEqual([2, 1, true]);
-    expect([...tokenizer.stopTokens].sort()).toEqual([1, 5]);
+    expect([...tokenizer.stopTokens].sort((a, b) => a - b)).toEqual([1, 5]);
     expect(tokenizer.encode('', { bos: 'auto' })).toEqual([2]);
     const bare = { ...SHAPES.llama2, post_processor: null };
     expect(make(bare).encode('')).toEqual([]);

@@ -2,10 +2,16 @@ import { readFileSync } from 'node:fs';
 import { BYTE_TO_CHARACTER } from '../../../../src/tokenizer/byte_level';
 
 const folder = new URL('../../../fixtures/tokenizers/', import.meta.url);
-const read = <T>(name: string): T => JSON.parse(readFileSync(new URL(`${name}.json`, folder), 'utf8')) as T;
+const read = (name: string): unknown => JSON.parse(readFileSync(new URL(`${name}.json`, folder), 'utf8'));
 
 const added = (id: number, content: string, more: object = {}) => ({
-  ...{ id, content, single_word: false, lstrip: false, rstrip: false, normalized: false, special: true },
+  id,
+  content,
+  single_word: false,
+  lstrip: false,
+  rstrip: false,
+  normalized: false,
+  special: true,
   ...more,
 });
 const byteLevel = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: false };
@@ -17,14 +23,25 @@ const split = (pattern: string) => ({
 });
 const sequence = (...pretokenizers: object[]) => ({ type: 'Sequence', pretokenizers });
 
-export const TEXTS = read<{ texts: string[] }>('raw_pairs').texts;
+export const TEXTS = (read('raw_pairs') as { texts: string[] }).texts;
 
 /** Byte-level BPE over all bytes and some pairs, with special tokens and a token that a user added. */
 function bytePairs(preTokenizer: object | null, more: object = {}): object {
   const pairs = Array.from({ length: 6000 }, (_, i) => (i * 40_503) % 65_536);
   const merges = [
     ...pairs.map((pair) => `${BYTE_TO_CHARACTER[pair >> 8]} ${BYTE_TO_CHARACTER[pair & 255]}`),
-    ...['H e', 'l l', 'He ll', 'Hell o', 'Ġ a', 'Ġ b', 'Ġ W', 'o r', 'Ġ Ġ', 'i n', '1 2', '3 4'],
+    'H e',
+    'l l',
+    'He ll',
+    'Hell o',
+    'Ġ a',
+    'Ġ b',
+    'Ġ W',
+    'o r',
+    'Ġ Ġ',
+    'i n',
+    '1 2',
+    '3 4',
   ];
   const texts = new Set([...BYTE_TO_CHARACTER, ...merges.map((merge) => merge.replace(' ', ''))]);
   const vocab = Object.fromEntries([...texts].map((text, id) => [text, id]));
@@ -42,7 +59,7 @@ function bytePairs(preTokenizer: object | null, more: object = {}): object {
 
 /** BPE over characters with tokens of single bytes, as converted from SentencePiece. */
 function characterPairs(more: object): object {
-  const { tokens, types, merges } = read<{ tokens: string[]; types: number[]; merges: string[] }>('raw_pairs');
+  const { tokens, types, merges } = read('raw_pairs') as { tokens: string[]; types: number[]; merges: string[] };
   return {
     added_tokens: tokens.flatMap((content, id) =>
       types[id] === 3 || types[id] === 2
@@ -64,14 +81,17 @@ function characterPairs(more: object): object {
       type: 'BPE',
       vocab: Object.fromEntries(tokens.map((text, id) => [text, id])),
       merges: merges.map((merge) => merge.split(' ')),
-      ...{ unk_token: '<unk>', byte_fallback: true, fuse_unk: true, ignore_merges: false },
+      unk_token: '<unk>',
+      byte_fallback: true,
+      fuse_unk: true,
+      ignore_merges: false,
     },
     ...more,
   };
 }
 
 function wordPiece(more: object): object {
-  const { tokens } = read<{ tokens: string[] }>('word_piece');
+  const { tokens } = read('word_piece') as { tokens: string[] };
   const vocab = Object.fromEntries(
     tokens.map((text, id) => [id < 5 ? text : text.startsWith('▁') ? text.slice(1) : `##${text}`, id]),
   );
@@ -99,7 +119,7 @@ function wordPiece(more: object): object {
 }
 
 function unigram(more: object): object {
-  const { tokens, scores, charsMap } = read<{ tokens: string[]; scores: number[]; charsMap: string }>('unigram');
+  const { tokens, scores, charsMap } = read('unigram') as { tokens: string[]; scores: number[]; charsMap: string };
   return {
     added_tokens: [
       ...[0, 1, 2].map((id) => added(id, tokens[id])),
