@@ -114,7 +114,11 @@ describe('chat templates', () => {
   });
 
   it('falls back to a stated default', () => {
-    expect(templateOf(metadata({}), bpe)).toEqual({ template: DEFAULT_TEMPLATES.chatml, isDefault: true });
+    expect(templateOf(metadata({}), bpe)).toEqual({
+      template: DEFAULT_TEMPLATES.chatml,
+      isDefault: true,
+      name: 'chatml',
+    });
     const plain = createTokenizer(
       bpeGguf([], {
         'tokenizer.ggml.tokens': [...bpePlainTokens()],
