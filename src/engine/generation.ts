@@ -106,6 +106,7 @@ export class GeneratingSequence extends Sequence {
   #settle!: { resolve: (result: GenerationResult) => void; reject: (error: unknown) => void };
   readonly #submittedAt = performance.now();
   #startedAt: number | undefined;
+  #parked = false;
   #firstTokenAt: number | undefined;
   #lastTokenAt: number | undefined;
 
@@ -147,7 +148,9 @@ export class GeneratingSequence extends Sequence {
   }
 
   get paused(): boolean {
-    return this.#stream.unread + this.samplesInFlight >= this.host.maxUnread;
+    const ahead = this.#stream.unread + this.samplesInFlight;
+    // Once parked it comes back for more than one token.
+    return this.#parked ? ahead > this.host.maxUnread / 2 : ahead >= this.host.maxUnread;
   }
 
   override get expectsWake(): boolean {
@@ -186,7 +189,12 @@ export class GeneratingSequence extends Sequence {
     return count > 0 ? { position, count, sample: whole ? 'last' : 'none' } : undefined;
   }
 
+  override park(): void {
+    this.#parked = true;
+  }
+
   start(): void {
+    this.#parked = false;
     this.#startedAt ??= performance.now();
   }
 

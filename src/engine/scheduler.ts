@@ -132,6 +132,7 @@ export class Scheduler {
       sampledRows: 0,
       repeat: 1,
     };
+    this.#park();
     this.#admit(draft);
     let decodesLeft = this.#running.filter((sequence) => sequence.backlog === 1).length;
     for (const sequence of this.#running) {
@@ -359,9 +360,26 @@ export class Scheduler {
     });
   }
 
+  /**
+   * Frees the pages of those whose reader does not read. Their content stays in the prefix cache while there is room; where there is none,
+   * they keep their pages until somebody needs them.
+   */
+  #park(): void {
+    if (!this.#prefixes) return;
+    for (const sequence of this.#running.slice()) {
+      if (!sequence.paused || sequence.stepsInFlight > 0 || !sequence.sharesPrefix) continue;
+      sequence.park();
+      this.#yield(sequence);
+    }
+  }
+
   #preempt(sequence: Sequence): void {
-    if (sequence.state.kind !== 'running') throw new InternalError(`sequence ${sequence.id} does not run`);
     this.preemptions++;
+    this.#yield(sequence);
+  }
+
+  #yield(sequence: Sequence): void {
+    if (sequence.state.kind !== 'running') throw new InternalError(`sequence ${sequence.id} does not run`);
     this.#evict(sequence, sequence.state.slot);
     sequence.recompute();
     this.#enqueue(sequence);

@@ -115,6 +115,9 @@ export abstract class Sequence {
   /** The first step with this sequence is about to be submitted. Called again when it was preempted. */
   abstract start(): void;
 
+  /** Its pages go to the prefix cache because nobody reads: it may wait for the reader to catch up before it goes on. */
+  park(): void {}
+
   /** Ends the sequence with an error. */
   abstract fail(error: unknown): void;
 

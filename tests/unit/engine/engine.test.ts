@@ -82,14 +82,20 @@ describe('Engine.generate', () => {
   });
 
   it('pauses for a reader that stops reading, lets others pass it, and goes on', async () => {
-    const { engine } = setup({ maxUnread: 3 }, { maxSlots: 1 });
+    const { engine, runner } = setup({ maxUnread: 3 }, { maxSlots: 1 });
     const told: number[] = [];
     const slow = engine.generate(request(PROMPT, { onToken: ({ token }) => (told.push(token), 'continue') }));
     await turns(40);
     expect(told).toEqual(expected(PROMPT, 3));
+    // What it had is kept as long as nobody needs the room.
+    expect(engine.pagesInUse).toBe(0);
     const other = await engine.generate(request([7, 7])).drain();
     expect(other.outputTokens).toEqual(expected([7, 7], 10));
-    expect((await slow.drain()).outputTokens).toEqual(expected(PROMPT, 10));
+    const before = runner.rows;
+    const { outputTokens, cachedTokens } = await slow.drain();
+    expect(outputTokens).toEqual(expected(PROMPT, 10));
+    expect(cachedTokens).toBe(0);
+    expect(runner.rows - before).toBeLessThan(10);
   });
 
   it('frees the pages of a reader that leaves or aborts within one step', async () => {
