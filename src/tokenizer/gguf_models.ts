@@ -101,7 +101,6 @@ export function readUnigram(gguf: GgufMetadata, vocabulary: Vocabulary): Unigram
     charsMap: bytes?.length ? new CharsMap(bytes, `metadata key "${CHARSMAP}"`) : undefined,
     spacePrefix,
     mergesSpaces: optionalBool(gguf, 'tokenizer.ggml.remove_extra_whitespaces') ?? false,
-    spaceIsSuffix: optionalBool(gguf, 'tokenizer.ggml.treat_whitespace_as_suffix') ?? false,
   });
   return {
     vocabulary,

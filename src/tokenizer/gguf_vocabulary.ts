@@ -18,6 +18,8 @@ export interface VocabularyDefaults {
   readonly unknown?: number;
   readonly separator?: number;
   readonly addsBos: boolean;
+  /** Whether BOS goes first whatever the file says: Gemma 4's first files said no, and llama.cpp does not believe them. */
+  readonly insistsOnBos?: boolean;
   readonly addsEos: boolean;
   /** [CLS] and [SEP] around every text, whatever the file says (llama.cpp's WordPiece). */
   readonly wrapsInSeparator: boolean;
@@ -48,7 +50,10 @@ export function readVocabulary(gguf: GgufMetadata, defaults: VocabularyDefaults)
   // The key's spelling is the format's.
   const separator = idAt('seperator', defaults.separator) ?? eos;
 
-  const addsBos = defaults.wrapsInSeparator || (optionalBool(gguf, 'tokenizer.ggml.add_bos_token') ?? defaults.addsBos);
+  const addsBos =
+    defaults.wrapsInSeparator ||
+    defaults.insistsOnBos ||
+    (optionalBool(gguf, 'tokenizer.ggml.add_bos_token') ?? defaults.addsBos);
   const addsEos = optionalBool(gguf, 'tokenizer.ggml.add_eos_token') ?? defaults.addsEos;
   const last = defaults.wrapsInSeparator ? separator : addsEos ? eos : undefined;
   return {

@@ -4,17 +4,15 @@ import { SPACE } from './spaces';
 
 interface SentencePieceTextOptions {
   readonly charsMap?: CharsMap;
-  /** Whether text begins (or, as a suffix, ends) with a space that nobody wrote. */
+  /** Whether text begins with a space that nobody wrote. */
   readonly spacePrefix: boolean;
   /** Whether spaces in a row are one, and those at the ends none. */
   readonly mergesSpaces: boolean;
-  readonly spaceIsSuffix: boolean;
 }
 
 /** Text as SentencePiece's normaliser leaves it, with `SPACE` for spaces. */
 export function sentencePieceText(options: SentencePieceTextOptions): (text: string) => string {
-  const { charsMap, spacePrefix, mergesSpaces, spaceIsSuffix } = options;
-  const prepends = spacePrefix && !spaceIsSuffix;
+  const { charsMap, spacePrefix, mergesSpaces } = options;
   return (text) => {
     const mapped = charsMap ? applyCharsMap(text, charsMap) : text;
     let result = '';
@@ -26,14 +24,14 @@ export function sentencePieceText(options: SentencePieceTextOptions): (text: str
         if (!mergesSpaces) result += SPACE;
         continue;
       }
-      if (!inWord && (mergesSpaces || (prepends && !hasPrefix))) {
+      if (!inWord && (mergesSpaces || (spacePrefix && !hasPrefix))) {
         result += SPACE;
         hasPrefix = true;
       }
       inWord = true;
       result += part;
     }
-    return spacePrefix && spaceIsSuffix ? result + SPACE : result;
+    return result;
   };
 }
 

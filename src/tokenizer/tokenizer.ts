@@ -22,7 +22,10 @@ interface Kind {
 }
 
 const BYTE_PAIRS: Kind = {
-  defaults: (pre) => ({ addsBos: preTokenizer(pre).addBos, addsEos: false, wrapsInSeparator: false }),
+  defaults: (pre) => {
+    const { addBos, raw } = preTokenizer(pre);
+    return { addsBos: addBos, insistsOnBos: raw, addsEos: false, wrapsInSeparator: false };
+  },
   model: (gguf, vocabulary, pre) => new BpeModel(readBpe(gguf, vocabulary, pre)),
 };
 

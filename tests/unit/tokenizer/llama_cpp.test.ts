@@ -122,6 +122,8 @@ describe('other kinds give the tokens of llama.cpp', () => {
     const tokenizer = createTokenizer(
       metadata({
         'tokenizer.ggml.model': 'gemma4',
+        // Which llama.cpp does not believe.
+        'tokenizer.ggml.add_bos_token': false,
         'tokenizer.ggml.tokens': tokens,
         'tokenizer.ggml.token_type': types,
         'tokenizer.ggml.merges': merges,
