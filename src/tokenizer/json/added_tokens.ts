@@ -15,23 +15,41 @@ export interface AddedToken {
   readonly rstrip: boolean;
 }
 
-export function readAddedTokens(file: Fields): readonly AddedToken[] {
-  if (!file.has('added_tokens')) return [];
-  return file.children('added_tokens').map((token) => {
-    const content = token.text('content');
-    if (content === '') throw mismatch(token.at('content'), 'a text that is not empty', content);
-    const special = token.flag('special', false);
-    return {
-      id: token.count('id'),
-      content,
-      special,
-      // Control tokens must be found whatever normalisation would make of them.
-      normalized: !special && token.flag('normalized', true),
-      singleWord: token.flag('single_word', false),
-      lstrip: token.flag('lstrip', false),
-      rstrip: token.flag('rstrip', false),
-    };
-  });
+/** `added_tokens` of tokenizer.json, and those of tokenizer_config.json's `added_tokens_decoder`, which come after and say more. */
+export function readAddedTokens(file: Fields, config: Fields | undefined): readonly AddedToken[] {
+  const tokens = new Map<number, AddedToken>();
+  if (file.has('added_tokens')) {
+    for (const token of file.children('added_tokens'))
+      tokens.set(token.count('id'), readToken(token, token.count('id')));
+  }
+  const decoder = config?.optionalChild('added_tokens_decoder');
+  for (const [key] of decoder?.entries() ?? []) {
+    const id = Number(key);
+    const token = decoder?.child(key);
+    if (!token || !/^\d+$/.test(key)) throw mismatch(decoder?.where ?? '', 'ids of tokens', key);
+    const known = tokens.get(id);
+    const added = readToken(token, id);
+    if (known && known.content !== added.content)
+      throw mismatch(token.at('content'), JSON.stringify(known.content), added.content);
+    tokens.set(id, added);
+  }
+  return [...tokens.values()];
+}
+
+function readToken(token: Fields, id: number): AddedToken {
+  const content = token.text('content');
+  if (content === '') throw mismatch(token.at('content'), 'a text that is not empty', content);
+  const special = token.flag('special', false);
+  return {
+    id,
+    content,
+    special,
+    // Control tokens must be found whatever normalisation would make of them.
+    normalized: !special && token.flag('normalized', true),
+    singleWord: token.flag('single_word', false),
+    lstrip: token.flag('lstrip', false),
+    rstrip: token.flag('rstrip', false),
+  };
 }
 
 /** Finds added tokens as the library `tokenizers` does: from left to right, at each place the longest. */

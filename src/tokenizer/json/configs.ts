@@ -8,9 +8,8 @@ export interface SpecialNames {
 }
 
 /** Which tokens begin and end a text, from tokenizer_config.json. */
-export function readSpecialNames(text: string | undefined): SpecialNames {
-  if (text === undefined) return { addsBos: false };
-  const config = Fields.parse(text, 'tokenizer_config.json');
+export function readSpecialNames(config: Fields | undefined): SpecialNames {
+  if (!config) return { addsBos: false };
   return {
     bos: tokenText(config, 'bos_token'),
     eos: tokenText(config, 'eos_token'),

@@ -30,8 +30,10 @@ export function createTokenizerFromJson(files: TokenizerFiles): Tokenizer {
   }
   const file = Fields.parse(files.tokenizerJson, 'tokenizer.json');
   const model = file.child('model');
-  const added = readAddedTokens(file);
-  const names = readSpecialNames(files.tokenizerConfig);
+  const config =
+    files.tokenizerConfig === undefined ? undefined : Fields.parse(files.tokenizerConfig, 'tokenizer_config.json');
+  const added = readAddedTokens(file, config);
+  const names = readSpecialNames(config);
   const ends = readGenerationEnds(files.generationConfig);
   const vocabulary = makeVocabulary(file, model, added, names, ends);
 

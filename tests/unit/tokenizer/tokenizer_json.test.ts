@@ -98,6 +98,23 @@ describe('tokenizer.json', () => {
   });
 });
 
+describe('tokenizer_config.json', () => {
+  it('adds tokens, and says more of those that are there', () => {
+    const { model } = SHAPES.mistral as { model: { vocab: object } };
+    const size = Object.keys(model.vocab).length;
+    const tokens = {
+      [size]: { content: '[INST]', special: true },
+      4: { content: '</s>', special: true, lstrip: true },
+    };
+    const tokenizer = make(SHAPES.mistral, { config: { added_tokens_decoder: tokens } });
+    expect(tokenizer.tokenText(size)).toBe('[INST]');
+    expect(tokenizer.encode('a </s>[INST]', { special: true, bos: false }).slice(-2)).toEqual([4, size]);
+    expect(tokenizer.encode('</s>[INST]')).not.toContain(4);
+    const other = { added_tokens_decoder: { 4: { content: '</t>' } } };
+    expect(() => make(SHAPES.mistral, { config: other })).toThrow(/added_tokens_decoder\.4\.content: expected "<\/s>"/);
+  });
+});
+
 describe('tokenizer.json refuses', () => {
   const change = (name: keyof typeof SHAPES, more: object, model: object = {}) => {
     const shape = SHAPES[name] as { model: object };

@@ -9,6 +9,7 @@ import {
   ggufFromTokenizerJson,
   hasFixtures,
   openGguf,
+  readQwenConfig,
   readQwenTokenizerJson,
   readVectors,
 } from './support/files';
@@ -60,7 +61,12 @@ if (hasFixtures) {
     });
 
     it('qwen2.5 from its tokenizer.json', () => {
-      check(createTokenizerFromJson({ tokenizerJson: JSON.stringify(readQwenTokenizerJson()) }), 'qwen2.5');
+      const tokenizer = createTokenizerFromJson({
+        tokenizerJson: JSON.stringify(readQwenTokenizerJson()),
+        tokenizerConfig: JSON.stringify(readQwenConfig()),
+      });
+      check(tokenizer, 'qwen2.5');
+      expect([tokenizer.addsBos, tokenizer.tokenText(tokenizer.eos ?? -1)]).toEqual([false, '<|im_end|>']);
     });
 
     it('prompts of the demo model, through its chat template', async () => {
