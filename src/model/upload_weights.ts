@@ -7,6 +7,19 @@ import { fillWeights } from './synthetic_weights';
 import { type LoadOptions, loadWeights } from './weight_loader';
 import { WeightUploader } from './weight_uploader';
 
+/** Buffers of weights that are asked for before the first of them is there: each answer is a way to the GPU process and back. */
+const ALLOCATIONS_IN_FLIGHT = 16;
+
+async function allocateWeights(tensors: GpuTensors, spec: ModelSpec): Promise<void> {
+  for (let first = 0; first < spec.weights.length; first += ALLOCATIONS_IN_FLIGHT) {
+    const some = spec.weights.slice(first, first + ALLOCATIONS_IN_FLIGHT);
+    // All of them settle, so that nothing is allocated after a failure has been cleaned up.
+    const outcomes = await Promise.allSettled(some.map(({ weight }) => tensors.addWeight(weight)));
+    const failed = outcomes.find((outcome) => outcome.status === 'rejected');
+    if (failed) throw failed.reason;
+  }
+}
+
 /** Allocates every weight of a model and streams it in, or makes it on the GPU. Resolves when all is in place; rejects like `loadWeights`. */
 export async function uploadWeights(
   device: GpuDevice,
@@ -16,7 +29,7 @@ export async function uploadWeights(
   spec: ModelSpec,
   options: LoadOptions,
 ): Promise<void> {
-  for (const { weight } of spec.weights) await tensors.addWeight(weight);
+  await allocateWeights(tensors, spec);
   if (isSynthetic(source)) return fillWeights(device, tensors, source, spec, options);
   const uploader = await WeightUploader.create(device);
   try {
