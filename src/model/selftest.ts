@@ -10,7 +10,7 @@ import { gluCases } from '../ops/glu';
 import { layerNormCases } from '../ops/layer_norm';
 import { linearCases } from '../ops/linear/cases';
 import { linearVariantCases } from '../ops/linear/variant_cases';
-import type { OpCase } from '../ops/op';
+import type { KvType, OpCase } from '../ops/op';
 import { poolCases } from '../ops/pool';
 import { deltaNetCases } from '../ops/recurrent/delta_net';
 import { headGateCases } from '../ops/recurrent/head_gate';
@@ -84,11 +84,12 @@ export async function* selfTest(options: {
   readonly filter?: string;
   /** One case for each set of shader files: every kernel with every weight format, in a fraction of the time. */
   readonly quick?: boolean;
-  /** Only cases whose weights, if they have any, are all stored in one of these: what a model in these formats runs on. */
-  readonly formats?: ReadonlySet<WeightFormat>;
+  /** Only cases whose ops, weight formats and type of cache a model with this plan uses. */
+  readonly neededBy?: { readonly calls: readonly OpCall[]; readonly kvType: KvType };
   readonly signal?: AbortSignal;
 }): AsyncGenerator<SelfTestRow> {
   const run = new Set<string>();
+  const needed = options.neededBy && neededBy(options.neededBy);
   for (const variant of options.variants ?? SELF_TEST_VARIANTS) {
     const device = await GpuDevice.create({
       gpu: options.gpu,
@@ -104,7 +105,7 @@ export async function* selfTest(options: {
         options.signal?.throwIfAborted();
         seed++;
         if (options.filter !== undefined && !opCase.label.includes(options.filter)) continue;
-        if (options.formats && !usesOnly(opCase, options.formats)) continue;
+        if (needed && !isNeeded(opCase, needed)) continue;
         const kernels = caseKernels(opCase, device.capabilities);
         if (kernels === undefined || run.has(kernels.variants)) continue;
         if (options.quick && run.has(kernels.files)) continue;
@@ -135,6 +136,23 @@ export async function* selfTest(options: {
   }
 }
 
-function usesOnly(opCase: OpCase, formats: ReadonlySet<WeightFormat>): boolean {
-  return tensorsOf(opCase.calls as readonly OpCall[]).weights.every(({ format }) => formats.has(format));
+interface Needed {
+  readonly ops: ReadonlySet<string>;
+  readonly formats: ReadonlySet<WeightFormat>;
+  readonly kvType: KvType;
+}
+
+function neededBy({ calls, kvType }: { readonly calls: readonly OpCall[]; readonly kvType: KvType }): Needed {
+  return {
+    kvType,
+    ops: new Set(calls.map(({ op }) => op)),
+    formats: new Set(tensorsOf(calls).weights.map(({ format }) => format)),
+  };
+}
+
+function isNeeded(opCase: OpCase, { ops, formats, kvType }: Needed): boolean {
+  const calls = opCase.calls as readonly OpCall[];
+  const { weights, caches } = tensorsOf(calls);
+  if (caches.length > 0 && opCase.kvType !== kvType) return false;
+  return calls.every(({ op }) => ops.has(op)) && weights.every(({ format }) => formats.has(format));
 }

@@ -4,10 +4,9 @@
  */
 import { InvalidOptionError, OutOfMemoryError, throwIfAborted, UnsupportedModelError } from '../../errors';
 import type { Gguf } from '../../formats/gguf/gguf';
-import type { WeightFormat } from '../../formats/weight_format';
 import { GpuDevice } from '../../gpu/device';
 import { type MachineSpeed, measureMachine } from '../../gpu/micro_bench';
-import { describeModel, type LoadModelOptions } from '../layout';
+import { describeModel, type LoadModelOptions, layOut, plansOf } from '../layout';
 import { type LoadedModel, loadModel } from '../load_model';
 import { seededRandom } from '../random';
 import { selfTest } from '../selftest';
@@ -187,11 +186,14 @@ class SuiteRun implements Recorder {
   async testKernels(gguf: Gguf): Promise<void> {
     this.doing('self-test');
     const { gpu, without = [], defaultLimits } = this.#load;
-    const formats = new Set([...gguf.tensors.values()].map(({ type }) => type.toLowerCase() as WeightFormat));
+    const layout = layOut(gguf, { ...this.#load, backend: 'reference', activationType: 'f32' }, undefined);
+    const calls = plansOf(layout).flatMap((plan) => plan.calls);
+    // The type that a GPU gets when nobody asks for another.
+    const neededBy = { calls, kvType: this.#load.kvType ?? 'f16' };
     const variants = [{ name: 'this device', without, defaultLimits }];
     let summary: SelfTestSummary = { passed: 0, failures: [] };
     const { signal } = this.#options;
-    for await (const row of selfTest({ gpu, seed: 1, variants, quick: true, formats, signal })) {
+    for await (const row of selfTest({ gpu, seed: 1, variants, quick: true, neededBy, signal })) {
       if (row.verdict === 'pass') summary = { ...summary, passed: summary.passed + 1 };
       else {
         const reason = row.failure ?? `error ${row.error.toExponential(1)} of ${row.budget.toExponential(1)}`;

@@ -13,6 +13,7 @@ const LIMITS: Capabilities = {
   subgroupMaxSize: 128,
   dot4: false,
   subgroupMatrix: false,
+  subgroupMatrixShapes: [],
   timestampQuery: false,
   software: false,
   limits: {
