@@ -212,20 +212,15 @@ export class GeneratingSequence extends Sequence {
   }
 
   /** Each sample stands as long as the drafts before it were right; the first that differs from its draft ends them. */
-  #verify({ count }: RowRange, samples: readonly Sample[], speculator: Speculator): boolean {
+  #verify({ position, count }: RowRange, samples: readonly Sample[], speculator: Speculator): boolean {
     const drafts = speculator.current.slice(0, count - 1);
     let accepted = 0;
-    let ended = false;
-    for (const [i, sample] of samples.entries()) {
-      const right = i < drafts.length && sample.token === drafts[i];
-      if (right) accepted++;
-      ended = this.#append(sample);
-      if (ended || !right) break;
-    }
-    // The rows after the newest token hold what was not chosen.
-    this.computed = Math.min(this.computed, this.tokens.length - 1);
+    while (accepted < drafts.length && samples[accepted].token === drafts[accepted]) accepted++;
+    // Before the last token ends the request: its usage counts this step.
     speculator.settle(drafts.length, accepted);
-    return ended;
+    // The rows behind these hold what was not chosen; whoever is told of a token may end the request from there.
+    this.computed = Math.min(this.computed, position + 1 + accepted);
+    return samples.slice(0, accepted + 1).some((sample) => this.#append(sample));
   }
 
   override end(): void {

@@ -1,0 +1,213 @@
+import { beforeAll, describe, expect, it } from 'vitest';
+import { fileSource } from '../../../src/cli/file_source';
+import { Engine } from '../../../src/engine/engine';
+import type { SpeculationSettings } from '../../../src/engine/generation';
+import {
+  type Batch,
+  GREEDY,
+  PENDING_TOKEN,
+  type Runner,
+  type RunnerLimits,
+  type SamplingSettings,
+  type StepResult,
+} from '../../../src/engine/runner';
+import { DraftLength, StepCosts } from '../../../src/engine/speculation/draft_length';
+import { NgramDrafter } from '../../../src/engine/speculation/ngram_drafter';
+import { type LoadedModel, loadModel } from '../../../src/model/load_model';
+import { chatTemplate, renderChat } from '../../../src/tokenizer/chat_template';
+import { createTokenizer } from '../../../src/tokenizer/tokenizer';
+
+const MODES: readonly SpeculationSettings[] = [
+  { ngram: true, draft: false },
+  { ngram: false, draft: true },
+  { ngram: false, draft: true, length: 1 },
+  { ngram: true, draft: true, length: 5 },
+];
+
+describe('speculation on the demo model', () => {
+  const prompts = ['Tell me a story about a fox.', 'Who are you?'];
+  let model: LoadedModel;
+  let draft: LoadedModel;
+  let chats: number[][];
+
+  beforeAll(async () => {
+    model = await loadModel(await fileSource('public/models/demo.q8_0.gguf'), { backend: 'reference' });
+    draft = await loadModel(await fileSource('public/models/draft.q8_0.gguf'), { backend: 'reference' });
+    const tokenizer = createTokenizer(model.gguf);
+    const template = chatTemplate(model.gguf, tokenizer);
+    chats = prompts.map((content) => renderChat(tokenizer, template, [{ role: 'user', content }]));
+  });
+
+  async function answers(sampling: SamplingSettings, speculation?: SpeculationSettings) {
+    const engine = new Engine(model.runner, { draft: draft.runner });
+    const request = { maxTokens: 16, sampling, stopTokens: new Set<number>(), speculation };
+    // All at once: drafts are verified beside other requests' rows.
+    const results = await Promise.all(
+      chats.map((promptTokens) => engine.generate({ ...request, promptTokens }).drain()),
+    );
+    engine.checkIntegrity();
+    engine.dispose();
+    return results;
+  }
+
+  it.each([
+    ['greedy', GREEDY],
+    ['sampled', { ...GREEDY, temperature: 0.9, topK: 40, topP: 0.95, seed: 11 }],
+  ] as const)(
+    'gives the %s output of plain decoding, whatever drafts',
+    async (_name, sampling) => {
+      const plain = (await answers(sampling)).map(({ outputTokens }) => outputTokens);
+      for (const mode of sampling.temperature === 0 ? MODES : MODES.slice(2)) {
+        const found = await answers(sampling, mode);
+        expect(
+          found.map(({ outputTokens }) => outputTokens),
+          JSON.stringify(mode),
+        ).toEqual(plain);
+        for (const { speculative } of found) {
+          expect(speculative?.accepted ?? 0).toBeLessThanOrEqual(speculative?.drafted ?? 0);
+          if (mode.draft && mode.length) {
+            expect(speculative?.accepted).toBeGreaterThan(0);
+            // Each step gives its sample, and one more for each draft that was right.
+            expect((speculative?.steps ?? 0) + (speculative?.accepted ?? 0)).toBeLessThanOrEqual(16 + 1);
+          }
+        }
+      }
+    },
+    120_000,
+  );
+});
+
+const VOCAB = 6;
+
+/** Samples from a distribution that depends on the token before, by inversion of a number drawn from seed and position alone. */
+class Dice implements Runner {
+  readonly limits: RunnerLimits = {
+    vocabSize: VOCAB,
+    contextLength: 16,
+    maxRows: 16,
+    maxSampledRows: 16,
+    maxSlots: 1,
+    pageSize: 16,
+    numPages: 1,
+  };
+  #last = 0;
+
+  constructor(private readonly weights: (token: number) => readonly number[]) {}
+  openSlot(): void {}
+  copyPages(): void {}
+  dispose(): void {}
+
+  async run({ segments: [segment] }: Batch): Promise<StepResult> {
+    const { tokens, position, sample, sampling } = segment;
+    const samples = tokens.flatMap((known, i) => {
+      const token = known === PENDING_TOKEN ? this.#last : known;
+      if (sample === 'none' || (sample === 'last' && i < tokens.length - 1)) return [];
+      this.#last = this.draw(token, sampling.seed, position + i);
+      return [{ token: this.#last, logprob: Number.NaN, top: [] }];
+    });
+    return { segments: [{ samples }] };
+  }
+
+  draw(token: number, seed: number, position: number): number {
+    let hash = Math.imul(seed ^ 0x9e3779b9, 0x85ebca6b) ^ Math.imul(position + 1, 0xc2b2ae35);
+    hash = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d);
+    hash = Math.imul(hash ^ (hash >>> 12), 0x297a2d39);
+    let left = ((hash ^ (hash >>> 15)) >>> 0) / 2 ** 32;
+    const weights = this.weights(token);
+    const total = weights.reduce((a, b) => a + b, 0);
+    return Math.max(
+      0,
+      weights.findIndex((weight) => (left -= weight / total) < 0),
+    );
+  }
+}
+
+describe('speculation keeps the distribution', () => {
+  it('of 20,000 draws of the fourth token, by chi-squared', async () => {
+    const p = (token: number) => [5, 1 + token, 2, 4, 1, 3];
+    const q = (token: number) => [3, 2, 2 + token, 4, 2, 1];
+    const engine = new Engine(new Dice(p), { draft: new Dice(q), prefixCache: false });
+    const counts = Array.from({ length: VOCAB }, () => 0);
+    let accepted = 0;
+    let drafted = 0;
+    const draws = 20_000;
+    for (let seed = 0; seed < draws; seed++) {
+      const { outputTokens, speculative } = await engine
+        .generate({
+          promptTokens: [2],
+          maxTokens: 4,
+          sampling: { ...GREEDY, temperature: 1, seed },
+          stopTokens: new Set(),
+          speculation: { ngram: false, draft: true, length: 2 },
+        })
+        .drain();
+      counts[outputTokens[3]]++;
+      accepted += speculative?.accepted ?? 0;
+      drafted += speculative?.drafted ?? 0;
+    }
+    const step = (from: readonly number[]): number[] =>
+      Array.from({ length: VOCAB }, (_, to) =>
+        from.reduce((sum, mass, token) => {
+          const weights = p(token);
+          return sum + (mass * weights[to]) / weights.reduce((a, b) => a + b, 0);
+        }, 0),
+      );
+    const start = Array.from({ length: VOCAB }, (_, token) => (token === 2 ? 1 : 0));
+    const expected = step(step(step(step(start))));
+    const chi = counts.reduce(
+      (sum, count, token) => sum + (count - draws * expected[token]) ** 2 / (draws * expected[token]),
+      0,
+    );
+    // 5 degrees of freedom: above 20.5 once in a thousand; the draws are the same in every run.
+    expect(chi).toBeLessThan(20.5);
+    expect(accepted).toBeGreaterThan(drafted / 3);
+    expect(accepted).toBeLessThan(drafted);
+    engine.dispose();
+  }, 60_000);
+});
+
+describe('drafting', () => {
+  const request = { sequence: 0, sampling: GREEDY };
+
+  it('looks up what followed the longest and latest match', () => {
+    const drafter = new NgramDrafter();
+    const draft = (tokens: readonly number[], count = 3) => drafter.draft({ ...request, tokens, count });
+    expect(draft([1, 2, 3, 4, 5, 1, 2, 3])).toEqual([4, 5, 1]);
+    expect(draft([7, 1, 2, 8, 9, 1, 2, 6, 1, 2])).toEqual([6, 1, 2]);
+    expect(draft([3, 1, 2, 8, 9, 1, 2, 6, 3, 1, 2])).toEqual([8, 9, 1]);
+    expect(draft([1, 2, 3, 4])).toEqual([]);
+    expect(draft([1, 2, 1, 2], 1)).toEqual([1]);
+  });
+
+  it('drafts more where drafts are right and rows are cheap, and rests where they are wrong', () => {
+    const cheap = new StepCosts();
+    for (const [rows, ms] of [
+      [1, 10],
+      [4, 11],
+      [8, 12],
+      [16, 15],
+    ])
+      cheap.observe(rows, ms);
+    const good = new DraftLength(cheap, 15);
+    for (let i = 0; i < 20; i++) good.observe(4, 4, 1);
+    expect(good.next(100)).toBeGreaterThan(4);
+    const bad = new DraftLength(cheap, 15);
+    for (let i = 0; i < 20; i++) bad.observe(4, 0, 20);
+    expect(bad.next(100)).toBe(0);
+    expect(bad.resting(101)).toBe(true);
+    expect(bad.resting(100 + 16)).toBe(false);
+    // It tries again, and rests longer when it loses again.
+    for (let i = 0; i < 20; i++) bad.observe(4, 0, 20);
+    expect(bad.next(116)).toBe(0);
+    expect(bad.resting(116 + 31)).toBe(true);
+  });
+
+  it('costs between measured row counts lie between their measurements', () => {
+    const costs = new StepCosts();
+    expect(costs.ms(1)).toBeUndefined();
+    costs.observe(1, 10);
+    expect(costs.ms(3)).toBeGreaterThan(10);
+    costs.observe(5, 14);
+    expect(costs.ms(3)).toBeCloseTo(12);
+  });
+});
