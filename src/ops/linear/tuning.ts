@@ -195,7 +195,7 @@ function nearest(tunings: readonly LinearTuning[], wanted: Readonly<Record<strin
 }
 
 /** As many lanes an output as fill a GPU, while each has two vectors to read. A CPU is filled by anything. */
-export function defaultOrder(call: LinearCall, capabilities: Capabilities): GemvOrder {
+function defaultOrder(call: LinearCall, capabilities: Capabilities): GemvOrder {
   const orders = gemvOrders(call, capabilities).filter(
     (order) => order.arithmetic === 'float' && lanesOf(call, order) <= 64,
   );
