@@ -1,5 +1,6 @@
 import { mergeSymbols } from './merge';
 import type { MergeList } from './merge_list';
+import { SPACE, splitAtSpaces } from './spaces';
 import { TokenType, type Vocabulary } from './vocabulary';
 import { WordCache } from './word_cache';
 import type { WordModel } from './word_model';
@@ -35,12 +36,19 @@ export class BpeModel implements WordModel {
 
   encode(text: string, isFirst: boolean, out: number[]): void {
     for (const word of this.#options.split(text, isFirst)) {
-      for (const id of this.#words.tokensOf(word)) out.push(id);
+      for (const part of this.#partsOf(word)) for (const id of this.#words.tokensOf(part)) out.push(id);
     }
   }
 
   bytesOf(id: number): Uint8Array<ArrayBuffer> {
     return this.#options.bytesOf(this.#options.vocabulary.tokens[id]);
+  }
+
+  /** Vocabularies from SentencePiece have no words; their merges part at spaces all the same. */
+  #partsOf(word: string): readonly string[] {
+    const { merges, isWhole, vocabulary } = this.#options;
+    if (!word.includes(SPACE) || merges.crossesSpaces || !vocabulary.ids.has(SPACE) || isWhole(word)) return [word];
+    return splitAtSpaces(word);
   }
 
   #merge(word: string): number[] {

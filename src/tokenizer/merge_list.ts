@@ -1,3 +1,5 @@
+import { SPACE } from './spaces';
+
 /** The merges of a BPE vocabulary: which neighbours join, and in what order. Found by the text that they become, which costs one look-up. */
 export class MergeList {
   /** Rank of the best merge that makes a text. */
@@ -6,6 +8,7 @@ export class MergeList {
   /** Per merge: the rank of another one that makes the same text of other parts, or 0. */
   readonly #others: Uint32Array;
   #longest = 0;
+  #crossesSpaces = false;
 
   /** @param count Upper bound of the ranks. */
   constructor(count: number) {
@@ -18,10 +21,16 @@ export class MergeList {
     return this.#longest;
   }
 
+  /** Whether something that is no space merges with a space (`SPACE`) after it. */
+  get crossesSpaces(): boolean {
+    return this.#crossesSpaces;
+  }
+
   /** Merges come in the order of their ranks; of two equal ones the first counts. */
   add(left: string, right: string, rank: number): void {
     const text = left + right;
     this.#longest = Math.max(this.#longest, text.length);
+    this.#crossesSpaces ||= right.startsWith(SPACE) && !left.endsWith(SPACE);
     this.#leftLengths[rank] = left.length;
     const first = this.#first.get(text);
     if (first === undefined) {

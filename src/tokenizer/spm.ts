@@ -1,11 +1,8 @@
 import { mergeSymbols } from './merge';
-import { byteTokens, fromSentencePiece, SPACE } from './spaces';
+import { byteTokens, fromSentencePiece, SPACE, splitAtSpaces } from './spaces';
 import { TokenType, type Vocabulary } from './vocabulary';
 import { WordCache } from './word_cache';
 import type { WordModel } from './word_model';
-
-/** Spaces and what follows them. */
-const WORDS = /\u2581+[^\u2581]*|[^\u2581]+/gu;
 
 export interface SpmOptions {
   /** One per token. */
@@ -48,7 +45,7 @@ export class SpmModel implements WordModel {
 
   encode(text: string, _isFirst: boolean, out: number[]): void {
     const escaped = (this.spacePrefix ? SPACE : '') + text.replaceAll(' ', SPACE);
-    const words = this.#crossesSpaces ? [escaped] : (escaped.match(WORDS) ?? []);
+    const words = this.#crossesSpaces ? [escaped] : splitAtSpaces(escaped);
     for (const word of words) for (const id of this.#words.tokensOf(word)) out.push(id);
   }
 
