@@ -1,7 +1,8 @@
 import { OutOfMemoryError } from '../errors';
 import type { DeviceLimits } from '../gpu/capabilities';
 import type { OpCall } from '../ops/calls';
-import type { KvType } from '../ops/op';
+import { kvBlockSize } from '../ops/kv_layout';
+import { KV_TYPES, type KvType } from '../ops/op';
 import { PAGE_SIZE } from '../ops/step_layout';
 import { planeBytes } from '../ops/weights/layout';
 import { tensorsOf } from './call_tensors';
@@ -43,16 +44,29 @@ export function memoryNeeds(spec: ModelSpec, calls: readonly OpCall[], shape: Me
   return { weights, kv, scratch, total: weights + kv + scratch };
 }
 
-/** Refuses, before anything is allocated, a KV pool that no binding of the device can hold; says the largest context that fits. */
+/** Refuses, before anything is allocated, a KV pool that no binding of the device can hold; says the largest context that fits, and which KV type would. */
 export function preflightContext(spec: ModelSpec, contextLength: number, kvType: KvType, limits: DeviceLimits): void {
   const limit = Math.min(limits.maxBufferSize, limits.maxStorageBufferBindingSize);
-  const perPage = Math.max(0, ...spec.caches.map((cache) => kvBytes(cache, 1, kvType)));
+  const pageBytes = (type: KvType): number => Math.max(0, ...spec.caches.map((cache) => kvBytes(cache, 1, type)));
+  const perPage = pageBytes(kvType);
   const pages = Math.ceil(contextLength / PAGE_SIZE);
   if (perPage * pages <= limit) return;
   const fits = Math.floor(limit / perPage) * PAGE_SIZE;
+  const smaller = KV_TYPES.slice(KV_TYPES.indexOf(kvType) + 1).find(
+    (type) => spec.caches.every(({ headDim }) => headDim % kvBlockSize(type) === 0) && pageBytes(type) * pages <= limit,
+  );
+  const offer = smaller === undefined ? '' : `, and ${smaller} would hold this one`;
   throw new OutOfMemoryError(
-    `a context of ${contextLength} needs ${perPage * pages} bytes of KV cache per layer, one buffer of this device holds ${limit}: the largest context that fits is ${fits}`,
-    { details: { contextLength, bytes: perPage * pages, limit, largestContext: fits } },
+    `a context of ${contextLength} needs ${perPage * pages} bytes of KV cache per layer, one buffer of this device holds ${limit}: the largest context that fits in ${kvType} is ${fits}${offer}`,
+    {
+      details: {
+        contextLength,
+        bytes: perPage * pages,
+        limit,
+        largestContext: fits,
+        ...(smaller && { kvType: smaller }),
+      },
+    },
   );
 }
 

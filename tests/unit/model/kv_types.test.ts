@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { InvalidOptionError } from '../../../src/errors';
+import type { DeviceLimits } from '../../../src/gpu/capabilities';
 import { normalisedError } from '../../../src/model/case_runner';
 import { layOut } from '../../../src/model/layout';
-import { memoryNeeds } from '../../../src/model/memory';
+import { memoryNeeds, preflightContext } from '../../../src/model/memory';
 import { normals, seededRandom } from '../../../src/model/random';
 import { syntheticModel } from '../../../src/model/synthetic';
 import { decodeKv, encodeKv, kvRounded } from '../../../src/ops/kv_codec';
@@ -50,6 +51,17 @@ describe('KV types', () => {
       expect(layout(kvType, 96, 'reference').kvType).toBe(kvType);
     },
   );
+
+  it('a context that no buffer holds is refused with the type that would hold it', () => {
+    const limits = { maxBufferSize: 2 ** 20, maxStorageBufferBindingSize: 2 ** 20 } as DeviceLimits;
+    const refusal = (headDim: number, contextLength: number) => () =>
+      preflightContext(layout('f16', headDim).spec, contextLength, 'f16', limits);
+    // 64 values of two bytes a position: 8192 positions fill the buffer.
+    expect(refusal(64, 8192)).not.toThrow();
+    expect(refusal(64, 12_000)).toThrow(/largest context that fits in f16 is 8192, and q8_0 would hold this one/);
+    expect(refusal(64, 20_000)).toThrow(/q4_0 would hold/);
+    expect(refusal(40, 20_000)).toThrow(/is 13088$/);
+  });
 
   it.each(KV_TYPES)('%s gives back what was written, as exactly as its bits allow', (kvType) => {
     const values = normals(20 * 32, seededRandom(SEED));
