@@ -175,9 +175,10 @@ function afterPromises(callback: () => void): void {
     return;
   }
   const { port1, port2 } = new MessageChannel();
-  port1.onmessage = () => {
+  port1.addEventListener('message', () => {
     port1.close();
     callback();
-  };
+  });
+  port1.start();
   port2.postMessage(undefined);
 }

@@ -70,7 +70,7 @@ const FIRST_TOKEN_PROMPT = 16;
 const OTHER_MEASUREMENTS = 6;
 
 /** Throws InvalidOptionError for settings that mean nothing. */
-export function checkSettings(settings: BenchmarkSettings): void {
+function checkSettings(settings: BenchmarkSettings): void {
   const check = (field: keyof BenchmarkSettings, value: number, least: number): void => {
     if (!Number.isSafeInteger(value) || value < least) {
       throw new InvalidOptionError(field, `${value} is not an integer of at least ${least}`);

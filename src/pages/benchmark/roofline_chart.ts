@@ -8,6 +8,8 @@ const KINDS: readonly { readonly kind: PointKind; readonly label: string }[] = [
   { kind: 'prefill', label: 'prefill, by tokens' },
 ];
 const HEIGHT = 320;
+/** uPlot's types have an enum of which nothing is left at run time. */
+const LOGARITHMIC = 3 as unknown as uPlot.Scale.Distr;
 
 /** A chart with both axes logarithmic. Colours are those of the page's theme, which the canvas has to be told. */
 export class RooflineChart {
@@ -67,7 +69,7 @@ export class RooflineChart {
       height: HEIGHT,
       legend: { show: false },
       cursor: { show: false },
-      scales: { x: { time: false, distr: 3, log: 10 }, y: { distr: 3, log: 10, auto: true } },
+      scales: { x: { time: false, distr: LOGARITHMIC, log: 10 }, y: { distr: LOGARITHMIC, log: 10, auto: true } },
       axes: [axis('operations per byte'), { ...axis('GFLOP/s'), size: 56 }],
       series: [
         {},
@@ -79,14 +81,15 @@ export class RooflineChart {
   }
 
   /** Each point's depth, rows or tokens, above it. */
-  #label({ ctx, valToPos }: uPlot, { points }: Roofline, font: string): void {
+  #label(plot: uPlot, { points }: Roofline, font: string): void {
+    const { ctx } = plot;
     ctx.save();
     const ratio = devicePixelRatio || 1;
     ctx.font = font.replace('12px', `${12 * ratio}px`);
     ctx.textAlign = 'center';
     ctx.fillStyle = this.#colour('ink');
     for (const { intensity, gflops, label } of points) {
-      ctx.fillText(label, valToPos(intensity, 'x', true), valToPos(gflops, 'y', true) - 9 * ratio);
+      ctx.fillText(label, plot.valToPos(intensity, 'x', true), plot.valToPos(gflops, 'y', true) - 9 * ratio);
     }
     ctx.restore();
   }
