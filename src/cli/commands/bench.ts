@@ -62,12 +62,12 @@ async function benchDevice(args: Arguments): Promise<void> {
   try {
     progressLine('machine');
     const machine = await measureMachine(device);
-    const { adapter } = device.capabilities;
+    const { adapter, software } = device.capabilities;
     const { repetitions, maxSeconds } = settingsOf(args);
     const options = { filter: args.text('filter'), repetitions, maxSeconds, onProgress: progressLine };
     const report = args.flag('kernels') ? await measureKernels(device, options) : undefined;
     progressLine('');
-    if (args.json) printJson({ adapter, machine, ...report });
+    if (args.json) printJson({ adapter, software, machine, ...report });
     else printLine(tablesMarkdown([machineTable(adapter, machine), ...(report ? kernelTables(report, machine) : [])]));
   } finally {
     device.dispose();
