@@ -2,6 +2,7 @@
 import { MAX_PRIORITY } from '../engine/generation';
 import { GREEDY } from '../engine/runner';
 import { parseSampling, SAMPLING_FIELDS } from '../engine/sampling';
+import { MAX_DRAFT_LENGTH } from '../engine/speculation/draft_length';
 import { InvalidOptionError } from '../errors';
 import type { ChatMessage, ChatRequest } from '../worker/protocol';
 import type { ChatCompletionParams } from './chat_types';
@@ -15,6 +16,7 @@ const OTHER_FIELDS: readonly string[] = [
   'max_tokens',
   'stop',
   'priority',
+  'speculation',
   'signal',
 ] satisfies (keyof ChatCompletionParams)[];
 
@@ -63,6 +65,7 @@ export function parseChatParams(params: ChatCompletionParams, model: string): Ch
     maxTokens: parseMaxTokens(given['max_tokens']),
     stop: parseStop(given['stop']),
     priority: parsePriority(given['priority']),
+    speculation: parseSpeculation(given['speculation']),
     sampling: parseSampling(sampling, { defaults: DEFAULT_SAMPLING }),
   };
 }
@@ -111,6 +114,25 @@ function parseMaxTokens(maxTokens: unknown): number | undefined {
     throw new InvalidOptionError('max_tokens', 'must be a positive integer');
   }
   return maxTokens;
+}
+
+function parseSpeculation(speculation: unknown): ChatRequest['speculation'] {
+  if (speculation === undefined) return undefined;
+  if (speculation === false) return 'off';
+  requireObject('speculation', speculation);
+  const { ngram = false, draft = false, length, ...rest } = speculation;
+  const [unknown] = Object.keys(rest);
+  if (unknown !== undefined) throw new InvalidOptionError(`speculation.${unknown}`, 'unknown option');
+  if (typeof ngram !== 'boolean') throw new InvalidOptionError('speculation.ngram', 'must be true or false');
+  if (typeof draft !== 'boolean') throw new InvalidOptionError('speculation.draft', 'must be true or false');
+  if (length !== undefined && !isDraftLength(length)) {
+    throw new InvalidOptionError('speculation.length', `must be an integer from 1 to ${MAX_DRAFT_LENGTH}`);
+  }
+  return { ngram, draft, length };
+}
+
+function isDraftLength(length: unknown): length is number {
+  return typeof length === 'number' && Number.isSafeInteger(length) && length >= 1 && length <= MAX_DRAFT_LENGTH;
 }
 
 function parsePriority(priority: unknown): number | undefined {

@@ -41,6 +41,11 @@ export interface ChatCompletionParams {
   readonly top_logprobs?: number;
   /** An integer from -100 to 100, default 0: of answers that wait, those with a higher one begin sooner. */
   readonly priority?: number;
+  /**
+   * Guessing tokens ahead; the answer is the same with and without. Default: with the draft model, where the engine has one. `ngram`: look
+   * up what followed the last words before, without any model. `length`: always so many tokens, 1 … 15; by default as many as pay.
+   */
+  readonly speculation?: false | { readonly ngram?: boolean; readonly draft?: boolean; readonly length?: number };
   /** Ends the answer: the promise or the iterator rejects with `AbortedError`. */
   readonly signal?: AbortSignal;
 }
@@ -72,6 +77,8 @@ export interface Usage {
   readonly total_tokens: number;
   /** Tokens of the prompt that were computed for an earlier message or another request: they cost no time. */
   readonly prompt_tokens_details: { readonly cached_tokens: number };
+  /** Tokens that were guessed, those of them that were right, and the model's steps for the answer; where there was speculation. */
+  readonly speculative?: { readonly drafted: number; readonly accepted: number; readonly steps: number };
   readonly time_to_first_token_s: number;
   /** Of the tokens that were computed. */
   readonly prefill_tokens_per_s: number;

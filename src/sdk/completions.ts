@@ -106,6 +106,7 @@ function toUsage(usage: ChatUsage): Usage {
     completion_tokens: completionTokens,
     total_tokens: promptTokens + completionTokens,
     prompt_tokens_details: { cached_tokens: cachedTokens },
+    ...(usage.speculative && { speculative: usage.speculative }),
     time_to_first_token_s: usage.timeToFirstTokenMs / 1000,
     prefill_tokens_per_s: perSecond(promptTokens - cachedTokens, usage.prefillMs),
     // The first token came out of prefill.

@@ -21,6 +21,8 @@ export interface LoadOptions extends RepositoryOptions {
   readonly without?: readonly MaskableFeature[];
   /** Turns float weights (F32, F16, BF16) into this format while they are loaded. */
   readonly quantize?: 'q8_0' | 'q4_0';
+  /** A smaller model with the same vocabulary: it guesses tokens ahead, which the model verifies several at a time. Answers stay the same. */
+  readonly draft?: ModelInput;
   /**
    * Whether the fastest variants of the kernels are measured, about a second at the first load on a machine; by default yes, except on
    * software adapters.
@@ -43,6 +45,7 @@ const LOAD_FIELDS: readonly string[] = [
   'kvType',
   'without',
   'quantize',
+  'draft',
   'file',
   'revision',
   'token',
@@ -155,8 +158,10 @@ function startWorker(): Worker {
 
 async function loadInto(host: Host, model: ModelInput, options: LoadOptions): Promise<ModelInfo> {
   const { signal, onProgress, file, revision, token, hub } = options;
-  const settings = parseSettings(options);
-  const source = toModelSource(model, host instanceof RemoteHost, { file, revision, token, hub });
+  const remote = host instanceof RemoteHost;
+  const draft = options.draft === undefined ? undefined : toModelSource(options.draft, remote);
+  const settings = { ...parseSettings(options), draft };
+  const source = toModelSource(model, remote, { file, revision, token, hub });
   // Only a page may ask that downloads are not thrown away when space gets short.
   if (source.kind === 'repository') void globalThis.navigator?.storage?.persist?.().catch(() => undefined);
   return await host.load(source, settings, { signal, onProgress });

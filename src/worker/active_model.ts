@@ -3,6 +3,7 @@ import type { Runner } from '../engine/runner';
 import { DeviceLostError, DisposedError } from '../errors';
 import type { LoadedModel } from '../model/load_model';
 import { type ChatTemplate, chatTemplate } from '../tokenizer/chat_template';
+import { checkDraft } from '../tokenizer/draft_vocabulary';
 import { createTokenizer, type Tokenizer } from '../tokenizer/tokenizer';
 import type { Backend, ModelInfo } from './protocol';
 
@@ -16,25 +17,34 @@ export class ActiveModel {
   readonly template: ChatTemplate;
   readonly engine: Engine;
   readonly #reload: () => Promise<LoadedModel>;
+  readonly #draft: LoadedModel | undefined;
   #loaded: LoadedModel;
   #recoveredAt = Number.NEGATIVE_INFINITY;
   #users = 0;
   #retired = false;
   #disposed = false;
 
-  /** Owns `loaded` from here on, also when its tokenizer or template cannot be used. `reload` loads the same again. */
-  constructor(loaded: LoadedModel, backend: Backend, reload: () => Promise<LoadedModel>) {
+  /** Owns `loaded` and `draft` from here on, also when its tokenizer or template cannot be used. `reload` loads the same again. */
+  constructor(loaded: LoadedModel, backend: Backend, reload: () => Promise<LoadedModel>, draft?: LoadedModel) {
     this.#loaded = loaded;
     this.#reload = reload;
+    this.#draft = draft;
     try {
+      if (draft) checkDraft(loaded, draft);
       this.tokenizer = createTokenizer(loaded.gguf);
       this.template = chatTemplate(loaded.gguf, this.tokenizer);
     } catch (error) {
       loaded.dispose();
+      draft?.dispose();
       throw error;
     }
-    this.engine = new Engine(loaded.runner, { recover: (error) => this.#recover(error) });
+    this.engine = new Engine(loaded.runner, { recover: (error) => this.#recover(error), draft: draft?.runner });
     this.info = describe(loaded, backend);
+  }
+
+  /** A draft model was loaded too. */
+  get drafts(): boolean {
+    return this.#draft !== undefined;
   }
 
   get vocabSize(): number {
@@ -60,6 +70,7 @@ export class ActiveModel {
     this.#disposed = true;
     this.engine.dispose();
     this.#loaded.dispose();
+    this.#draft?.dispose();
   }
 
   #disposeWhenIdle(): void {

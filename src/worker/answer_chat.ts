@@ -1,4 +1,4 @@
-import type { GenerationResult } from '../engine/generation';
+import type { GenerationResult, SpeculationSettings } from '../engine/generation';
 import type { Sample } from '../engine/runner';
 import { resolveSampling } from '../engine/sampling';
 import { AbortedError, throwIfAborted } from '../errors';
@@ -10,7 +10,8 @@ import { type AnswerPiece, AnswerStream } from './answer_stream';
 import type { ChatEvent, ChatRequest, ChatUsage, ScoredToken, TokenLogprob } from './protocol';
 
 /** What an answer needs of a model. */
-type AnsweringModel = Pick<ActiveModel, 'tokenizer' | 'template' | 'engine' | 'vocabSize'>;
+type AnsweringModel = Pick<ActiveModel, 'tokenizer' | 'template' | 'engine' | 'vocabSize'> &
+  Partial<Pick<ActiveModel, 'drafts'>>;
 
 /** One answer as events; see `Host.chat`. Rejects with ContextLengthError, TemplateError, AbortedError or DeviceLostError. */
 export async function* answerChat(
@@ -35,6 +36,7 @@ export async function* answerChat(
     priority: request.priority,
     stopTokens: tokenizer.stopTokens,
     oneByOne: request.stop.length > 0,
+    speculation: speculationOf(request, model.drafts ?? false),
     signal: signal ? AbortSignal.any([signal, left.signal]) : left.signal,
     onToken: (sample) => {
       pieces.push(answer.push(sample.token, wantsScores ? scored(tokenizer, sample) : undefined));
@@ -63,11 +65,18 @@ function isEmpty({ text, scores }: AnswerPiece<ScoredToken>): boolean {
   return text === '' && scores.length === 0;
 }
 
-function usageOf({ promptTokens, outputTokens, cachedTokens, timings }: GenerationResult): ChatUsage {
+/** Where a draft model was loaded it drafts for every answer, unless that is switched off. */
+function speculationOf({ speculation }: ChatRequest, drafts: boolean): SpeculationSettings | undefined {
+  if (speculation === 'off') return undefined;
+  return speculation ?? (drafts ? { ngram: true, draft: true } : undefined);
+}
+
+function usageOf({ promptTokens, outputTokens, cachedTokens, speculative, timings }: GenerationResult): ChatUsage {
   return {
     promptTokens: promptTokens.length,
     completionTokens: outputTokens.length,
     cachedTokens,
+    speculative,
     timeToFirstTokenMs: timings.timeToFirstTokenMs,
     prefillMs: timings.prefillMs,
     decodeMs: timings.decodeMs,

@@ -116,12 +116,19 @@ export class EngineHost implements Host {
   }
 
   async #loadOn(source: ModelSource | ByteSource, settings: LoadSettings, hooks: LoadHooks): Promise<ActiveModel> {
-    const { backend, tune, ...rest } = settings;
+    const { backend, tune, draft, ...rest } = settings;
     const load = async (backend: Backend) => {
       const options = { ...rest, backend, gpu: this.#gpu, compileInBackground: true, tune: tuneOptions(tune) };
-      const open = (hooks: LoadHooks) =>
-        withSource(source, hooks, (origin, keep) => loadModel(origin, { ...options, ...hooks, beforeWeights: keep }));
-      return new ActiveModel(await open(hooks), backend, () => open({}));
+      const open = (hooks: LoadHooks, from = source) =>
+        withSource(from, hooks, (origin, keep) => loadModel(origin, { ...options, ...hooks, beforeWeights: keep }));
+      const loaded = await open(hooks);
+      try {
+        const drafter = draft && (await open({ signal: hooks.signal }, draft));
+        return new ActiveModel(loaded, backend, () => open({}), drafter);
+      } catch (error) {
+        loaded.dispose();
+        throw error;
+      }
     };
     if (backend !== 'auto') return await load(backend);
     try {

@@ -1,6 +1,8 @@
 /** What the SDK and an engine host say to each other. Everything here is structured-cloneable: it crosses the worker's edge. */
+import type { SpeculationSettings } from '../engine/generation';
 import type { EngineMetrics } from '../engine/metrics';
 import type { SamplingSettings } from '../engine/runner';
+import type { SpeculationUsage } from '../engine/speculation/speculator';
 import type { QuantizeFormat } from '../formats/quantize';
 import type { AdapterDescription, MaskableFeature } from '../gpu/capabilities';
 import type { KvType } from '../ops/op';
@@ -29,6 +31,8 @@ export interface LoadSettings {
   readonly without?: readonly MaskableFeature[];
   /** Turns float weights into this format while they are loaded. */
   readonly quantize?: QuantizeFormat;
+  /** A smaller model with the same vocabulary, which drafts. */
+  readonly draft?: ModelSource;
   /** Whether the kernels' variants are measured; by default on everything but software adapters. */
   readonly tune?: boolean;
 }
@@ -70,6 +74,8 @@ export interface ChatRequest {
   readonly stop: readonly string[];
   readonly sampling: SamplingSettings;
   readonly priority?: number;
+  /** Absent: with the draft model, where one was loaded. */
+  readonly speculation?: SpeculationSettings | 'off';
 }
 
 export interface TokenLogprob {
@@ -88,6 +94,7 @@ export interface ChatUsage {
   readonly completionTokens: number;
   /** Tokens of the prompt that the prefix cache had. */
   readonly cachedTokens: number;
+  readonly speculative?: SpeculationUsage;
   /** From the call to the first token, queueing included. */
   readonly timeToFirstTokenMs: number;
   readonly prefillMs: number;

@@ -1,0 +1,30 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { createEngine, InvalidOptionError } from '../../../src/index';
+
+const bytes = (name: string) => new Uint8Array(readFileSync(`public/models/${name}.q8_0.gguf`));
+
+describe('a draft model', () => {
+  test('drafts for every answer, changes none, and is switched off on request', async () => {
+    const engine = await createEngine({
+      model: bytes('demo'),
+      draft: bytes('draft'),
+      backend: 'reference',
+      worker: false,
+    });
+    const ask = (speculation?: false | { ngram?: boolean; length?: number }) =>
+      engine.chat.completions.create({
+        messages: [{ role: 'user', content: 'Who are you?' }],
+        max_tokens: 12,
+        temperature: 0.8,
+        seed: 4,
+        speculation,
+      });
+    const [plain, drafted] = [await ask(false), await ask()];
+    expect(plain.usage.speculative).toBeUndefined();
+    expect(drafted.usage.speculative?.drafted).toBeGreaterThan(0);
+    expect(drafted.choices[0].message.content).toBe(plain.choices[0].message.content);
+    await expect(ask({ length: 99 })).rejects.toBeInstanceOf(InvalidOptionError);
+    await engine.dispose();
+  }, 60_000);
+});
