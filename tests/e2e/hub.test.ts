@@ -2,6 +2,8 @@
 import { readFileSync } from 'node:fs';
 import type { Browser, Page, Route } from 'playwright-core';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { DEFAULT_HUB } from '../../src/storage/hub/repository';
+import { fileId, lockName } from '../../src/storage/store/model_store';
 import { type HubServer, serveHub } from '../support/hub_server';
 import { asRepository, LLAMA_CHECKPOINT, readFixture } from '../support/hugging_face';
 import { launchChromium, serveSite } from './browser';
@@ -40,7 +42,7 @@ beforeAll(async () => {
   const context = await browser.newContext();
   await context.route('https://huggingface.co/**', answerForTheHub);
   page = await context.newPage();
-  page.setDefaultTimeout(60_000);
+  page.setDefaultTimeout(30_000);
   page.on('pageerror', (error) => complaints.push(error.message));
   await page.goto(site.url);
   await page.waitForSelector('#send:enabled');
@@ -103,6 +105,38 @@ test('a stored model can be deleted', async () => {
     return names;
   });
   expect(left).toEqual([]);
+  expect(complaints).toEqual([]);
+});
+
+/** Loads the repository and waits for what is said of keeping it; the panel stays open for that. */
+async function noticeOfLoading(): Promise<string> {
+  await loadTyped('owner/draft-GGUF');
+  await page.waitForSelector('#model-notice', { state: 'visible' });
+  await page.waitForSelector('#model-choices', { state: 'visible' });
+  expect(await modelName()).toMatch(/draft/i);
+  expect(await page.isVisible('#stored-section')).toBe(false);
+  return await page.innerText('#model-notice');
+}
+
+test('without room, or while another tab downloads it, a model runs without being kept, and the page says so', async () => {
+  const devtools = await page.context().newCDPSession(page);
+  const origin = new URL(site.url).origin;
+  await devtools.send('Storage.overrideQuotaForOrigin', { origin, quotaSize: 100_000 });
+  expect(await noticeOfLoading()).toMatch(/no room left/);
+  await devtools.send('Storage.overrideQuotaForOrigin', { origin });
+
+  // The other tab: whoever writes a file holds the lock of its name.
+  const key = { hub: DEFAULT_HUB, repository: 'owner/draft-GGUF', revision: 'main', path: 'draft-Q8_0.gguf' };
+  const other = await page.context().newPage();
+  await other.goto(`${site.url}icon.svg`);
+  await other.evaluate(
+    (name) => {
+      void navigator.locks.request(name, () => new Promise(() => {}));
+    },
+    lockName(fileId(key)),
+  );
+  expect(await noticeOfLoading()).toMatch(/another tab is downloading it/);
+  await other.close();
   expect(complaints).toEqual([]);
 });
 
