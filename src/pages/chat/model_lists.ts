@@ -20,8 +20,8 @@ export interface HubModel {
 }
 
 interface ListActions {
-  load(model: HubModel): void;
-  showError(error: unknown): void;
+  readonly load: (model: HubModel) => void;
+  readonly showError: (error: unknown) => void;
 }
 
 /** Lists what is suggested, and reads what is typed. */

@@ -84,10 +84,13 @@ describe('safetensors in a folder', () => {
       '--json',
     );
     // Three layers of seven matrices, the table and the head; two norms a layer and the last one stay.
-    expect(storageTypes.map(({ type, tensors }) => [type, tensors]).sort()).toEqual([
-      ['F32', 7],
-      ['Q4_0', 23],
-    ]);
+    expect(storageTypes.map(({ type, tensors }) => [type, tensors])).toEqual(
+      expect.arrayContaining([
+        ['F32', 7],
+        ['Q4_0', 23],
+      ]),
+    );
+    expect(storageTypes).toHaveLength(2);
     expect((await tessera('inspect', FIXTURE, '--quantize', 'q3_k')).err).toMatch(/--quantize.*q3_k/);
   });
 

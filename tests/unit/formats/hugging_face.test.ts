@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { InvalidFileError, SourceError, UnsupportedModelError } from '../../../src/errors';
-import type { GgufTensor } from '../../../src/formats/gguf/gguf';
+import { type GgufTensor, getString } from '../../../src/formats/gguf/gguf';
 import type { DescribedSource } from '../../../src/formats/model_files';
 import { openModelFile } from '../../../src/formats/open_model_file';
 import {
@@ -28,8 +28,8 @@ const AROUND = {
 };
 
 function numberOf(fixture: Fixture, key: string): number {
-  const architecture = fixture.gguf.metadata.get('general.architecture')?.value;
-  return Number(fixture.gguf.metadata.get(`${String(architecture)}.${key}`)?.value);
+  const architecture = getString(fixture.gguf, 'general.architecture');
+  return Number(fixture.gguf.metadata.get(`${architecture}.${key}`)?.value);
 }
 
 /** What every configuration says, taken from the GGUF file. */
@@ -348,10 +348,10 @@ describe('a checkpoint', () => {
       'tokenizer.json': tokenizerJson(8),
       'model.safetensors': writeSafetensors(Object.fromEntries(names.map((e) => [expert(e, 'gate_proj'), matrix(e)]))),
     });
-    const { gguf, read } = await open(files([2, 0, 1]));
-    const gate = gguf.tensors.get('blk.0.ffn_gate_exps.weight') as GgufTensor;
+    const stacked = await open(files([2, 0, 1]));
+    const gate = stacked.gguf.tensors.get('blk.0.ffn_gate_exps.weight') as GgufTensor;
     expect(gate.shape).toEqual([4, 2, 3]);
-    const values = new Float32Array((await read(gate.offset, gate.byteLength)).slice().buffer);
+    const values = new Float32Array((await stacked.read(gate.offset, gate.byteLength)).slice().buffer);
     expect([...values]).toEqual([...Array(8).fill(0), ...Array(8).fill(1), ...Array(8).fill(2)]);
     await expect(open(files([0, 2]))).rejects.toThrow(/expert 1 .* is missing/);
   });
