@@ -256,7 +256,7 @@ export interface ExpertLinearCall {
   readonly experts: number;
   /** What RouteCall writes. */
   readonly routing: Activation;
-  /** What GroupExpertsCall writes; steps of more than MAX_PAIRWISE_ROWS rows need it. */
+  /** What GroupExpertsCall writes; steps of more than 16 rows need it. */
   readonly groups?: ExpertGroups;
   /** RMS norm of x; only without `groups`. */
   readonly norm?: { readonly weight: Vector; readonly eps: number };

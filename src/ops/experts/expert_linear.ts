@@ -8,7 +8,7 @@ import { tileBound } from './groups';
 import { shapeOf } from './shapes';
 
 /** Rows up to which each (row, slot) pair reads its expert by itself; larger steps need `groups`. */
-export const MAX_PAIRWISE_ROWS = 16;
+const MAX_PAIRWISE_ROWS = 16;
 
 const CLAMP_LIMIT = 7;
 const CLAMP_SLOPE = 1.702;
