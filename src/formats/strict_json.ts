@@ -9,8 +9,8 @@ export type JsonObject = ReadonlyMap<string, JsonValue>;
 
 const MAX_DEPTH = 32;
 const NUMBER = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
-/** A whole string that needs no unescaping, which most do not. */
-const PLAIN_STRING = /"([^"\\\u0000-\u001f]*)"/y;
+/** A whole string that needs no unescaping, which most do not: printable ASCII and what lies beyond. */
+const PLAIN_STRING = /"([ !#-[\]-\uffff]*)"/y;
 const ANY_STRING = /"[^"\\]*(?:\\.[^"\\]*)*"/y;
 const SPACE = /[ \t\n\r]*/y;
 

@@ -182,7 +182,13 @@ const EMBEDDING: readonly Row[] = [
 
 function entry(kind: CatalogueEntry['kind']) {
   return ([name, repository, file, parameters, bytes, size, licence]: Row): CatalogueEntry => ({
-    ...{ name, repository, file, kind, parameters, bytes, licence },
+    name,
+    repository,
+    file,
+    kind,
+    parameters,
+    bytes,
+    licence,
     approximate: size === 'about',
     memoryBytes: estimateMemory(bytes),
   });

@@ -78,7 +78,7 @@ export function fakeOpfs(): FakeOpfs {
       if (!entries.delete(name)) throw missing(name);
     },
     async *keys() {
-      yield* [...entries.keys()];
+      yield* Array.from(entries.keys());
     },
   };
   return Object.assign(opfs, { directory: directory as unknown as FileSystemDirectoryHandle });

@@ -61,7 +61,7 @@ export function storedTensors(fixture: Fixture, checkpoint: Checkpoint): Record<
     let values = valuesOf(fixture, tensor);
     const which = /attn_([qk])$/.exec(pattern)?.[1];
     if (halves && which) values = inHalves(values, tensor, which === 'q' ? halves.numHeads : halves.numKvHeads);
-    if (normsLessOne && /norm$/.test(pattern)) values = values.map((value) => value - 1);
+    if (normsLessOne && pattern.endsWith('norm')) values = values.map((value) => value - 1);
     const shape = [...tensor.shape].reverse();
     // Experts, and norms of single heads, are tensors of their own there.
     const [count, one] = name.includes('{e}') ? [shape[0], shape.slice(1)] : [1, shape];

@@ -117,7 +117,7 @@ function describe(target: string, placed: readonly Placed[], context: TensorCont
   // A matrix of one row is a vector in GGUF.
   const shape = [...stored.shape].reverse().filter((size, i) => i === 0 || size > 1 || parts.length > 1);
   if (parts.length > 1 || placed[0].expert !== undefined) shape.push(parts.length);
-  if (context.family.normsPlusOne && /norm\.weight$/.test(target)) return plusOne(target, stored);
+  if (context.family.normsPlusOne && target.endsWith('norm.weight')) return plusOne(target, stored);
   const bytes = parts.map(({ stored: part }) => rowsOf(target, part, context));
   return {
     tensor: { name: target, type, shape, byteLength: parts.length * stored.byteLength },

@@ -153,9 +153,18 @@ export class ModelStore {
 
   private async writeRecord(name: string, id: string, key: FileKey, version: FileVersion): Promise<void> {
     const { hub, repository, revision, path } = key;
+    const { version: current, size, sha256 } = version;
+    const storedAt = Date.now();
     const record: Omit<StoredFile, 'storedBytes'> = {
-      ...{ id, hub, repository, revision, path },
-      ...{ version: version.version, size: version.size, sha256: version.sha256, storedAt: Date.now() },
+      id,
+      hub,
+      repository,
+      revision,
+      path,
+      version: current,
+      size,
+      sha256,
+      storedAt,
     };
     const handle = await this.writable(name);
     const access = await handle.createSyncAccessHandle();

@@ -340,8 +340,15 @@ describe('a checkpoint', () => {
     });
     const expert = (e: number, name: string) => `model.layers.0.mlp.experts.${e}.${name}.weight`;
     const config = {
-      ...{ model_type: 'olmoe', hidden_act: 'silu', hidden_size: 4, intermediate_size: 2, num_hidden_layers: 1 },
-      ...{ num_attention_heads: 1, max_position_embeddings: 8, num_experts: 3, num_experts_per_tok: 2 },
+      model_type: 'olmoe',
+      hidden_act: 'silu',
+      hidden_size: 4,
+      intermediate_size: 2,
+      num_hidden_layers: 1,
+      num_attention_heads: 1,
+      max_position_embeddings: 8,
+      num_experts: 3,
+      num_experts_per_tok: 2,
     };
     const files = (names: readonly number[]): WrittenFiles => ({
       'config.json': JSON.stringify(config),
