@@ -1,33 +1,14 @@
 import { ContextLengthError, InternalError, InvalidOptionError } from '../errors';
-import { BlockManager, type PageCopy } from './block_manager';
+import { type Draft, emptyDraft, type ScheduledBatch } from './batch';
+import { BlockManager } from './block_manager';
 import { PrefixCache } from './prefix_cache';
-import type { Batch, RunnerLimits, Segment, SlotInit, StepResult } from './runner';
+import type { RunnerLimits, StepResult } from './runner';
 import { PrefixStore } from './saved_prefix';
 import { precedes, type RowRange, type Sequence, samplesOf } from './sequence';
 import { SlotPool } from './slot_pool';
 
-/** A batch with what must happen before it runs, in this order, and whose rows they are. */
-export interface ScheduledBatch extends Batch {
-  readonly slots: readonly { readonly slot: number; readonly init: SlotInit }[];
-  readonly copies: readonly PageCopy[];
-  /** Parallel to `segments`. */
-  readonly entries: readonly { readonly sequence: Sequence; readonly rows: RowRange }[];
-}
-
 /** Rows up to which a step computes each of them bit for bit as it would alone. */
 const EXACT_ROWS = 16;
-
-/** A batch while sequences are still added to it. */
-interface Draft {
-  readonly segments: Segment[];
-  readonly slots: ScheduledBatch['slots'][number][];
-  readonly copies: PageCopy[];
-  readonly entries: ScheduledBatch['entries'][number][];
-  readonly members: Set<Sequence>;
-  rows: number;
-  sampledRows: number;
-  repeat: number;
-}
 
 export interface SchedulerOptions {
   /** Rows of one step, 1 … limits.maxRows (default): a smaller one keeps steps short while a long prompt comes in. */
@@ -122,16 +103,7 @@ export class Scheduler {
    * `maxRepeat` times when every sequence only decodes and nobody waits.
    */
   next(maxRepeat = 1): ScheduledBatch | undefined {
-    const draft: Draft = {
-      segments: [],
-      slots: [],
-      copies: [],
-      entries: [],
-      members: new Set(),
-      rows: 0,
-      sampledRows: 0,
-      repeat: 1,
-    };
+    const draft = emptyDraft();
     this.#park();
     this.#admit(draft);
     let decodesLeft = this.#running.filter((sequence) => sequence.backlog === 1).length;

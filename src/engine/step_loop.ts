@@ -1,6 +1,7 @@
+import type { ScheduledBatch } from './batch';
 import { RepeatPolicy } from './repeat_policy';
 import type { Runner, StepResult } from './runner';
-import type { ScheduledBatch, Scheduler } from './scheduler';
+import type { Scheduler } from './scheduler';
 
 /** What one step did. */
 export interface StepMetrics {
