@@ -32,7 +32,7 @@ export const CHOICES: readonly ModelChoice[] = [
     'Demo model (3.7 M parameters)',
     'Embedded in this page: too small to say much about a fast GPU.',
   ),
-  embedded('draft.q8_0.gguf', 'Draft of the demo model (0.3 M parameters)', 'Embedded in this page; the smallest one.'),
+  embedded('draft.q8_0.gguf', 'Draft of the demo model (0.5 M parameters)', 'Embedded in this page; the smallest one.'),
   synthetic('smollm2-135m', 'q4_0', '76 MB'),
   synthetic('qwen2.5-0.5b', 'q8_0', '0.5 GB'),
   synthetic('qwen3-0.6b', 'q4_0', '0.3 GB'),
