@@ -27,9 +27,10 @@ fn sum_squares(thread: u32, first_row: u32, rows: u32, one: u32) {
   }
 }
 
-// Adds up SQUARE_PARTS interleaved parts of each row's square sums, each in the place of its first term.
-fn fold_squares(thread: u32, one: u32) {
-  for (var item = thread; item < SQUARE_PARTS * ROWS * one; item += WORKGROUP) {
+// Adds up SQUARE_PARTS interleaved parts of the square sums of `count` rows, each in the place of its first term. Once for each row.
+fn fold_squares(thread: u32, first_row: u32, count: u32, one: u32) {
+  for (var index = thread; index < SQUARE_PARTS * count * one; index += WORKGROUP) {
+    let item = index / count * ROWS + first_row + index % count;
     var sum = squares[item];
     for (var at = item + SQUARE_PARTS * ROWS; at < SWEEP_QUADS * ROWS * one; at += SQUARE_PARTS * ROWS) { sum += squares[at]; }
     squares[item] = sum;

@@ -12,6 +12,8 @@ alias Act = f32;
 const TILE_QUADS: u32 = 512u;
 const TILE_SWEEPS: u32 = TILE_QUADS / (TILE_ROWS * SWEEP_QUADS);
 const TILE_STRIDE: u32 = TILE_SWEEPS * SWEEP_QUADS;
+// Rows whose sums are kept at a time: two tiles of eight, or one smaller tile, after which the weights come from the cache.
+const PASS_ROWS: u32 = TILE_ROWS * (1u + (TILE_ROWS / 8u) * (ROWS / 16u));
 
 override COLS: u32 = 4u;
 
@@ -103,30 +105,34 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) count: ve
   if (first_row >= rows || first_out >= PART_ROWS) { return; }
   let lane = thread % LANES;
   let weights = weight_rows(first_out + (thread / LANES) * OUT_SLOTS);
-  // Rows 8–15 have a tile of their own, which steps of up to eight rows do without.
-  let upper = ROWS > 8u && rows > first_row + 8u;
-
   // 1, but compilers do not know: bounds times this one keep them from unrolling every loop, which takes some of them tens of seconds.
   let one = min(rows, 1u);
   let sweeps = (COLS / 4u + SWEEP_QUADS - 1u) / SWEEP_QUADS * one;
 
-  var lower_sums: SlotSums;
-  var upper_sums: SlotSums;
-  for (var first = 0u; first < sweeps; first += TILE_SWEEPS) {
-    let tile_sweeps = min(sweeps - first, TILE_SWEEPS);
-    load_tile(thread, first, tile_sweeps, first_row, 0u, rows, one);
-    workgroupBarrier();
-    lower_sums = tile_add(lower_sums, weights, first, tile_sweeps, lane, one);
-    workgroupBarrier();
-    if (upper) {
-      load_tile(thread, first, tile_sweeps, first_row, 8u, rows, one);
+  for (var pass_row = 0u; pass_row < ROWS && first_row + pass_row < rows; pass_row += PASS_ROWS) {
+    // Rows 8–15 have a tile of their own, which steps of up to eight rows do without.
+    let upper = PASS_ROWS > TILE_ROWS && rows > first_row + TILE_ROWS;
+    // Written out: a declaration alone was seen to keep the last round's value.
+    var lower_sums = SlotSums();
+    var upper_sums = SlotSums();
+    for (var first = 0u; first < sweeps; first += TILE_SWEEPS) {
+      let tile_sweeps = min(sweeps - first, TILE_SWEEPS);
+      load_tile(thread, first, tile_sweeps, first_row, pass_row, rows, one);
       workgroupBarrier();
-      upper_sums = tile_add(upper_sums, weights, first, tile_sweeps, lane, one);
+      lower_sums = tile_add(lower_sums, weights, first, tile_sweeps, lane, one);
       workgroupBarrier();
+      if (upper) {
+        load_tile(thread, first, tile_sweeps, first_row, TILE_ROWS, rows, one);
+        workgroupBarrier();
+        upper_sums = tile_add(upper_sums, weights, first, tile_sweeps, lane, one);
+        workgroupBarrier();
+      }
+    }
+
+    if (NORM) { fold_squares(thread, pass_row, PASS_ROWS, one); }
+    let live_rows = min(rows - first_row - pass_row, PASS_ROWS);
+    for (var i = 0u; i * 4u < live_rows; i++) {
+      finish(thread, lower_sums, upper_sums, pass_row / 4u + i, first_out, first_row, rows, one);
     }
   }
-
-  if (NORM) { fold_squares(thread, one); }
-  let live_rows = min(rows - first_row, ROWS);
-  for (var i = 0u; i * 4u < live_rows; i++) { finish(thread, lower_sums, upper_sums, i, first_out, first_row, rows, one); }
 }

@@ -208,7 +208,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) count: ve
   if (NORM) {
     sum_squares(thread, first_row, rows, one);
     workgroupBarrier();
-    fold_squares(thread, one);
+    fold_squares(thread, 0u, ROWS, one);
   }
 
   // TILE_ROWS rows at a time: after the first ones the weights come from the cache.

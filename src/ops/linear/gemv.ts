@@ -80,7 +80,8 @@ function partDispatch(
         SPLIT: splitK,
         UNROLLED: unrolled,
         // Room for the rows of as many sweeps as the lanes read at once.
-        ...(dot4 ? { MAX_TILE_ROWS: 8 / splitK } : { NORM_ON_READ: direct && norm !== undefined }),
+        MAX_TILE_ROWS: direct || tile === 1 ? 8 : 8 / splitK,
+        ...(dot4 ? {} : { NORM_ON_READ: direct && norm !== undefined }),
         NORM: norm !== undefined,
         ...store.constants,
         SAMPLED: out.rows === 'sampled',

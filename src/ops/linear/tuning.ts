@@ -29,7 +29,7 @@ const STAGED_SWEEPS = 8;
 const DOT4_PARTIAL_SUMS = 256;
 const DOT4_SPLIT = 2;
 /** Enough invocations to fill the large GPUs of today, one output or two a lane. */
-const ENOUGH_LANES = 32768;
+const ENOUGH_LANES = 16384;
 
 const SPLITS = [1, 2, 4, 8] as const;
 const WORKGROUP_SIZES = [64, 128, 256] as const;
@@ -108,10 +108,10 @@ export function linearTunings(
   return tunings;
 }
 
-/** Whether workgroup memory holds the sweeps that an output's lanes read at once, of all rows that they compute at once. */
+/** Whether workgroup memory holds the sweeps that an output's lanes read at once, of the four rows or one that they compute at least. */
 function canStage(rowTile: GemvRowTile, { splitK, arithmetic }: GemvOrder): boolean {
   if (arithmetic === 'dot4') return splitK <= DOT4_SPLIT;
-  return splitK * Math.min(rowTile, 8) <= STAGED_SWEEPS;
+  return splitK * Math.min(rowTile, 4) <= STAGED_SWEEPS;
 }
 
 /** Whether a row tile is the GEMM's. */
@@ -207,7 +207,7 @@ function defaultOrder(call: LinearCall, capabilities: Capabilities): GemvOrder {
 
 /**
  * What to run with before anything was measured. Small workgroups keep many of them in flight for small matrices; with more rows the
- * products of four outputs no longer fit into registers, and rows of x are staged so that neighbouring lanes read neighbouring vectors.
+ * products of four outputs no longer fit into registers. x is staged on GPUs, where neighbouring lanes then read neighbouring vectors.
  */
 export function defaultLinearTuning(
   call: LinearCall,
@@ -219,7 +219,7 @@ export function defaultLinearTuning(
   if (isGemm(rowTile)) return nearest(tunings, wantedGemm(call, rowTile, capabilities));
   const large = call.weight.rows > 16384;
   const wanted = {
-    x: rowTile > 4 && !capabilities.software ? 'staged' : 'direct',
+    x: capabilities.software ? 'direct' : 'staged',
     workgroupSize: rowTile === 1 && !large ? 64 : 128,
     outputsPerLane: rowTile <= 4 && call.weight.rows >= 8192 ? 4 : 2,
   };

@@ -97,9 +97,10 @@ function gemm(
 
 /** Each way through each kernel that defaults on a software adapter leave out, those of GPUs among them. */
 const VARIANTS: readonly Variant[] = [
-  { format: 'q4_0', cols: 1056, outs: 38, tile: 1, normed: 'swiglu', tuning: gemv('staged', 64, 2, 2, true) },
+  { format: 'q4_0', cols: 1056, outs: 38, tile: 1, normed: 'swiglu', tuning: gemv('staged', 64, 2, 4) },
   { format: 'q8_0', cols: 800, outs: 37, tile: 4, normed: 'none', tuning: gemv('staged', 128, 1, 2) },
   { format: 'q4_k', cols: 768, outs: 37, tile: 16, normed: 'none', tuning: gemv('staged', 128, 2, 1) },
+  { format: 'q4_0', cols: 800, outs: 37, tile: 16, normed: 'none', tuning: gemv('staged', 128, 2, 2) },
   { format: 'q6_k', cols: 1280, outs: 13, tile: 1, normed: 'none', tuning: gemv('direct', 128, 1, 4, true) },
   { format: 'q4_0', cols: 2080, outs: 38, tile: 4, type: 'f16', tuning: gemv('direct', 256, 2, 8) },
   { format: 'f32', cols: 172, outs: 37, tile: 16, tuning: gemv('direct', 128, 4, 1) },
