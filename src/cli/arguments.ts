@@ -39,8 +39,8 @@ export class Arguments {
       return new Arguments(values as Record<string, string | boolean | undefined>, positionals);
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
-      const [first] = message.split('\n');
-      throw new InvalidOptionError(/'(-[^' ]+)/.exec(first)?.[1] ?? 'arguments', first, { cause: error });
+      const oneLine = message.replaceAll('\n', ' ');
+      throw new InvalidOptionError(/'(-[^' ]+)/.exec(oneLine)?.[1] ?? 'arguments', oneLine, { cause: error });
     }
   }
 

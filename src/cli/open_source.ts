@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { totalmem } from 'node:os';
 import { basename, dirname, resolve } from 'node:path';
+import { InvalidOptionError } from '../errors';
 import { chooseModelFile } from '../formats/choose_file';
 import { openModelFile } from '../formats/open_model_file';
 import { isSyntheticName, type ModelOrigin, namedSyntheticModel } from '../model/synthetic';
@@ -19,8 +20,7 @@ import { notice } from './output';
 export async function openSource(model: string): Promise<ModelOrigin> {
   if (isSyntheticName(model)) return namedSyntheticModel(model);
   if (/^https?:\/\//.test(model)) {
-    const name = new URL(model).pathname.split('/').pop() ?? '';
-    return await openModelFile(urlFolder(model), decodeURIComponent(name));
+    return await openModelFile(urlFolder(model), lastPart(model));
   }
   const status = await stat(model).catch(() => undefined);
   if (status?.isDirectory()) {
@@ -33,6 +33,14 @@ export async function openSource(model: string): Promise<ModelOrigin> {
     return await openModelFile(nodeFolder(dirname(model)), basename(model));
   }
   return await fileSource(model);
+}
+
+function lastPart(url: string): string {
+  try {
+    return decodeURIComponent(new URL(url).pathname.split('/').pop() ?? '');
+  } catch (cause) {
+    throw new InvalidOptionError('MODEL', `"${url}" is not a URL`, { cause });
+  }
 }
 
 async function openFromHub(

@@ -1,6 +1,9 @@
 import type { Engine } from '../engine/engine';
 import { InvalidOptionError } from '../errors';
 
+/** The shortest window whose second half has a token with context. */
+const MIN_WINDOW = 3;
+
 export interface Perplexity {
   /** exp of the mean negative log-likelihood of the counted tokens. */
   readonly perplexity: number;
@@ -21,7 +24,8 @@ export interface PerplexityOptions {
  * Perplexity of a text by the method of llama.cpp's tool, so that figures can be compared: the text is cut into windows of
  * `contextLength` tokens, and of each window the second half is counted, which had at least half a window of context. Where
  * llama.cpp drops the rest of the text after the last whole window, this counts the second half of that place too; a text of a single
- * window is counted from its second token on. Rejects with InvalidOptionError for a text of less than two tokens, or as `Engine.score` does.
+ * window is counted from its second token on. Rejects with InvalidOptionError for a text of less than two tokens
+ * or windows too short, or as `Engine.score` does.
  */
 export async function measurePerplexity(
   engine: Pick<Engine, 'score'>,
@@ -30,6 +34,9 @@ export async function measurePerplexity(
 ): Promise<Perplexity> {
   if (tokens.length < 2) throw new InvalidOptionError('text', `${tokens.length} tokens are too few to predict any`);
   const single = tokens.length <= contextLength;
+  if (!single && contextLength < MIN_WINDOW) {
+    throw new InvalidOptionError('contextLength', `${contextLength} is too short a window: at least ${MIN_WINDOW}`);
+  }
   const half = single ? 0 : Math.floor(contextLength / 2);
   let sum = 0;
   let count = 0;

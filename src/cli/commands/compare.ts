@@ -1,3 +1,4 @@
+import { InvalidOptionError } from '../../errors';
 import { firstOverBudget } from '../../model/compare';
 import { compareModel } from '../../model/compare_model';
 import { Arguments } from '../arguments';
@@ -12,6 +13,9 @@ const BUDGET = 1e-6;
 /** Runs one step on the GPU and on the reference and names the first op that is off. */
 export async function compareCommand(argv: readonly string[]): Promise<void> {
   const args = Arguments.parse(argv, { tokens: { type: 'string' } });
+  if (args.backend === 'reference') {
+    throw new InvalidOptionError('--backend', 'the GPU is held against the reference: only webgpu makes sense');
+  }
   const source = await openSource(args.model());
   const tokens = parseTokens(args.text('tokens'));
   const options = {
@@ -19,6 +23,7 @@ export async function compareCommand(argv: readonly string[]): Promise<void> {
     gpu: await createNodeGpu(),
     contextLength: args.contextLength,
     kvType: args.kvType,
+    quantize: args.quantize,
     without: args.without,
     defaultLimits: args.flag('default-limits'),
   };

@@ -1,7 +1,7 @@
 import { Engine } from '../../engine/engine';
 import { InvalidOptionError } from '../../errors';
-import { createTokenizer, type Tokenizer } from '../../tokenizer/tokenizer';
-import { embedTexts } from '../../worker/embed_texts';
+import { createTokenizer } from '../../tokenizer/tokenizer';
+import { embedTokens } from '../../worker/embed_texts';
 import { Arguments } from '../arguments';
 import { openModel } from '../open_model';
 import { printJson, printLine } from '../output';
@@ -21,8 +21,9 @@ export async function embedCommand(argv: readonly string[]): Promise<void> {
   try {
     const engine = new Engine(loaded.runner);
     // Tokens need no tokenizer, and the file may have none that is known.
-    const tokenizer: Pick<Tokenizer, 'encode'> = { encode: (...args) => createTokenizer(loaded.gguf).encode(...args) };
-    const { vectors } = await embedTexts({ tokenizer, engine }, { inputs: [input] });
+    const promptTokens =
+      typeof input === 'string' ? createTokenizer(loaded.gguf).encode(input, { special: false, bos: 'auto' }) : input;
+    const { vectors } = await embedTokens(engine, [promptTokens]);
     engine.dispose();
     const embedding = [...vectors[0]];
     if (args.json) printJson({ embedding });
