@@ -20,7 +20,8 @@ import { notice } from './output';
 export async function openSource(model: string): Promise<ModelOrigin> {
   if (isSyntheticName(model)) return namedSyntheticModel(model);
   if (/^https?:\/\//.test(model)) {
-    return await openModelFile(urlFolder(model), lastPart(model));
+    const name = lastPart(model);
+    return await openModelFile(urlFolder(model), name);
   }
   const status = await stat(model).catch(() => undefined);
   if (status?.isDirectory()) {

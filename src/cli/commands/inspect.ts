@@ -13,9 +13,11 @@ export async function inspectCommand(argv: readonly string[]): Promise<void> {
   const args = Arguments.parse(argv, {});
   const source = await openSource(args.model());
   const gguf = await readHeader(source, { quantize: args.quantize });
-  const { description, reason } = describeIfPossible(gguf, args);
-  const tokenizer = createTokenizer(gguf);
-  const { template, isDefault, name } = templateOf(gguf, tokenizer);
+  const { backend, contextLength, kvType } = args;
+  const model = orReason(() => describeModel(gguf, { backend, contextLength, kvType }));
+  const text = orReason(() => textOf(gguf));
+  const { value: description } = model;
+  const reason = model.reason ?? text.reason;
   const types = storageTypes(gguf);
   if (args.json) {
     printJson({
@@ -35,12 +37,9 @@ export async function inspectCommand(argv: readonly string[]): Promise<void> {
       tokenizer: {
         kind: optionalString(gguf, 'tokenizer.ggml.model'),
         pre: optionalString(gguf, 'tokenizer.ggml.pre'),
-        vocabSize: tokenizer.vocabSize,
-        bos: tokenizer.bos,
-        eos: tokenizer.eos,
-        stopTokens: [...tokenizer.stopTokens],
+        ...text.value?.tokenizer,
       },
-      template: { text: template, default: isDefault, name },
+      template: text.value?.template,
     });
     return;
   }
@@ -49,12 +48,13 @@ export async function inspectCommand(argv: readonly string[]): Promise<void> {
   );
   if (reason !== undefined) printLine(`cannot run: ${reason}`);
   printLine(table(summary(gguf, description)));
-  printLine(
-    `tokenizer  ${optionalString(gguf, 'tokenizer.ggml.model') ?? 'tokenizer.json'}, ${tokenizer.vocabSize} tokens`,
-  );
-  printLine(
-    `template   ${name ? `none in the file; the default "${name}"` : 'from the file'}, ${template.length} characters`,
-  );
+  const kind = optionalString(gguf, 'tokenizer.ggml.model') ?? 'tokenizer.json';
+  printLine(`tokenizer  ${kind}${text.value ? `, ${text.value.tokenizer.vocabSize} tokens` : ''}`);
+  if (text.value) {
+    const { name, text: template } = text.value.template;
+    const origin = name ? `none in the file; the default "${name}"` : 'from the file';
+    printLine(`template   ${origin}, ${template.length} characters`);
+  }
   printLine('\nstorage types');
   printLine(table(types.map(({ type, tensors, bytes }) => [`  ${type}`, tensors, 'tensors', formatBytes(bytes)])));
   printLine('\ntensors');
@@ -66,14 +66,23 @@ export async function inspectCommand(argv: readonly string[]): Promise<void> {
 }
 
 /** A file that cannot run can still be looked into: then `reason` says why. */
-function describeIfPossible(gguf: Gguf, args: Arguments): { description?: ModelDescription; reason?: string } {
+function orReason<T>(read: () => T): { value?: T; reason?: string } {
   try {
-    const { backend, contextLength, kvType } = args;
-    return { description: describeModel(gguf, { backend, contextLength, kvType }) };
+    return { value: read() };
   } catch (error) {
     if (error instanceof UnsupportedModelError || error instanceof InvalidFileError) return { reason: error.message };
     throw error;
   }
+}
+
+function textOf(gguf: Gguf) {
+  const tokenizer = createTokenizer(gguf);
+  const { template, isDefault, name } = templateOf(gguf, tokenizer);
+  const { vocabSize, bos, eos, stopTokens } = tokenizer;
+  return {
+    tokenizer: { vocabSize, bos, eos, stopTokens: [...stopTokens] },
+    template: { text: template, default: isDefault, name },
+  };
 }
 
 function summary(gguf: Gguf, model: ModelDescription | undefined): (string | number)[][] {

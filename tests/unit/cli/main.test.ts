@@ -1,3 +1,6 @@
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { main } from '../../../src/cli/main';
 
@@ -96,6 +99,19 @@ describe('tessera', () => {
     expect(demo.memory.weights).toBeGreaterThan(3.6e6);
     // K and V, 4 layers, 4 heads of 32, 2 bytes; room for eight such contexts.
     expect(demo.memory.kv).toBe(2 * 4 * 4 * 32 * 256 * 2 * 8);
+  });
+
+  it('looks into a file whose tokenizer and architecture it does not know', async () => {
+    const bytes = readFileSync('tests/fixtures/models/llama-gqa.gguf').toString('latin1');
+    const path = join(mkdtempSync(join(tmpdir(), 'tessera-inspect-')), 'odd.gguf');
+    const odd = bytes.replace(/(?<=tokenizer\.ggml\.model.{12})\w{5}/s, 'oddly');
+    writeFileSync(path, odd, 'latin1');
+    const { status, out } = await tessera('inspect', path, '--json');
+    expect(status).toBe(0);
+    expect(JSON.parse(out)).toMatchObject({ architecture: 'llama', supported: false, tokenizer: { kind: 'oddly' } });
+    expect(JSON.parse(out).reason).toMatch(/"oddly"/);
+    expect(JSON.parse(out).tensors.length).toBeGreaterThan(10);
+    expect((await tessera('inspect', path)).out).toMatch(/cannot run: .*"oddly"/);
   });
 
   it.each([
