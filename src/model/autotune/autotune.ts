@@ -55,7 +55,7 @@ export async function autotune(
   const { capabilities, maxSampledRows } = bench.target;
   const name = recordsName(capabilities.adapter, featuresOf(capabilities), options.version);
   const records = parseRecords(await store?.read(name));
-  const jobs = tuningJobs(plans, { maxRows: bench.maxRows, maxSampledRows });
+  const jobs = tuningJobs(plans, { maxRows: bench.maxRows, maxSampledRows }, capabilities);
   const deadline = performance.now() + budgetMs;
   let changed = false;
   for (const job of jobs) {

@@ -1,9 +1,10 @@
 import type { Capabilities } from '../../gpu/capabilities';
 import type { LinearCall, OpCall } from '../../ops/calls';
+import { MAX_GEMV_ROWS } from '../../ops/linear/gemv';
 import {
   defaultLinearTuning,
+  gemmRowTiles,
   gemvOrders,
-  LINEAR_ROW_TILES,
   type LinearRowTile,
   linearTunings,
   tuningKey,
@@ -40,22 +41,26 @@ export function orderOf(tuning: LinearTuning): GemvOrder | undefined {
 }
 
 /**
- * Every choice that the plans leave open, the one that matters most first: one row (decode), then many (prefill), then up to 16 and up
- * to 4 rows; within those by the weights' bytes. A tile that no step reaches is left out.
+ * Every choice that the plans leave open, the one that matters most first: one row (decode), then many (prefill), then up to 16, up
+ * to 4 and, where the device has kernels for them, 17 to 48 rows; within those by the weights' bytes. A tile that no step reaches is left out.
  */
 export function tuningJobs(
   plans: readonly PlanOfBucket[],
   limits: { readonly maxRows: number; readonly maxSampledRows: number },
+  capabilities: Capabilities,
 ): TuningJob[] {
   const jobs: TuningJob[] = [];
-  for (const rowTile of [1, 'many', 16, 4] as const satisfies readonly LinearRowTile[]) {
-    const plan = plans.find(({ bucket }) => (rowTile === 'many' ? bucket.minRows > 16 : bucket.maxRows >= rowTile));
+  const large = gemmRowTiles(capabilities);
+  for (const rowTile of [1, 'many', 16, 4, ...large.filter((tile) => tile !== 'many')] satisfies LinearRowTile[]) {
+    const plan = plans.find(({ bucket }) =>
+      rowTile === 'many' ? bucket.minRows > MAX_GEMV_ROWS : bucket.maxRows >= rowTile,
+    );
     const found = new Map<string, LinearCall[]>();
     for (const call of plan?.calls ?? []) {
       if (call.op !== 'linear') continue;
       const sampled = call.out.rows === 'sampled';
       // Sampled rows are few in any step: only the small kernels serve them.
-      if (sampled && (rowTile === 'many' || rowTile > limits.maxSampledRows)) continue;
+      if (sampled && (rowTile === 'many' || rowTile > Math.min(limits.maxSampledRows, MAX_GEMV_ROWS))) continue;
       const key = tuningKey(call, rowTile);
       found.set(key, [...(found.get(key) ?? []), call]);
     }
@@ -101,5 +106,5 @@ function differences(a: LinearTuning, b: LinearTuning): number {
 
 /** The key of the job's single-row kernel, which decides the order of sums of its other small tiles. */
 export function singleRowKey({ calls: [call], rowTile }: TuningJob): string | undefined {
-  return rowTile === 'many' ? undefined : tuningKey(call, LINEAR_ROW_TILES[0]);
+  return rowTile === 'many' || rowTile > MAX_GEMV_ROWS ? undefined : tuningKey(call, 1);
 }

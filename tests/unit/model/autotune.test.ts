@@ -18,6 +18,29 @@ function linear(name: string, cols: number, rows: number, more: Partial<LinearCa
   };
 }
 
+const CAPABILITIES = {
+  f16: true,
+  subgroups: true,
+  subgroupMinSize: 32,
+  subgroupMaxSize: 32,
+  dot4: true,
+  subgroupMatrix: false,
+  subgroupMatrixShapes: [],
+  timestampQuery: false,
+  software: false,
+  limits: {
+    maxBufferSize: 2 ** 28,
+    maxStorageBufferBindingSize: 2 ** 27,
+    maxStorageBuffersPerShaderStage: 8,
+    minStorageBufferOffsetAlignment: 256,
+    maxComputeWorkgroupStorageSize: 16384,
+    maxComputeInvocationsPerWorkgroup: 256,
+    maxComputeWorkgroupSizeX: 256,
+    maxComputeWorkgroupsPerDimension: 65535,
+  },
+  adapter: { vendor: 'v', architecture: 'a', device: 'd', description: 'x' },
+};
+
 const logits = { name: 'logits', cols: 1000, rows: 'sampled', type: 'f32' } as const;
 const calls = [
   linear('layer0.small', 64, 64),
@@ -34,43 +57,24 @@ const plans = [
 
 describe('autotuner', () => {
   it('decides decode first, then prefill; layers with the same kernels share a choice', () => {
-    const jobs = tuningJobs(plans, { maxRows: 256, maxSampledRows: 8 });
-    expect(jobs.map(({ rowTile }) => rowTile)).toEqual([1, 1, 1, 'many', 'many', 16, 16, 4, 4, 4]);
+    const jobs = tuningJobs(plans, { maxRows: 256, maxSampledRows: 8 }, CAPABILITIES);
+    expect(jobs.map(({ rowTile }) => rowTile)).toEqual([1, 1, 1, 'many', 'many', 16, 16, 4, 4, 4, 48, 48]);
+    // A CPU has one kernel for all of them.
+    const software = tuningJobs(plans, { maxRows: 256, maxSampledRows: 8 }, { ...CAPABILITIES, software: true });
+    expect(software.map(({ rowTile }) => rowTile)).not.toContain(48);
     expect(jobs[0].calls.map(({ weight }) => weight.name)).toEqual(['head']);
     expect(jobs[1].calls.map(({ weight }) => weight.name)).toEqual(['layer0.large', 'layer1.large']);
     expect(new Set(jobs.map(({ key }) => key)).size).toBe(jobs.length);
   });
 
   it('leaves out row counts that no step has', () => {
-    const jobs = tuningJobs(plans.slice(0, 1), { maxRows: 1, maxSampledRows: 1 });
+    const jobs = tuningJobs(plans.slice(0, 1), { maxRows: 1, maxSampledRows: 1 }, CAPABILITIES);
     expect(new Set(jobs.map(({ rowTile }) => rowTile))).toEqual(new Set([1]));
   });
 
   it('measures the default first and every legal variant once', () => {
-    const [job] = tuningJobs(plans, { maxRows: 256, maxSampledRows: 8 });
-    const capabilities = {
-      f16: true,
-      subgroups: true,
-      subgroupMinSize: 32,
-      subgroupMaxSize: 32,
-      dot4: true,
-      subgroupMatrix: false,
-      subgroupMatrixShapes: [],
-      timestampQuery: false,
-      software: false,
-      limits: {
-        maxBufferSize: 2 ** 28,
-        maxStorageBufferBindingSize: 2 ** 27,
-        maxStorageBuffersPerShaderStage: 8,
-        minStorageBufferOffsetAlignment: 256,
-        maxComputeWorkgroupStorageSize: 16384,
-        maxComputeInvocationsPerWorkgroup: 256,
-        maxComputeWorkgroupSizeX: 256,
-        maxComputeWorkgroupsPerDimension: 65535,
-      },
-      adapter: { vendor: 'v', architecture: 'a', device: 'd', description: 'x' },
-    };
-    const names = candidatesOf(job, capabilities, undefined).map(nameOf);
+    const [job] = tuningJobs(plans, { maxRows: 256, maxSampledRows: 8 }, CAPABILITIES);
+    const names = candidatesOf(job, CAPABILITIES, undefined).map(nameOf);
     expect(names.length).toBeGreaterThan(4);
     expect(new Set(names).size).toBe(names.length);
   });
