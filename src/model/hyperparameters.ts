@@ -5,7 +5,8 @@ import { type Gguf, getNumber, getString, optionalNumber } from '../formats/gguf
 export function positive(gguf: Gguf, key: string, fallback?: number): number {
   const value = fallback === undefined ? getNumber(gguf, key) : (optionalNumber(gguf, key) ?? fallback);
   if (!Number.isSafeInteger(value) || value <= 0) {
-    throw new InvalidFileError(`${key} is ${value}, expected a positive integer`);
+    const origin = gguf.metadata.has(key) ? '' : ' by what else the file says';
+    throw new InvalidFileError(`${key} is ${value}${origin}, expected a positive integer`);
   }
   return value;
 }

@@ -101,6 +101,29 @@ describe('tessera', () => {
     expect(demo.memory.kv).toBe(2 * 4 * 4 * 32 * 256 * 2 * 8);
   });
 
+  it("embeds: llama.cpp's vector of tokens, of length 1, and a text's as that of its tokens with the control tokens around", async () => {
+    const encoder = 'tests/fixtures/models/nomic-bert.gguf';
+    const embed = async (...args: string[]): Promise<number[]> => {
+      const { out } = await tessera('embed', encoder, ...args, '--backend', 'reference', '--json');
+      return (JSON.parse(out) as { embedding: number[] }).embedding;
+    };
+    const [{ tokens, vector }] = (
+      JSON.parse(readFileSync(encoder.replace('gguf', 'expected.json'), 'utf8')) as {
+        prompts: { tokens: number[]; vector: number[] }[];
+      }
+    ).prompts;
+    const found = await embed('--tokens', tokens.join(','));
+    expect(Math.hypot(...found)).toBeCloseTo(1, 6);
+    found.forEach((value, i) => expect(value).toBeCloseTo(vector[i] / Math.hypot(...vector), 3));
+
+    const text = (
+      JSON.parse((await tessera('tokenize', encoder, '--text', 'ab cd', '--json')).out) as { tokens: number[] }
+    ).tokens;
+    // [CLS] and [SEP], as the prompt of the fixture has them.
+    const whole = [tokens[0], ...text, tokens[tokens.length - 1]];
+    expect(await embed('--text', 'ab cd')).toEqual(await embed('--tokens', whole.join(',')));
+  });
+
   it('looks into a file whose tokenizer and architecture it does not know', async () => {
     const bytes = readFileSync('tests/fixtures/models/llama-gqa.gguf').toString('latin1');
     const path = join(mkdtempSync(join(tmpdir(), 'tessera-inspect-')), 'odd.gguf');
