@@ -1,10 +1,11 @@
-import { KernelError } from '../../errors';
 import type { Capabilities } from '../../gpu/capabilities';
-import type { GemvOrder, KernelTuning, LinearTuning } from '../../ops/tuning';
+import type { DecodeAttentionTuning, GemvOrder, KernelTuning, LinearTuning } from '../../ops/tuning';
 import type { TextStore } from '../../storage/text_store';
+import { type AttentionJob, attentionCandidates, attentionJobs, measureAttention } from './attention';
+import { compiles, type TrialBench } from './bench';
 import { candidatesOf, nameOf, orderOf, type PlanOfBucket, singleRowKey, type TuningJob, tuningJobs } from './jobs';
 import { formatRecords, type Measured, parseRecords, recordsName, type TuningRecords } from './records';
-import { allocateTrials, Judge, type TrialBench } from './trial';
+import { allocateTrials, Judge } from './trial';
 
 /** A choice must be faster than the default by this much: less may be noise. */
 const GUARD = 0.97;
@@ -24,7 +25,7 @@ export interface AutotuneOptions {
 /** What was chosen for one kernel, for people to read. */
 export interface TuningChoice {
   readonly key: string;
-  readonly choice: LinearTuning;
+  readonly choice: LinearTuning | DecodeAttentionTuning;
   /** The default was kept: nothing is faster by more than noise. */
   readonly isDefault: boolean;
   /** Milliseconds of the choice and of the default over the model's layers, where they were measured. */
@@ -58,6 +59,17 @@ export async function autotune(
   const jobs = tuningJobs(plans, { maxRows: bench.maxRows, maxSampledRows }, capabilities);
   const deadline = performance.now() + budgetMs;
   let changed = false;
+  const attention = attentionJobs(plans, bench);
+  for (const job of attention) {
+    const measured = measuredOf(records, job.key);
+    const open = attentionCandidates(job).filter((candidate) => !measured.has(nameOf(candidate)));
+    const group = open.slice(0, COMPILED_AT_ONCE);
+    if (group.length === 0 || performance.now() >= deadline) continue;
+    signal?.throwIfAborted();
+    changed = true;
+    const times = await measureAttention(bench, job, group);
+    group.forEach((candidate, i) => measured.set(nameOf(candidate), times[i]));
+  }
   for (const job of jobs) {
     if (performance.now() >= deadline) break;
     signal?.throwIfAborted();
@@ -67,7 +79,7 @@ export async function autotune(
     await measureJob(bench, job, candidates, measuredOf(records, job.key), deadline);
   }
   if (changed) await store?.write(name, formatRecords(records));
-  return conclude(jobs, records, capabilities);
+  return conclude(jobs, attention, records, capabilities);
 }
 
 function featuresOf({ f16, subgroups, dot4, subgroupMatrix, limits }: Capabilities): string[] {
@@ -121,7 +133,7 @@ async function measureJob(
     if (performance.now() >= deadline) return;
     const group = candidates.slice(first, first + COMPILED_AT_ONCE);
     const plans = await allocateTrials(bench, job, group);
-    const compiled = await Promise.all(plans.map((plan) => plan.prepare().then(() => true, notCompiled)));
+    const compiled = await Promise.all(plans.map(compiles));
     for (const [i, plan] of plans.entries()) {
       // What was compiled is measured, even if that took longer than it should: otherwise a slow driver would never get anywhere.
       const right = compiled[i] && (await judge.accepts(plan));
@@ -130,21 +142,18 @@ async function measureJob(
   }
 }
 
-/** A driver that cannot compile a variant rules out that variant; anything else is the caller's to know. */
-function notCompiled(error: unknown): false {
-  if (error instanceof KernelError) return false;
-  throw error;
-}
-
-interface Best {
-  readonly choice: LinearTuning;
+interface Best<T> {
+  readonly choice: T;
   readonly ms?: number;
   readonly defaultMs?: number;
 }
 
 /** The fastest right candidate, if it beats the default (the first) by more than the guard. */
-function best(measured: Measured | undefined, candidates: readonly LinearTuning[]): Best {
-  const timeOf = (tuning: LinearTuning): number | undefined => {
+function best<T extends LinearTuning | DecodeAttentionTuning>(
+  measured: Measured | undefined,
+  candidates: readonly T[],
+): Best<T> {
+  const timeOf = (tuning: T): number | undefined => {
     const found = measured?.get(nameOf(tuning));
     return typeof found === 'number' ? found : undefined;
   };
@@ -166,26 +175,49 @@ function best(measured: Measured | undefined, candidates: readonly LinearTuning[
   return { choice, ms: Number.isFinite(ms) ? ms : undefined, defaultMs };
 }
 
-function conclude(jobs: readonly TuningJob[], records: TuningRecords, capabilities: Capabilities): Tuned {
+function conclude(
+  jobs: readonly TuningJob[],
+  attention: readonly AttentionJob[],
+  records: TuningRecords,
+  capabilities: Capabilities,
+): Tuned {
   const chosen = new Map<string, LinearTuning>();
-  const choices = jobs.map((job): TuningChoice => {
-    const measured = records.get(job.key);
+  const linear = jobs.map((job): TuningChoice => {
     const candidates = candidatesOf(job, capabilities, orderFor(job, jobs, records, capabilities));
-    const { choice, ms, defaultMs } = best(measured, candidates);
-    const isDefault = choice === candidates[0];
+    const found = choiceOf(job.key, records, candidates);
     // The default of another order than the usual one has to be said too.
-    if (!isDefault || job.rowTile !== 1) chosen.set(job.key, choice);
-    const names = candidates.map(nameOf);
-    return {
-      key: job.key,
-      choice,
-      isDefault,
-      ms,
-      defaultMs,
-      measured: names.filter((candidate) => measured?.has(candidate)).length,
-      candidates: names.length,
-      wrong: names.filter((candidate) => measured?.get(candidate) === 'wrong'),
-    };
+    if (!found.isDefault || job.rowTile !== 1) chosen.set(job.key, found.choice);
+    return found;
   });
-  return { tuning: { linear: (key) => chosen.get(key) }, choices };
+  const decode = new Map<string, DecodeAttentionTuning>();
+  const heads = attention.map((job): TuningChoice => {
+    const found = choiceOf(job.key, records, attentionCandidates(job));
+    decode.set(job.key, found.choice);
+    return found;
+  });
+  return {
+    tuning: { linear: (key) => chosen.get(key), attention: (key) => decode.get(key) },
+    choices: [...linear, ...heads],
+  };
+}
+
+/** What is known of the candidates, the default first, and which of them to run. */
+function choiceOf<T extends LinearTuning | DecodeAttentionTuning>(
+  key: string,
+  records: TuningRecords,
+  candidates: readonly T[],
+): TuningChoice & { readonly choice: T } {
+  const measured = records.get(key);
+  const { choice, ms, defaultMs } = best(measured, candidates);
+  const names = candidates.map(nameOf);
+  return {
+    key,
+    choice,
+    isDefault: choice === candidates[0],
+    ms,
+    defaultMs,
+    measured: names.filter((name) => measured?.has(name)).length,
+    candidates: names.length,
+    wrong: names.filter((name) => measured?.get(name) === 'wrong'),
+  };
 }

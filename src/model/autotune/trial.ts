@@ -1,40 +1,22 @@
-import { GREEDY } from '../../engine/runner';
-import { InternalError } from '../../errors';
-import type { GpuDevice } from '../../gpu/device';
+import type { Segment } from '../../engine/runner';
 import type { LinearCall } from '../../ops/calls';
 import { isGated } from '../../ops/linear/epilogue';
 import { linearOp } from '../../ops/linear/linear';
-import type { Activation, KernelTarget, State, Vector, Weight } from '../../ops/op';
+import type { Activation, Weight } from '../../ops/op';
 import { PAGE_SIZE, type StepShape } from '../../ops/step_layout';
 import type { LinearTuning } from '../../ops/tuning';
 import { decodeFloats, encodeFloats, normalisedError } from '../case_runner';
-import type { GpuTensors } from '../gpu_tensors';
 import { normals, seededRandom } from '../random';
 import { readBuffer } from '../read_buffer';
-import { describeStep, type StepEncoder } from '../step_encoder';
+import { describeStep } from '../step_encoder';
 import { allocatePlans, type PreparedPlan, preparePlans } from '../webgpu_executor';
+import { noReference, readVector, runOnce, type TrialBench, timePlan, trialSegment, writeSegment } from './bench';
 import { singleRowKey, type TuningJob } from './jobs';
-
-/** What a trial runs on: a model whose weights are in place. */
-export interface TrialBench {
-  readonly gpu: GpuDevice;
-  readonly tensors: GpuTensors;
-  readonly encoder: StepEncoder;
-  readonly lastTokens: State;
-  readonly maxRows: number;
-  /** Of a plan that the job's calls are part of, without a tuning. */
-  readonly target: Omit<KernelTarget, 'bucket' | 'tuning'>;
-}
 
 /** Layers that are run in turn, so that their weights come from memory and not from a cache. */
 const MAX_CALLS = 8;
 /** Output columns that are held against the reference. */
 const CHECKED_COLUMNS = 16;
-/** A run takes at least this long, so that submitting it does not count. */
-const MIN_RUN_MS = 6;
-const MAX_REPEATS = 256;
-const RUNS = 3;
-
 /** The job's calls with each of the tunings, ready to be compiled. */
 export async function allocateTrials(
   bench: TrialBench,
@@ -100,13 +82,7 @@ export class Judge {
     const out = tensors.activation(call.out);
     gpu.device.queue.writeBuffer(out, 0, encodeFloats(new Float32Array(size), call.out.type));
     const shape = writeRows(bench, job);
-    await gpu.checked('tuning check', () => {
-      const encoder = gpu.device.createCommandEncoder();
-      const pass = encoder.beginComputePass();
-      plan.encode(pass, shape, 0);
-      pass.end();
-      gpu.device.queue.submit([encoder.finish()]);
-    });
+    await runOnce(bench, plan, shape, 0);
     const bytes = call.out.type === 'f16' ? Math.ceil(size / 2) * 4 : size * 4;
     const values = decodeFloats(await readBuffer(gpu, out, 0, bytes), call.out.type, size);
     const found = Float32Array.from({ length: job.rows * columns.length }, (_, i) => {
@@ -119,47 +95,20 @@ export class Judge {
     return normalisedError(values, this.#accepted) <= budget;
   }
 
-  /** Milliseconds of the job's calls, once each. The best of several runs: whatever disturbs a run makes it longer. */
-  async time(plan: PreparedPlan): Promise<number> {
-    const { gpu } = this.bench;
-    const shape = writeRows(this.bench, this.job);
-    const run = async (repeats: number): Promise<number> => {
-      const encoder = gpu.device.createCommandEncoder();
-      const pass = encoder.beginComputePass();
-      for (let i = 0; i < repeats; i++) plan.encode(pass, shape);
-      pass.end();
-      const commands = encoder.finish();
-      const start = performance.now();
-      gpu.device.queue.submit([commands]);
-      await gpu.device.queue.onSubmittedWorkDone().catch(async (cause: unknown) => {
-        throw await gpu.explain('tuning', cause);
-      });
-      gpu.throwIfFaulted();
-      return performance.now() - start;
-    };
-    await run(1);
-    let repeats = 1;
-    let ms = await run(repeats);
-    while (ms < MIN_RUN_MS && repeats < MAX_REPEATS) {
-      const factor = Math.min(16, (1.5 * MIN_RUN_MS) / Math.max(ms, 0.05));
-      repeats = Math.min(MAX_REPEATS, Math.ceil(repeats * factor));
-      ms = await run(repeats);
-    }
-    for (let i = 1; i < RUNS; i++) ms = Math.min(ms, await run(repeats));
-    return ms / repeats;
+  /** Milliseconds of the job's calls, once each. */
+  time(plan: PreparedPlan): Promise<number> {
+    return timePlan(this.bench, plan, writeRows(this.bench, this.job));
   }
 }
 
 /** Writes a step of one sequence with these tokens, sampled or not. */
 function writeStep(bench: TrialBench, tokens: readonly number[], sample: 'all' | 'none'): StepShape {
-  const { words, shape } = bench.encoder.encode({ segments: [segmentOf(tokens, sample)] });
-  bench.gpu.device.queue.writeBuffer(bench.tensors.step, 0, words);
-  return shape;
+  return writeSegment(bench, segmentOf(tokens, sample));
 }
 
-function segmentOf(tokens: readonly number[], sample: 'all' | 'none') {
+function segmentOf(tokens: readonly number[], sample: 'all' | 'none'): Segment {
   const pages = Array.from({ length: Math.ceil(tokens.length / PAGE_SIZE) }, (_, page) => page);
-  return { slot: 0, tokens, position: 0, pages, sample, sampling: GREEDY };
+  return trialSegment({ tokens, position: 0, pages, sample });
 }
 
 /** A step of as many rows as the job has; each is sampled where the output has a row for each sampled one. */
@@ -182,32 +131,24 @@ async function decodeRows(
     { calls: [{ op: 'embed', table: weight, lastTokens, out, scale: 1 }], target: { ...target, bucket } },
   ]);
   const shape = writeStep(bench, weightRows, 'none');
-  await gpu.checked('tuning reference', () => {
-    const encoder = gpu.device.createCommandEncoder();
-    const pass = encoder.beginComputePass();
-    plan.encode(pass, shape);
-    pass.end();
-    gpu.device.queue.submit([encoder.finish()]);
-  });
+  await runOnce(bench, plan, shape);
   const bytes = x.type === 'f16' ? Math.ceil(size / 2) * 4 : size * 4;
   return decodeFloats(await readBuffer(gpu, tensors.activation(out), 0, bytes), x.type, size);
 }
 
 /** The job's first call on some rows of its weight, by the op's reference. */
 async function referenceColumns(
-  { gpu, tensors }: TrialBench,
+  bench: TrialBench,
   { rows, calls: [call] }: TuningJob,
   weightRows: readonly number[],
   decoded: Float32Array,
   x: Float32Array,
 ): Promise<Float32Array> {
   const vectors = new Map<string, Float32Array>();
-  const read = async (vector: Vector): Promise<Float32Array> =>
-    new Float32Array(await readBuffer(gpu, tensors.buffer({ kind: 'vector', tensor: vector }), 0, vector.length * 4));
-  if (call.norm) vectors.set(call.norm.weight.name, await read(call.norm.weight));
+  if (call.norm) vectors.set(call.norm.weight.name, await readVector(bench, call.norm.weight));
   const bias = call.bias && { name: `${call.bias.name} of some rows`, length: weightRows.length };
   if (call.bias && bias) {
-    const all = await read(call.bias);
+    const all = await readVector(bench, call.bias);
     vectors.set(
       bias.name,
       Float32Array.from(weightRows, (row) => all[row]),
@@ -218,19 +159,14 @@ async function referenceColumns(
   const result = new Float32Array(rows * columns);
   const weight: Weight = { ...call.weight, rows: weightRows.length };
   const tokens = Array.from({ length: rows }, () => 0);
-  const none = (): never => {
-    throw new InternalError('a matmul has neither a cache nor state');
-  };
   linearOp.reference(
     { ...call, x: { ...call.x, rows: 'step' }, weight, out, outColumn: 0, bias },
     {
+      ...noReference,
       batch: describeStep({ segments: [segmentOf(tokens, 'none')] }),
       activation: (tensor) => (tensor.name === out.name ? result : x),
       weightRow: (_, row) => decoded.subarray(row * weight.cols, (row + 1) * weight.cols),
-      vector: ({ name }) => vectors.get(name) ?? none(),
-      kv: none,
-      cached: none,
-      state: none,
+      vector: (vector) => vectors.get(vector.name) ?? noReference.vector(vector),
     },
   );
   return result;

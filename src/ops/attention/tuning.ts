@@ -5,7 +5,10 @@ import type { DecodeAttentionTuning } from '../tuning';
 import { decodeTile } from './tile';
 
 /** Equal for calls that run the same decode kernel: what a choice is remembered by. The choice holds for 1 to 16 rows. */
-function attentionTuningKey({ numHeads, cache, q }: AttentionCall, { kvType }: KernelTarget): string {
+export function attentionTuningKey(
+  { numHeads, cache, q }: AttentionCall,
+  { kvType }: Pick<KernelTarget, 'kvType'>,
+): string {
   return `decode ${numHeads}/${cache.numKvHeads}×${cache.headDim} ${q.type} kv ${kvType}`;
 }
 
@@ -13,7 +16,7 @@ function attentionTuningKey({ numHeads, cache, q }: AttentionCall, { kvType }: K
  * What to run with before anything was measured: four lanes read a sector of a key together, and a split of 128 lanes leaves room for
  * several workgroups on a core.
  */
-function defaultAttentionTuning(): DecodeAttentionTuning {
+export function defaultAttentionTuning(): DecodeAttentionTuning {
   return { kernel: 'decode', workgroupSize: 128, lanesPerKey: 4 };
 }
 

@@ -1,0 +1,150 @@
+import type { Segment } from '../../engine/runner';
+import { attentionOp } from '../../ops/attention/attention';
+import { attentionTuningKey, attentionTunings, defaultAttentionTuning } from '../../ops/attention/tuning';
+import type { AttentionCall } from '../../ops/calls';
+import { PAGE_SIZE } from '../../ops/step_layout';
+import type { DecodeAttentionTuning } from '../../ops/tuning';
+import { decodeFloats, encodeFloats, normalisedError } from '../case_runner';
+import { normals, seededRandom } from '../random';
+import { readBuffer } from '../read_buffer';
+import { describeStep } from '../step_encoder';
+import { allocatePlans, type PreparedPlan } from '../webgpu_executor';
+import {
+  compiles,
+  noReference,
+  readVector,
+  runOnce,
+  type TrialBench,
+  timePlan,
+  trialSegment,
+  writeSegment,
+} from './bench';
+import type { PlanOfBucket } from './jobs';
+
+/** Calls of the decode plan that run the same kernel. */
+export interface AttentionJob {
+  readonly key: string;
+  readonly calls: readonly AttentionCall[];
+}
+
+const MAX_CALLS = 8;
+/** Positions that are attended to: several splits, and some pages of a cache. */
+const POSITIONS = 600;
+
+/** What the decode attention of a model leaves open. Quantised caches run with the default: nobody here knows what their bits say. */
+export function attentionJobs(plans: readonly PlanOfBucket[], bench: Pick<TrialBench, 'target'>): AttentionJob[] {
+  const { kvType } = bench.target;
+  if (kvType !== 'f32' && kvType !== 'f16') return [];
+  const found = new Map<string, AttentionCall[]>();
+  for (const call of plans[0]?.calls ?? []) {
+    if (call.op !== 'attention') continue;
+    const key = attentionTuningKey(call, bench.target);
+    found.set(key, [...(found.get(key) ?? []), call]);
+  }
+  return [...found].map(([key, calls]) => ({ key, calls: calls.slice(0, MAX_CALLS) }));
+}
+
+/** The default first. */
+export function attentionCandidates({ calls: [call] }: AttentionJob): DecodeAttentionTuning[] {
+  const first = defaultAttentionTuning();
+  const same = (one: DecodeAttentionTuning): boolean =>
+    one.workgroupSize === first.workgroupSize && one.lanesPerKey === first.lanesPerKey;
+  return [first, ...attentionTunings(call).filter((one) => !same(one))];
+}
+
+/** Milliseconds of each tuning over the job's layers, or 'wrong' for one that computes something else than the reference. */
+export async function measureAttention(
+  bench: TrialBench,
+  { key, calls }: AttentionJob,
+  candidates: readonly DecodeAttentionTuning[],
+): Promise<(number | 'wrong')[]> {
+  const { gpu, tensors, target } = bench;
+  const [call] = calls;
+  const plans = await allocatePlans(
+    gpu,
+    tensors,
+    candidates.map((tuning) => ({
+      calls,
+      target: {
+        ...target,
+        bucket: { minRows: 1, maxRows: 1 },
+        tuning: { linear: () => undefined, attention: (asked: string) => (asked === key ? tuning : undefined) },
+      },
+    })),
+  );
+  const compiled = await Promise.all(plans.map(compiles));
+  const expected = await fillAndExpect(bench, call);
+  const times: (number | 'wrong')[] = [];
+  for (const [i, plan] of plans.entries()) {
+    const right = compiled[i] && (await accepts(bench, call, plan, expected));
+    times.push(right ? await timePlan(bench, plan, writeStep(bench)) : 'wrong');
+  }
+  for (const which of ['k', 'v'] as const) {
+    gpu.device.queue.writeBuffer(tensors.kv(call.cache, which), 0, new Uint8Array(cacheBytes(bench, call)));
+  }
+  return times;
+}
+
+function positionsOf({ target }: TrialBench): number {
+  return Math.min(POSITIONS, target.contextLength);
+}
+
+function segmentOf(bench: TrialBench): Segment {
+  const length = positionsOf(bench);
+  const pages = Array.from({ length: Math.ceil(length / PAGE_SIZE) }, (_, page) => page);
+  return trialSegment({ tokens: [0], position: length - 1, pages, sample: 'none' });
+}
+
+function writeStep(bench: TrialBench) {
+  return writeSegment(bench, segmentOf(bench));
+}
+
+/** Of the pages that the step reads. */
+function cacheBytes(bench: TrialBench, { cache }: AttentionCall): number {
+  const pages = Math.ceil(positionsOf(bench) / PAGE_SIZE);
+  return pages * cache.numKvHeads * PAGE_SIZE * cache.headDim * (bench.target.kvType === 'f32' ? 4 : 2);
+}
+
+/** Random queries, and random keys and values in the pages that the step reads; what the reference makes of them. */
+async function fillAndExpect(bench: TrialBench, call: AttentionCall): Promise<Float32Array> {
+  const { gpu, tensors, target } = bench;
+  const { q, cache, out } = call;
+  const random = seededRandom(2);
+  const { queue } = gpu.device;
+  const fill = (buffer: GPUBuffer, count: number, type: 'f32' | 'f16'): Float32Array => {
+    const bytes = encodeFloats(normals(count, random), type);
+    queue.writeBuffer(buffer, 0, bytes);
+    return decodeFloats(bytes, type, count);
+  };
+  const queries = fill(tensors.activation(q), q.cols, q.type);
+  const kvType = target.kvType === 'f32' ? 'f32' : 'f16';
+  const count = cacheBytes(bench, call) / (kvType === 'f32' ? 4 : 2);
+  const k = fill(tensors.kv(cache, 'k'), count, kvType);
+  const v = fill(tensors.kv(cache, 'v'), count, kvType);
+  const sinks = call.sinks && (await readVector(bench, call.sinks));
+  const result = new Float32Array(out.cols);
+  attentionOp.reference(call, {
+    ...noReference,
+    batch: describeStep({ segments: [segmentOf(bench)] }),
+    activation: ({ name }) => (name === q.name ? queries : result),
+    kv: (_, which) => (which === 'k' ? k : v),
+    vector: (vector) => sinks ?? noReference.vector(vector),
+  });
+  return result;
+}
+
+async function accepts(
+  bench: TrialBench,
+  { out }: AttentionCall,
+  plan: PreparedPlan,
+  expected: Float32Array,
+): Promise<boolean> {
+  const { gpu, tensors } = bench;
+  const buffer = tensors.activation(out);
+  gpu.device.queue.writeBuffer(buffer, 0, encodeFloats(new Float32Array(out.cols), out.type));
+  const shape = writeStep(bench);
+  await runOnce(bench, plan, shape, 0);
+  const bytes = out.type === 'f16' ? Math.ceil(out.cols / 2) * 4 : out.cols * 4;
+  const found = decodeFloats(await readBuffer(gpu, buffer, 0, bytes), out.type, out.cols);
+  return normalisedError(found, expected) <= (out.type === 'f16' ? 1e-6 : 1e-9);
+}
