@@ -69,6 +69,9 @@ describe('autotuner', () => {
     const tuned = await load({ mode: 'always', budgetMs: 500, store });
     const measured = (model: LoadedModel): number => model.tuning.reduce((sum, choice) => sum + choice.measured, 0);
     expect(measured(tuned)).toBeGreaterThan(2);
+    // Attention comes first, and then one matmul: there was no time for more.
+    const attention = tuned.tuning.filter(({ choice }) => choice.kernel === 'decode');
+    expect(attention.map(({ measured }) => measured)).toEqual([4]);
     for (const choice of tuned.tuning) {
       expect(choice.wrong, choice.key).toEqual([]);
       if (!choice.isDefault && choice.ms !== undefined) expect(choice.ms).toBeLessThan(choice.defaultMs as number);
