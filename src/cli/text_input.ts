@@ -1,11 +1,16 @@
+import { isUtf8 } from 'node:buffer';
 import { readFile } from 'node:fs/promises';
 import { SourceError } from '../errors';
+import { notice } from './output';
 
-/** Reads a text file (UTF-8). Rejects with SourceError naming it. */
+/** Reads a text file (UTF-8). Bytes that are none become U+FFFD, with a notice. Rejects with SourceError naming the file. */
 export async function readText(path: string): Promise<string> {
+  let bytes: Uint8Array;
   try {
-    return await readFile(path, 'utf8');
+    bytes = await readFile(path);
   } catch (error) {
     throw new SourceError(`${path}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
   }
+  if (!isUtf8(bytes)) notice(`${path}: not UTF-8 throughout; what is not is read as U+FFFD`);
+  return new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes);
 }

@@ -101,6 +101,15 @@ describe('tessera', () => {
     expect(demo.memory.kv).toBe(2 * 4 * 4 * 32 * 256 * 2 * 8);
   });
 
+  it('says when a text file is not UTF-8', async () => {
+    const path = join(mkdtempSync(join(tmpdir(), 'tessera-text-')), 'latin1.txt');
+    writeFileSync(path, 'caf\u00e9', 'latin1');
+    const { status, out, err } = await tessera('tokenize', DEMO, '--file', path, '--json');
+    expect(status).toBe(0);
+    expect(err).toMatch(/latin1\.txt: not UTF-8/);
+    expect(out).toBe((await tessera('tokenize', DEMO, '--text', 'caf\ufffd', '--json')).out);
+  });
+
   it("embeds: llama.cpp's vector of tokens, of length 1, and a text's as that of its tokens with the control tokens around", async () => {
     const encoder = 'tests/fixtures/models/nomic-bert.gguf';
     const embed = async (...args: string[]): Promise<number[]> => {
