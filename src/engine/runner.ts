@@ -3,6 +3,8 @@
  * and on the reference executor, worker/ plugs it in. Nothing here knows a tensor, a tokenizer or a GPU.
  */
 
+import type { StepFeature } from './step_features';
+
 /** Stands for "the token that this slot sampled last": it is still on the GPU when the row is encoded. */
 export const PENDING_TOKEN = 0xffffffff;
 
@@ -59,6 +61,11 @@ export interface Segment {
   /** Which rows get logits and a sample. `last` samples once, at the last row; `all` samples after every row (verification). */
   readonly sample: 'none' | 'last' | 'all';
   readonly sampling: SamplingSettings;
+  /**
+   * One per sampled row: bit t % 32 of word t / 32 says whether token t may be chosen, [ceil(vocabSize / 32)] words; undefined: any may.
+   * The logits of the others count as -Infinity for whatever the sampler does, log-probabilities included. Not in a repeated batch.
+   */
+  readonly masks?: readonly (Uint32Array | undefined)[];
   /** Also return the whole logit row of each sampled row: a slow path for scoring, never for decode. */
   readonly returnLogits?: boolean;
 }
@@ -144,10 +151,10 @@ export interface Runner {
    */
   run(batch: Batch): Promise<StepResult>;
   /**
-   * Undefined when a batch of `rows` rows can run now. Otherwise the first such batch has to wait for what this settles with: pipelines
-   * are still being compiled. Rejects when that fails.
+   * Undefined when a batch of `rows` rows with these features can run now. Otherwise the first such batch has to wait for what this settles
+   * with: pipelines are still being compiled. Rejects when that fails.
    */
-  ready?(rows: number): Promise<void> | undefined;
+  ready?(rows: number, features?: readonly StepFeature[]): Promise<void> | undefined;
   /** Copies whole pages (`to` gets what `from` holds), ordered with the steps; for copy on write. */
   copyPages(pairs: readonly (readonly [from: number, to: number])[]): void;
   dispose(): void;

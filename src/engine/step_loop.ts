@@ -2,6 +2,7 @@ import type { ScheduledBatch } from './batch';
 import { RepeatPolicy } from './repeat_policy';
 import type { Runner, StepResult } from './runner';
 import type { Scheduler } from './scheduler';
+import { featuresOf } from './step_features';
 
 /** What one step did. */
 export interface StepMetrics {
@@ -76,7 +77,8 @@ export class StepLoop {
         const batch =
           this.#inFlight.length < options.maxStepsInFlight ? scheduler.next(this.#policy.repeat) : undefined;
         if (batch) {
-          const ready = this.runner.ready?.(batch.segments.reduce((rows, { tokens }) => rows + tokens.length, 0));
+          const rows = batch.segments.reduce((sum, { tokens }) => sum + tokens.length, 0);
+          const ready = this.runner.ready?.(rows, featuresOf(batch));
           if (ready) await (this.#compiling = ready);
           this.#compiling = undefined;
           if (this.#stopped) return;

@@ -14,6 +14,10 @@ export function caseCapacity(opCase: OpCase): StepCapacity {
     maxSegments: step.segments.length,
     maxSampledRows: Math.max(1, step.sampled.length),
     contextLength: opCase.contextLength,
+    maskWords: Math.max(
+      0,
+      ...opCase.batch.segments.flatMap(({ masks = [] }) => masks.map((mask) => mask?.length ?? 0)),
+    ),
     tileRows: tileRowsOf(opCase.calls as readonly OpCall[]),
   };
 }

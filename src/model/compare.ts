@@ -38,7 +38,7 @@ function outputOf(call: OpCall): Activation | undefined {
 export async function compareStep(parts: CompareParts, batch: Batch): Promise<CallComparison[]> {
   const { gpu, tensors, plan, encoder, reference } = parts;
   const step = describeStep(batch);
-  const expected: Float32Array[] = [];
+  const expected: (Float32Array | undefined)[] = [];
   reference.run(plan.calls, step, (call, index) => {
     const out = outputOf(call);
     if (out) expected[index] = reference.activation(out, step).slice();
@@ -57,7 +57,7 @@ export async function compareStep(parts: CompareParts, batch: Batch): Promise<Ca
     const out = outputOf(call);
     if (!out || out.type !== 'f32') continue;
     const want = expected[index];
-    if (want.length === 0) continue;
+    if (!want || want.length === 0) continue;
     const bytes = await readBuffer(gpu, tensors.activation(out), 0, want.length * 4);
     comparisons.push({ index, op: call.op, tensor: out.name, error: normalisedError(new Float32Array(bytes), want) });
   }

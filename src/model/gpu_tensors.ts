@@ -104,6 +104,12 @@ export class GpuTensors {
     await this.named(this.key(binding), this.bytes(binding));
   }
 
+  /** Whether the binding has a buffer, large enough or not. */
+  has(binding: Binding): boolean {
+    if (binding.kind === 'step' || binding.kind === 'weight' || binding.kind === 'vector') return true;
+    return this.buffers.has(this.key(binding));
+  }
+
   /** The buffer behind a binding; it must exist. */
   buffer(binding: Binding): GPUBuffer {
     if (binding.kind === 'step') return this.step;

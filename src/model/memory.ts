@@ -27,7 +27,8 @@ export interface MemoryShape {
 }
 
 export function memoryNeeds(spec: ModelSpec, calls: readonly OpCall[], shape: MemoryShape): MemoryNeeds {
-  const found = tensorsOf(calls);
+  // What only some steps need is allocated when the first of them comes.
+  const found = tensorsOf(calls.filter(({ when }) => when === undefined));
   let weights = 0;
   for (const { weight } of spec.weights) {
     const bytes = planeBytes(weight.format, weight.rows, weight.cols);

@@ -1,6 +1,7 @@
 import type { Gguf } from '../formats/gguf/gguf';
 import type { GpuDevice } from '../gpu/device';
 import type { RowBucket, Weight } from '../ops/op';
+import { maskWords } from '../ops/step_layout';
 import { autotune, type Tuned, type TuningChoice } from './autotune/autotune';
 import type { TrialBench } from './autotune/bench';
 import type { PlanOfBucket } from './autotune/jobs';
@@ -44,7 +45,12 @@ export async function prepareWebGpu(
 ): Promise<PreparedModel> {
   const { spec, limits } = layout;
   const plans = plansOf(layout);
-  const capacity = { ...limits, maxSegments: limits.maxSlots, tileRows: tileRowsOf(plans[0].calls) };
+  const capacity = {
+    ...limits,
+    maxSegments: limits.maxSlots,
+    maskWords: limits.embeddingSize === undefined ? maskWords(limits.vocabSize) : 0,
+    tileRows: tileRowsOf(plans[0].calls),
+  };
   const tensors = await GpuTensors.create(device, {
     maxRows: limits.maxRows,
     maxSampledRows: limits.maxSampledRows,

@@ -1,3 +1,4 @@
+import { featuresOf } from '../engine/step_features';
 import { InternalError } from '../errors';
 import type { OpCall } from '../ops/calls';
 import { kvRounded } from '../ops/kv_codec';
@@ -25,10 +26,13 @@ export class ReferenceExecutor {
     private readonly kvType: KvType,
   ) {}
 
+  /** `afterCall` hears of the calls that this step runs. */
   run(calls: readonly OpCall[], step: ReferenceStep, afterCall?: (call: OpCall, index: number) => void): void {
     const env = this.environment(step);
+    const features = featuresOf(step.source);
     calls.forEach((call, index) => {
       checkCall(call);
+      if (call.when && !features.includes(call.when)) return;
       runReference(call, env);
       afterCall?.(call, index);
     });

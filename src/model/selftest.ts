@@ -10,6 +10,7 @@ import { gluCases } from '../ops/glu';
 import { layerNormCases } from '../ops/layer_norm';
 import { linearCases } from '../ops/linear/cases';
 import { linearVariantCases } from '../ops/linear/variant_cases';
+import { maskLogitsCases } from '../ops/mask_logits_cases';
 import type { KvType, OpCase } from '../ops/op';
 import { poolCases } from '../ops/pool';
 import { deltaNetCases } from '../ops/recurrent/delta_net';
@@ -67,6 +68,7 @@ function allOpCases(seed: number): readonly OpCase[] {
     ...attentionCases(seed),
     ...gluCases(seed),
     ...expertCases(seed),
+    ...maskLogitsCases(seed),
     ...argmaxCases(seed),
     ...sampleCases(seed),
   ];

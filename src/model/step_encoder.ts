@@ -1,4 +1,5 @@
 import type { Batch, SamplingSettings, Segment } from '../engine/runner';
+import { featuresOf } from '../engine/step_features';
 import { InternalError } from '../errors';
 import { attentionTileRows } from '../ops/attention/tile';
 import type { OpCall } from '../ops/calls';
@@ -21,6 +22,8 @@ export interface StepCapacity {
   readonly maxSegments: number;
   readonly maxSampledRows: number;
   readonly contextLength: number;
+  /** Words of a sampled row's mask of allowed tokens. Absent or 0: no row has one. */
+  readonly maskWords?: number;
   /** Rows of one attention tile (ops/attention/tile.ts). */
   readonly tileRows: number;
 }
@@ -45,7 +48,8 @@ export function stepBufferWords(c: StepCapacity): number {
     c.maxRows * (ROW_WORDS + TILE_WORDS) +
     c.maxSegments * (SEGMENT_WORDS + SAMPLING_WORDS) +
     c.maxSampledRows * SAMPLED_WORDS +
-    tables
+    tables +
+    (c.maskWords ? c.maxSampledRows * (1 + c.maskWords) : 0)
   );
 }
 
@@ -193,6 +197,41 @@ export class StepEncoder {
       row += count;
     });
 
-    return { words: words.subarray(0, pagesOffset), shape: { rows, segments, sampledRows, tiles, maxLength, greedy } };
+    const features = featuresOf(batch);
+    const end = features.includes('masks') ? this.encodeMasks(batch, pagesOffset, sampledRows) : pagesOffset;
+    return {
+      words: words.subarray(0, end),
+      shape: { rows, segments, sampledRows, tiles, maxLength, greedy, features },
+    };
+  }
+
+  /** Writes the table of masks and the masks; returns where they end. */
+  private encodeMasks(batch: Batch, offset: number, sampledRows: number): number {
+    const { words, capacity } = this;
+    words[HEADER.masksOffset] = offset;
+    let entry = offset;
+    let end = offset + sampledRows;
+    for (const segment of batch.segments) {
+      const { count } = sampledRange(segment);
+      const { slot, masks } = segment;
+      if (masks && (masks.length !== count || (batch.repeat ?? 1) > 1)) {
+        throw new InternalError(
+          `segment of slot ${slot}: ${masks.length} masks for ${count} sampled rows, ${batch.repeat ?? 1} times`,
+        );
+      }
+      for (let i = 0; i < count; i++, entry++) {
+        const mask = masks?.[i];
+        words[entry] = mask ? end : 0;
+        if (!mask) continue;
+        if (!capacity.maskWords || mask.length !== capacity.maskWords) {
+          throw new InternalError(
+            `segment of slot ${slot}: a mask of ${mask.length} words, expected ${capacity.maskWords ?? 0}`,
+          );
+        }
+        words.set(mask, end);
+        end += mask.length;
+      }
+    }
+    return end;
   }
 }

@@ -8,6 +8,7 @@ import {
   type SlotInit,
   type StepResult,
 } from '../engine/runner';
+import type { StepFeature } from '../engine/step_features';
 import { InternalError } from '../errors';
 import type { GpuDevice } from '../gpu/device';
 import { ReadbackRing } from '../gpu/readback';
@@ -73,9 +74,9 @@ export class WebGpuRunner implements Runner {
   }
 
   /** Undefined when a step of `rows` rows can run; otherwise its pipelines are being compiled: settles when they are. */
-  ready(rows: number): Promise<void> | undefined {
+  ready(rows: number, features: readonly StepFeature[] = []): Promise<void> | undefined {
     const plan = this.planFor(rows);
-    return plan.ready ? undefined : plan.prepare();
+    return plan.isReady(features) ? undefined : plan.prepare(features);
   }
 
   openSlot(slot: number, init: SlotInit): void {

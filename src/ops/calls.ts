@@ -1,4 +1,5 @@
 /** The calls that a plan is made of. Shapes: `rows` is the step's row count unless said otherwise; all matrices are row-major. */
+import type { StepFeature } from '../engine/step_features';
 import type { Activation, KvCache, State, Vector, Weight } from './op';
 
 /** out[r] = scale · table[token of row r] + positions[position of row r]; a PENDING_TOKEN row takes lastTokens[slot]. */
@@ -311,7 +312,19 @@ export interface SampleCall {
   readonly samples: State;
 }
 
-export type OpCall =
+/** Logits of tokens that the row's mask (Segment.masks) forbids become -Infinity; rows without a mask stay as they are. */
+export interface MaskLogitsCall {
+  readonly op: 'mask_logits';
+  /** [sampled rows, vocab], f32 */
+  readonly logits: Activation;
+}
+
+/** A call that only steps with a feature run: no dispatch, buffer of its own or pipeline before the first of them. Absent: every step. */
+export interface Optional {
+  readonly when?: StepFeature;
+}
+
+type AnyCall =
   | EmbedCall
   | RmsNormCall
   | LayerNormCall
@@ -329,5 +342,8 @@ export type OpCall =
   | ExpertLinearCall
   | ExpertSumCall
   | GateRowsCall
+  | MaskLogitsCall
   | ArgmaxCall
   | SampleCall;
+
+export type OpCall = AnyCall & Optional;

@@ -12,6 +12,7 @@ import { routeOp } from './experts/route';
 import { gluOp } from './glu';
 import { layerNormOp } from './layer_norm';
 import { linearOp } from './linear/linear';
+import { maskLogitsOp } from './mask_logits';
 import type { Dispatch, KernelTarget, Op, ReferenceEnv } from './op';
 import { poolOp } from './pool';
 import { deltaNetOp } from './recurrent/delta_net';
@@ -41,6 +42,7 @@ const OPS: AnyOp = {
   expert_linear: expertLinearOp,
   expert_sum: expertSumOp,
   gate_rows: gateRowsOp,
+  mask_logits: maskLogitsOp,
   argmax: argmaxOp,
   sample: sampleOp,
 };

@@ -1,3 +1,5 @@
+import type { StepFeature } from '../engine/step_features';
+
 /**
  * The step buffer: the one small write per step. All u32 words; floats are stored by their bits.
  *
@@ -9,6 +11,7 @@
  * sampledOffset      2 words a sampled row: row, segment
  * tilesOffset        2 words an attention tile: segment, first row (of the step); rows of one tile belong to one segment
  * pages              the segments' block tables, one after another (segment.pagesOffset is a word index from the buffer's start)
+ * masksOffset        1 word a sampled row: where its mask of allowed tokens begins, 0 for none; then the masks
  * ```
  *
  * `length` is firstPosition + rowCount: [0, length) is in the cache once the step's KV write has run. shaders/lib/step.wgsl mirrors this.
@@ -33,6 +36,8 @@ export const HEADER = {
   tilesOffset: 8,
   /** Runs of a repeated step that are done: counted on the GPU (shaders/ops/advance.wgsl). */
   runs: 9,
+  /** 0: no sampled row has a mask. */
+  masksOffset: 10,
 } as const;
 
 export const SEGMENT = {
@@ -65,6 +70,11 @@ export const SAMPLING = {
 /** Positions of a KV page: a K tile of attention lies in one page. */
 export const PAGE_SIZE = 32;
 
+/** Words of a mask of allowed tokens: bit t % 32 of word t / 32 is token t's. */
+export function maskWords(vocabSize: number): number {
+  return Math.ceil(vocabSize / 32);
+}
+
 /** How large a step is, as far as dispatch counts need to know. */
 export interface StepShape {
   readonly rows: number;
@@ -75,4 +85,6 @@ export interface StepShape {
   readonly maxLength: number;
   /** True when every sampled row is greedy with no penalty, bias or logprob: argmax is enough. */
   readonly greedy: boolean;
+  /** Which optional calls of the plan run; absent: none. */
+  readonly features?: readonly StepFeature[];
 }

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { fileSource } from '../../src/cli/file_source';
 import { Engine } from '../../src/engine/engine';
-import { GREEDY, type SamplingSettings } from '../../src/engine/runner';
+import { GREEDY, type SamplingSettings, type Segment } from '../../src/engine/runner';
 import { type CallCounter, countCalls } from '../../src/gpu/counters';
 import { type LoadedModel, loadModel } from '../../src/model/load_model';
 
@@ -39,6 +39,31 @@ describe('a decoded token of the demo model', () => {
     expect((await engine.generate(request).drain()).outputTokens).toHaveLength(2);
     engine.dispose();
     expect(runner.ready?.(32)).toBeUndefined();
+  });
+
+  test('is chosen among what its mask allows, and its neighbours notice nothing', async () => {
+    const { runner, device } = model;
+    const rows = { tokens: [5, 9], position: 0, sample: 'last', sampling: GREEDY, returnLogits: true } as const;
+    const segments: readonly Segment[] = [
+      { ...rows, slot: 0, pages: [0] },
+      { ...rows, slot: 1, pages: [1] },
+    ];
+    const pipelines = device?.pipelines.size;
+    const free = (await runner.run({ segments })).segments;
+    const best = free[1].samples[0].token;
+    const mask = new Uint32Array(Math.ceil(runner.limits.vocabSize / 32)).fill(0xffffffff);
+    mask[best >>> 5] &= ~(1 << (best & 31));
+    expect(device?.pipelines.size).toBe(pipelines);
+    await runner.ready?.(4, ['masks']);
+    const masked = (await runner.run({ segments: [segments[0], { ...segments[1], masks: [mask] }] })).segments;
+    expect(masked[0]).toEqual(free[0]);
+    const [logits] = free[1].logits ?? [];
+    const second = logits.indexOf(logits.toSorted((a, b) => b - a)[1]);
+    expect(masked[1].samples[0].token).toBe(second);
+    expect(masked[1].logits?.[0][best]).toBe(Number.NEGATIVE_INFINITY);
+    expect(masked[1].logits?.[0].with(best, logits[best])).toEqual(logits);
+    // A step without masks is what it was.
+    expect((await runner.run({ segments })).segments).toEqual(free);
   });
 
   test('is the same after its conversation was saved, and brought back in other pages', async () => {

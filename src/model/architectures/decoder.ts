@@ -103,6 +103,7 @@ function plan({ embedding, layers, head }: Decoder, context: PlanContext): OpCal
   return [
     ...body,
     ...headCalls(head, logits, context),
+    { op: 'mask_logits', logits, when: 'masks' },
     { op: 'argmax', logits, lastTokens, samples },
     { op: 'sample', logits, lastTokens, counts, bias, samples },
   ];

@@ -57,7 +57,7 @@ export function tuningJobs(
     );
     const found = new Map<string, LinearCall[]>();
     for (const call of plan?.calls ?? []) {
-      if (call.op !== 'linear') continue;
+      if (call.op !== 'linear' || call.when) continue;
       const sampled = call.out.rows === 'sampled';
       // Sampled rows are few in any step: only the small kernels serve them.
       if (sampled && (rowTile === 'many' || rowTile > Math.min(limits.maxSampledRows, MAX_GEMV_ROWS))) continue;

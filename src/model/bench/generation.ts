@@ -63,7 +63,7 @@ function countSteps(runner: Runner): { readonly runner: Runner; readonly count: 
       steps += batch.repeat ?? 1;
       return runner.run(batch);
     },
-    ready: (rows) => runner.ready?.(rows),
+    ready: (rows, features) => runner.ready?.(rows, features),
     copyPages: (pairs) => runner.copyPages(pairs),
     dispose: () => runner.dispose(),
   };

@@ -1,0 +1,49 @@
+import { InternalError } from '../errors';
+import type { MaskLogitsCall } from './calls';
+import type { Op } from './op';
+import { HEADER, maskWords } from './step_layout';
+
+const WORKGROUP = 256;
+
+/** Whether a mask (Segment.masks) lets a token be chosen. */
+export function allows(mask: Uint32Array, token: number): boolean {
+  return ((mask[token >>> 5] >>> (token & 31)) & 1) === 1;
+}
+
+/** Forbids tokens before one is chosen: what structured output stands on. */
+export const maskLogitsOp: Op<MaskLogitsCall> = {
+  name: 'mask_logits',
+
+  check({ logits }) {
+    if (logits.rows !== 'sampled' || logits.type !== 'f32') {
+      throw new InternalError(`mask_logits: "${logits.name}" must be f32 with one row per sampled row`);
+    }
+  },
+
+  reference({ logits }, { batch, activation }) {
+    const { cols } = logits;
+    const values = activation(logits);
+    for (const [index, { masks }] of batch.source.segments.entries()) {
+      const { firstSampledRow } = batch.segments[index];
+      masks?.forEach((mask, i) => {
+        if (!mask) return;
+        const row = (firstSampledRow + i) * cols;
+        for (let t = 0; t < cols; t++) if (!allows(mask, t)) values[row + t] = Number.NEGATIVE_INFINITY;
+      });
+    }
+  },
+
+  dispatches({ logits }) {
+    const { cols } = logits;
+    return [
+      {
+        label: 'mask logits',
+        source: { entry: 'ops/mask_logits.wgsl', overrides: { VOCAB: cols, MASKS: HEADER.masksOffset } },
+        bindings: [{ kind: 'step' }, { kind: 'activation', tensor: logits, access: 'write' }],
+        workgroups: ({ sampledRows }) => [Math.ceil(cols / WORKGROUP), sampledRows, 1],
+        // At most: forbidden tokens are written, nothing of the logits is read.
+        traffic: ({ sampledRows }) => sampledRows * 4 * (cols + maskWords(cols)),
+      },
+    ];
+  },
+};
