@@ -112,4 +112,33 @@ describe('StepEncoder', () => {
   ])('refuses a batch with %s', (_name, batch) => {
     expect(() => new StepEncoder(CAPACITY).encode(batch)).toThrow(InternalError);
   });
+
+  it('appends masks of allowed tokens, and says where each sampled row has its own', () => {
+    const encoder = new StepEncoder({ ...CAPACITY, maskWords: 2 });
+    const [a, b] = [Uint32Array.of(1, 2), Uint32Array.of(3, 4)];
+    const segments = [
+      segment({ tokens: [1], sample: 'last' }),
+      segment({ slot: 1, tokens: [1, 2, 3], sample: 'all', masks: [a, undefined, b] }),
+    ];
+    const { words, shape } = encoder.encode({ segments });
+    expect(shape.features).toEqual(['masks']);
+    const table = words.subarray(words[HEADER.masksOffset], words[HEADER.masksOffset] + 4);
+    expect([table[0], table[2]]).toEqual([0, 0]);
+    expect([...words.subarray(table[1], table[1] + 2)]).toEqual([1, 2]);
+    expect([...words.subarray(table[3], table[3] + 2)]).toEqual([3, 4]);
+    // The next step knows nothing of them.
+    const next = encoder.encode({ segments: segments.slice(0, 1) });
+    expect(next.words[HEADER.masksOffset]).toBe(0);
+    expect(next.shape.features).toEqual([]);
+  });
+
+  it.each([
+    ['too few masks', { masks: [] }, 1],
+    ['a mask of another vocabulary', { masks: [new Uint32Array(3)] }, 1],
+    ['a repeated batch', { masks: [new Uint32Array(2)] }, 2],
+  ])('refuses %s', (_, fields, repeat) => {
+    const encoder = new StepEncoder({ ...CAPACITY, maskWords: 2 });
+    const segments = [segment({ tokens: [1], sample: 'last', ...fields })];
+    expect(() => encoder.encode({ segments, repeat })).toThrow(InternalError);
+  });
 });
