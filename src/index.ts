@@ -12,6 +12,7 @@ export {
   InvalidOptionError,
   KernelError,
   OutOfMemoryError,
+  QueueFullError,
   SourceError,
   TemplateError,
   TesseraError,

@@ -4,6 +4,7 @@ import {
   DeviceLostError,
   DisposedError,
   InvalidOptionError,
+  QueueFullError,
   throwIfAborted,
   UnsupportedModelError,
 } from '../errors';
@@ -34,6 +35,8 @@ export interface EngineOptions {
   readonly maxStepsInFlight?: number;
   /** A generation pauses at this many unread tokens, default 64. */
   readonly maxUnread?: number;
+  /** Requests that may wait beside those that the runner has slots for; one more is refused with QueueFullError. Default: any number. */
+  readonly maxQueued?: number;
   /** Longest that a submit of several decode steps should take by the measured time of a step, default 30 ms. 0: always one step. */
   readonly submitBudgetMs?: number;
   /** Whether requests that begin alike share the pages of what is alike, also one after another; default true. */
@@ -79,6 +82,9 @@ export class Engine {
       if (!Number.isSafeInteger(value) || value < 1)
         throw new InvalidOptionError(field, `${value} is not a positive integer`);
     }
+    const { maxQueued = 0 } = options;
+    if (!Number.isSafeInteger(maxQueued) || maxQueued < 0)
+      throw new InvalidOptionError('maxQueued', `${maxQueued} is not an integer of at least 0`);
     this.#options = options;
     this.#maxUnread = options.maxUnread ?? 64;
     this.#modelDrafter = options.draft && new ModelDrafter(options.draft, runner.limits.vocabSize);
@@ -105,8 +111,8 @@ export class Engine {
   }
 
   /**
-   * Starts a request. Throws InvalidOptionError, ContextLengthError when the prompt leaves no room for a token, DisposedError, or the
-   * error of a runner that failed. An abort is no error here: the result says so.
+   * Starts a request. Throws InvalidOptionError, ContextLengthError when the prompt leaves no room for a token, QueueFullError,
+   * DisposedError, or the error of a runner that failed. An abort is no error here: the result says so.
    */
   generate(request: GenerateRequest): Generation {
     return this.#generate(request);
@@ -152,7 +158,12 @@ export class Engine {
   async savePrefix(tokens: readonly number[], note = ''): Promise<Uint8Array<ArrayBuffer>> {
     this.#checkPrompt(tokens, 'tokens');
     await this.#loop.submitted();
-    return await this.#loop.scheduler.store.save(tokens, note, this.#requirePages());
+    try {
+      return await this.#loop.scheduler.store.save(tokens, note, this.#requirePages());
+    } finally {
+      // Others may have waited for pages that were being read.
+      this.#loop.wake();
+    }
   }
 
   /** Brings what `savePrefix` gave back into the prefix cache. Rejects with InvalidFileError, InvalidOptionError or UnsupportedModelError. */
@@ -290,7 +301,10 @@ export class Engine {
   }
 
   #add(sequence: Sequence, signal: AbortSignal | undefined, abort: () => void): void {
-    this.#loop.scheduler.add(sequence);
+    const { maxQueued = Number.POSITIVE_INFINITY } = this.#options;
+    const { scheduler } = this.#loop;
+    if (this.#live.size >= scheduler.limits.maxSlots + maxQueued) throw new QueueFullError(this.#live.size, maxQueued);
+    scheduler.add(sequence);
     this.#live.add(sequence);
     signal?.addEventListener('abort', abort);
     sequence.onEnd = () => {

@@ -179,7 +179,8 @@ export class Scheduler {
   checkIdle(): void {
     const all = [...this.#running, ...this.#waiting];
     const stuck = all.find((sequence) => !sequence.paused);
-    if (stuck && !all.some((sequence) => sequence.expectsWake)) {
+    // Pages that are being read for a saved conversation come free when that is done.
+    if (stuck && this.store.pinned === 0 && !all.some((sequence) => sequence.expectsWake)) {
       const { id, computed, tokens, state } = stuck;
       throw new InternalError(
         `sequence ${id} is stuck: ${state.kind}, ${computed} of ${tokens.length} tokens computed, ${this.#blocks.freePages} pages free`,

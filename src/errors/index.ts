@@ -7,6 +7,7 @@ export type ErrorCode =
   | 'unsupported_model'
   | 'invalid_option'
   | 'context_length'
+  | 'queue_full'
   | 'out_of_memory'
   | 'device_lost'
   | 'worker_lost'
@@ -70,6 +71,20 @@ export class ContextLengthError extends TesseraError {
   ) {
     super('context_length', `the prompt has ${promptTokens} tokens, the context holds ${contextLength}`, {
       details: { promptTokens, contextLength },
+    });
+  }
+}
+
+/** As many requests as the engine was told to queue are waiting already: try again when one has ended. */
+export class QueueFullError extends TesseraError {
+  constructor(
+    /** Requests under way: those that run at once and those that wait. */
+    readonly requests: number,
+    /** How many of them may wait. */
+    readonly maxQueued: number,
+  ) {
+    super('queue_full', `${requests} requests are under way, and no more than ${maxQueued} may wait`, {
+      details: { requests, maxQueued },
     });
   }
 }

@@ -14,6 +14,7 @@ import {
   InvalidOptionError,
   KernelError,
   OutOfMemoryError,
+  QueueFullError,
   SourceError,
   TemplateError,
   TesseraError,
@@ -47,6 +48,7 @@ const CLASSES: Readonly<Record<ErrorCode, (message: string, init: Init) => Tesse
     new InvalidOptionError(String(init.details['field']), String(init.details['reason']), init),
   context_length: (_, { details }) =>
     new ContextLengthError(Number(details['promptTokens']), Number(details['contextLength'])),
+  queue_full: (_, { details }) => new QueueFullError(Number(details['requests']), Number(details['maxQueued'])),
   out_of_memory: (message, init) => new OutOfMemoryError(message, init),
   device_lost: (message, init) => new DeviceLostError(message, init),
   worker_lost: (message, init) => new WorkerLostError(message, init),

@@ -24,6 +24,11 @@ export interface LoadOptions extends RepositoryOptions {
   /** A smaller model with the same vocabulary: it guesses tokens ahead, which the model verifies several at a time. Answers stay the same. */
   readonly draft?: ModelInput;
   /**
+   * Requests that may wait while as many as can run at once are running, by default any number: one more rejects with `QueueFullError`
+   * at once, rather than late.
+   */
+  readonly maxQueued?: number;
+  /**
    * Whether the fastest variants of the kernels are measured, about a second at the first load on a machine; by default yes, except on
    * software adapters.
    */
@@ -46,6 +51,7 @@ const LOAD_FIELDS: readonly string[] = [
   'without',
   'quantize',
   'draft',
+  'maxQueued',
   'file',
   'revision',
   'token',
@@ -171,7 +177,7 @@ function parseSettings(options: LoadOptions): LoadSettings {
   for (const [field, value] of Object.entries(options)) {
     if (value !== undefined && !LOAD_FIELDS.includes(field)) throw new InvalidOptionError(field, 'unknown option');
   }
-  const { backend = 'auto', contextLength, kvType, without, quantize, tune } = options;
+  const { backend = 'auto', contextLength, kvType, without, quantize, tune, maxQueued } = options;
   if (!BACKENDS.includes(backend)) throw new InvalidOptionError('backend', `must be one of ${BACKENDS.join(', ')}`);
   if (contextLength !== undefined && (!Number.isSafeInteger(contextLength) || contextLength < 1)) {
     throw new InvalidOptionError('contextLength', `must be a positive integer, not ${contextLength}`);
@@ -187,6 +193,9 @@ function parseSettings(options: LoadOptions): LoadSettings {
   if (quantize !== undefined && !QUANTIZE_FORMATS.includes(quantize)) {
     throw new InvalidOptionError('quantize', `must be one of ${QUANTIZE_FORMATS.join(', ')}`);
   }
+  if (maxQueued !== undefined && (!Number.isSafeInteger(maxQueued) || maxQueued < 0)) {
+    throw new InvalidOptionError('maxQueued', `must be an integer of at least 0, not ${maxQueued}`);
+  }
   if (tune !== undefined && typeof tune !== 'boolean') throw new InvalidOptionError('tune', 'must be true or false');
-  return { backend, contextLength, kvType, without, quantize, tune };
+  return { backend, contextLength, kvType, without, quantize, tune, maxQueued };
 }

@@ -25,7 +25,12 @@ export class ActiveModel {
   #disposed = false;
 
   /** Owns `loaded` and `draft` from here on, also when its tokenizer or template cannot be used. `reload` loads the same again. */
-  constructor(loaded: LoadedModel, backend: Backend, reload: () => Promise<LoadedModel>, draft?: LoadedModel) {
+  constructor(
+    loaded: LoadedModel,
+    backend: Backend,
+    reload: () => Promise<LoadedModel>,
+    { draft, maxQueued }: { readonly draft?: LoadedModel; readonly maxQueued?: number } = {},
+  ) {
     this.#loaded = loaded;
     this.#reload = reload;
     this.#draft = draft;
@@ -38,7 +43,8 @@ export class ActiveModel {
       draft?.dispose();
       throw error;
     }
-    this.engine = new Engine(loaded.runner, { recover: (error) => this.#recover(error), draft: draft?.runner });
+    const recover = (error: DeviceLostError): Promise<Runner> => this.#recover(error);
+    this.engine = new Engine(loaded.runner, { recover, draft: draft?.runner, maxQueued });
     this.info = describe(loaded, backend);
   }
 

@@ -116,7 +116,7 @@ export class EngineHost implements Host {
   }
 
   async #loadOn(source: ModelSource | ByteSource, settings: LoadSettings, hooks: LoadHooks): Promise<ActiveModel> {
-    const { backend, tune, draft, ...rest } = settings;
+    const { backend, tune, draft, maxQueued, ...rest } = settings;
     const load = async (backend: Backend) => {
       const options = { ...rest, backend, gpu: this.#gpu, compileInBackground: true, tune: tuneOptions(tune) };
       const open = (hooks: LoadHooks, from = source) =>
@@ -124,7 +124,7 @@ export class EngineHost implements Host {
       const loaded = await open(hooks);
       try {
         const drafter = draft && (await open({ signal: hooks.signal }, draft));
-        return new ActiveModel(loaded, backend, () => open({}), drafter);
+        return new ActiveModel(loaded, backend, () => open({}), { draft: drafter, maxQueued });
       } catch (error) {
         loaded.dispose();
         throw error;

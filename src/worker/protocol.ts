@@ -33,6 +33,8 @@ export interface LoadSettings {
   readonly quantize?: QuantizeFormat;
   /** A smaller model with the same vocabulary, which drafts. */
   readonly draft?: ModelSource;
+  /** Requests that may wait; by default any number. */
+  readonly maxQueued?: number;
   /** Whether the kernels' variants are measured; by default on everything but software adapters. */
   readonly tune?: boolean;
 }

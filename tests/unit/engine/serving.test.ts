@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { RequestMetrics } from '../../../src/engine/metrics';
-import { DeviceLostError } from '../../../src/errors';
+import { DeviceLostError, InvalidOptionError, QueueFullError } from '../../../src/errors';
 import { expected, PROMPT, request, setup, turns } from './toy_engine';
 
 describe('priority', () => {
@@ -46,6 +46,66 @@ describe('fairness', () => {
     // 15 steps of a whole budget for the prompt alone, and others in each of them.
     expect(served).toBeGreaterThan(10);
     expect(served).toBeLessThan(200);
+  });
+});
+
+describe('backpressure', () => {
+  it('refuses the request that would wait behind too many, with the numbers, and takes it when one has ended', async () => {
+    const { engine } = setup({ maxQueued: 1 }, { maxSlots: 2 });
+    const running = [1, 2, 3].map((token) => engine.generate(request([token], { maxTokens: 5 })).drain());
+    expect(() => engine.generate(request([4]))).toThrow(QueueFullError);
+    await expect(engine.score({ promptTokens: PROMPT, onLogits: () => undefined })).rejects.toMatchObject({
+      code: 'queue_full',
+      requests: 3,
+      maxQueued: 1,
+    });
+    await Promise.race(running);
+    expect((await engine.generate(request(PROMPT)).drain()).outputTokens).toEqual(expected(PROMPT, 10));
+    await Promise.all(running);
+    expect(engine.pagesInUse).toBe(0);
+    expect(() => setup({ maxQueued: -1 })).toThrow(InvalidOptionError);
+  });
+
+  it('frees the pages of a reader that throws and of a callback that throws, before the next step', async () => {
+    const { engine, runner } = setup();
+    const generation = engine.generate(request(PROMPT));
+    const reading = (async () => {
+      for await (const _ of generation) throw new RangeError('mine');
+    })();
+    await expect(reading).rejects.toThrow('mine');
+    expect(engine.pagesInUse).toBe(0);
+    let steps = 0;
+    const telling = engine.generate(
+      request(PROMPT, {
+        onToken: () => {
+          steps = runner.steps;
+          throw new RangeError('mine');
+        },
+      }),
+    );
+    await expect(telling.drain()).rejects.toThrow('mine');
+    expect(engine.pagesInUse).toBe(0);
+    expect(runner.steps).toBe(steps);
+  });
+
+  it('a request that has to wait for pages that are being saved goes on afterwards', async () => {
+    const { engine, runner } = setup({}, { numPages: 10 });
+    const prompt = Array.from({ length: 38 }, (_, i) => (i * 7) % 31);
+    await engine.generate(request(prompt, { maxTokens: 1 })).drain();
+    const { pages } = runner;
+    let finish: (() => void) | undefined;
+    const read = new Promise<void>((resolve) => {
+      finish = resolve;
+    });
+    Object.defineProperty(runner, 'pages', {
+      value: { ...pages, read: (wanted: readonly number[]) => read.then(() => pages.read(wanted)) },
+    });
+    const saved = engine.savePrefix(prompt);
+    const other = engine.generate(request([...prompt].reverse(), { maxTokens: 2 })).drain();
+    await turns(5);
+    finish?.();
+    await saved;
+    expect((await other).outputTokens).toEqual(expected([...prompt].reverse(), 2));
   });
 });
 

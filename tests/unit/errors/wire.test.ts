@@ -33,6 +33,7 @@ describe('errors across the edge', () => {
 
   test('fields of their own survive', () => {
     expect(cross(new errors.ContextLengthError(530, 512))).toMatchObject({ promptTokens: 530, contextLength: 512 });
+    expect(cross(new errors.QueueFullError(12, 4))).toMatchObject({ code: 'queue_full', requests: 12, maxQueued: 4 });
     const option = new errors.InvalidOptionError('top_p', 'must be in (0, 1]');
     const again = cross(option);
     expect(again).toBeInstanceOf(errors.InvalidOptionError);
