@@ -339,7 +339,7 @@ export class Engine {
       maxStepsInFlight,
       submitBudgetMs,
       onStep: (metrics) => {
-        this.#metrics.step(metrics, runner.limits.pageSize);
+        this.#metrics.step(metrics, runner.limits);
         if (metrics.prefillRows === 0) this.#costs.observe(metrics.decodeRows, metrics.ms / metrics.repeat);
         this.#options.onStep?.(metrics);
       },

@@ -48,6 +48,8 @@ export interface EngineMetrics {
   readonly numPages: number;
   /** Share of the positions of the pages in use that hold nothing, mean over the steps. */
   readonly kvWaste: number;
+  /** Share of the pool's pages that are in use, mean over the steps. */
+  readonly poolUse: number;
 }
 
 /** The newest values of a series. */
@@ -79,13 +81,18 @@ export class MetricsCollector {
   #steps = 0;
   #busyMs = 0;
   #waste = 0;
+  #use = 0;
   #wasteSteps = 0;
 
-  step({ repeat, ms, pagesInUse, unusedPositions }: StepMetrics, pageSize: number): void {
+  step(
+    { repeat, ms, pagesInUse, unusedPositions }: StepMetrics,
+    { pageSize, numPages }: { readonly pageSize: number; readonly numPages: number },
+  ): void {
     this.#steps += repeat;
     this.#busyMs += ms;
     if (pagesInUse === 0) return;
     this.#waste += (repeat * unusedPositions) / (pagesInUse * pageSize);
+    this.#use += (repeat * pagesInUse) / numPages;
     this.#wasteSteps += repeat;
   }
 
@@ -126,6 +133,7 @@ export class MetricsCollector {
       interTokenMs: this.#interToken.percentiles,
       endToEndMs: this.#endToEnd.percentiles,
       kvWaste: this.#wasteSteps > 0 ? this.#waste / this.#wasteSteps : 0,
+      poolUse: this.#wasteSteps > 0 ? this.#use / this.#wasteSteps : 0,
       ...rest,
     };
   }

@@ -35,6 +35,8 @@ export interface BatchingReport {
   readonly timeToFirstTokenMs: Percentiles;
   /** Share of the positions of the pages in use that hold nothing, mean over the steps. */
   readonly kvWaste: number;
+  /** Share of the pool's pages that are in use, mean over the steps. */
+  readonly poolUse: number;
 }
 
 export interface ServeSimReport {
@@ -131,7 +133,7 @@ class Replay {
   }
 
   #report(): BatchingReport {
-    const { steps, kvWaste } = this.#engine.metrics;
+    const { steps, kvWaste, poolUse } = this.#engine.metrics;
     const seconds = this.#now / 1000;
     this.#engine.dispose();
     return {
@@ -141,6 +143,7 @@ class Replay {
       latencyMs: percentiles(this.#latencies),
       timeToFirstTokenMs: percentiles(this.#firstTokens),
       kvWaste,
+      poolUse,
     };
   }
 

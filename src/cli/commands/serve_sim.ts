@@ -96,5 +96,6 @@ function rows(...reports: readonly BatchingReport[]): (string | number)[][] {
       row(`first token ${p} ms`, ({ timeToFirstTokenMs }) => timeToFirstTokenMs[p], 1),
     ]),
     row('KV waste %', ({ kvWaste }) => 100 * kvWaste, 2),
+    row('KV pool in use %', ({ poolUse }) => 100 * poolUse, 1),
   ];
 }

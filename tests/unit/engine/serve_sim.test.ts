@@ -38,16 +38,20 @@ test('continuous batching needs less than half of the steps of static batching',
 });
 
 test('under 4 % of a full pool hold nothing, at a mean length of 500', async () => {
-  const limits = { ...LIMITS, contextLength: 3000, pageSize: 32, numPages: 130, maxRows: 256 };
+  const limits = { ...LIMITS, contextLength: 3000, pageSize: 32, numPages: 130, maxRows: 256, maxSlots: 16 };
   const trace = randomTrace({
-    requests: 40,
+    requests: 60,
     seed: 5,
     contextLength: 3000,
     meanArrivalMs: 0.01,
     meanPrompt: 450,
     meanOutput: 100,
   });
-  const { continuous } = await simulateServing(new FakeRunner(limits, () => 0), trace, { concurrency: 8, seed: 5 });
+  const lengths = trace.map(({ promptTokens, outputTokens }) => promptTokens + outputTokens);
+  expect(Math.abs(lengths.reduce((a, b) => a + b) / lengths.length - 500)).toBeLessThan(100);
+  const { continuous } = await simulateServing(new FakeRunner(limits, () => 0), trace, { concurrency: 16, seed: 5 });
+  // Full until the trace runs out.
+  expect(continuous.poolUse).toBeGreaterThan(0.75);
   expect(continuous.kvWaste).toBeGreaterThan(0);
   expect(continuous.kvWaste).toBeLessThan(0.04);
 }, 60_000);
