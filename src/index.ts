@@ -28,4 +28,6 @@ export { createEngine, type EngineOptions, type LoadOptions, type TesseraEngine 
 export type { ModelFile, ModelInput, RepositoryOptions } from './sdk/model_input';
 export type { ChatSession, SendOptions } from './sdk/session';
 export { deleteStoredModel, listStoredModels, type StoredModel, storageUse } from './sdk/stored_models';
+export { deleteStoredSession, listStoredSessions } from './sdk/stored_sessions';
+export type { StoredSession } from './storage/store/session_store';
 export type { LoadProgress, ModelInfo } from './worker/protocol';

@@ -5,7 +5,7 @@ import type { PrefixCache } from './prefix_cache';
 import type { PageStore } from './runner';
 
 const MAGIC = 'TSKV';
-const VERSION = 1;
+const VERSION = 2;
 /** Magic, version, bytes of the JSON header. */
 const FIXED_BYTES = 12;
 
@@ -19,6 +19,8 @@ interface Header {
   readonly positions: number;
   readonly pages: number;
   readonly pageBytes: number;
+  /** Of the pages, in hexadecimal. */
+  readonly sha256: string;
 }
 
 export interface SavedPrefix {
@@ -56,7 +58,9 @@ export class PrefixStore {
       this.#pinned--;
       this.blocks.free(owner);
     }
-    return encode({ identity, tokens, note, positions, pages: pages.length, pageBytes: store.pageBytes }, bytes);
+    const { pageBytes } = store;
+    const sha256 = await sha256Of(bytes);
+    return encode({ identity, tokens, note, positions, pages: pages.length, pageBytes, sha256 }, bytes);
   }
 
   /**
@@ -64,7 +68,7 @@ export class PrefixStore {
    * Rejects with InvalidFileError for bytes that are broken, InvalidOptionError for those of another model.
    */
   async load(bytes: Uint8Array, vocabSize: number, store: PageStore): Promise<SavedPrefix> {
-    const { header, content } = decode(bytes, vocabSize, this.blocks.pageSize);
+    const { header, content } = await decode(bytes, vocabSize, this.blocks.pageSize);
     if (header.identity !== (await store.identity()) || header.pageBytes !== store.pageBytes) {
       throw new InvalidOptionError(
         'bytes',
@@ -101,7 +105,11 @@ function encode(header: Header, content: Uint8Array): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
-function decode(bytes: Uint8Array, vocabSize: number, pageSize: number): { header: Header; content: Uint8Array } {
+async function decode(
+  bytes: Uint8Array,
+  vocabSize: number,
+  pageSize: number,
+): Promise<{ header: Header; content: Uint8Array }> {
   const broken = (what: string, cause?: unknown): never => {
     throw new InvalidFileError(`saved conversation: ${what}`, { cause });
   };
@@ -119,9 +127,14 @@ function decode(bytes: Uint8Array, vocabSize: number, pageSize: number): { heade
   } catch (cause) {
     return broken('the header is no JSON', cause);
   }
-  const { identity, tokens, note, positions, pages, pageBytes } = header ?? {};
+  const { identity, tokens, note, positions, pages, pageBytes, sha256 } = header ?? {};
   const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0;
-  if (typeof identity !== 'string' || typeof note !== 'string' || ![positions, pages, pageBytes].every(isCount))
+  if (
+    typeof identity !== 'string' ||
+    typeof note !== 'string' ||
+    typeof sha256 !== 'string' ||
+    ![positions, pages, pageBytes].every(isCount)
+  )
     broken('the header lacks fields');
   if (!Array.isArray(tokens) || !tokens.every((token) => isCount(token) && token < vocabSize))
     broken('not all tokens are');
@@ -130,5 +143,12 @@ function decode(bytes: Uint8Array, vocabSize: number, pageSize: number): { heade
   }
   const content = bytes.subarray(FIXED_BYTES + length);
   if (content.length !== pages * pageBytes) broken(`${content.length} bytes of pages, expected ${pages * pageBytes}`);
+  if ((await sha256Of(content)) !== sha256) broken('its pages are damaged: their SHA-256 is another');
   return { header, content };
+}
+
+async function sha256Of(bytes: Uint8Array): Promise<string> {
+  // A copy: the platform takes no view of memory that is shared.
+  const hash = await crypto.subtle.digest('SHA-256', bytes.slice());
+  return Array.from(new Uint8Array(hash), (byte) => byte.toString(16).padStart(2, '0')).join('');
 }

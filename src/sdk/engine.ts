@@ -8,7 +8,7 @@ import { RemoteHost } from '../worker/remote_host';
 import { ChatCompletions } from './completions';
 import { EmbeddingsApi } from './embeddings';
 import { type ModelInput, type RepositoryOptions, toModelSource } from './model_input';
-import { ChatSession, requireBytes } from './session';
+import { ChatSession, requireSaved } from './session';
 
 export interface LoadOptions extends RepositoryOptions {
   /** `auto` (default): WebGPU; where there is none, plain JavaScript if the model has at most 20 M parameters. */
@@ -101,11 +101,11 @@ export class TesseraEngine {
   }
 
   /**
-   * A session from what `ChatSession.save` gave; what was computed of it is not computed again.
-   * Rejects with InvalidFileError for broken bytes, InvalidOptionError for those of another model.
+   * A session from what `ChatSession.save` gave, or from the name that it was stored under; what was computed of it is not computed again.
+   * Rejects with InvalidFileError for broken bytes, InvalidOptionError for those of another model or a name that is not there.
    */
-  async loadSession(bytes: Uint8Array | ArrayBuffer): Promise<ChatSession> {
-    const messages = await this.#open().loadChat(requireBytes(bytes));
+  async loadSession(saved: Uint8Array | ArrayBuffer | string): Promise<ChatSession> {
+    const messages = await this.#open().loadChat(requireSaved(saved));
     return this.createSession({ messages });
   }
 

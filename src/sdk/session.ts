@@ -1,4 +1,5 @@
 import { InvalidOptionError } from '../errors';
+import type { StoredSession } from '../storage/store/session_store';
 import type { ChatMessage, Host } from '../worker/protocol';
 import type { ChatCompletion, ChatCompletionChunk, ChatCompletionParams } from './chat_types';
 import type { ChatCompletions } from './completions';
@@ -65,10 +66,16 @@ export class ChatSession {
 
   /**
    * The session as bytes, with what is cached of it: `engine.loadSession` brings it back, under the same model only.
-   * Rejects with InvalidOptionError for a session without messages, UnsupportedModelError on the reference backend.
+   * With a name it is stored in this browser instead, in place of what had the name before: `engine.loadSession(name)`,
+   * `listStoredSessions()` and `deleteStoredSession(name)` find it there.
+   * Rejects with InvalidOptionError for a session without messages, or where nothing can be stored, SourceError when there is no room,
+   * UnsupportedModelError on the reference backend.
    */
-  async save(): Promise<Uint8Array> {
-    return await this.#host().saveChat(this.#messages);
+  save(): Promise<Uint8Array>;
+  save(name: string): Promise<StoredSession>;
+  async save(name?: string): Promise<Uint8Array | StoredSession> {
+    const host = this.#host();
+    return await (name === undefined ? host.saveChat(this.#messages) : host.storeChat(this.#messages, name));
   }
 
   #begin(content: string): ChatMessage[] {
@@ -84,9 +91,9 @@ export class ChatSession {
   }
 }
 
-/** Bytes as `ChatSession.save` gave them. Throws InvalidOptionError for anything else. */
-export function requireBytes(bytes: unknown): Uint8Array {
-  if (bytes instanceof Uint8Array) return bytes;
+/** What `ChatSession.save` gave, or the name that it was stored under. Throws InvalidOptionError for anything else. */
+export function requireSaved(bytes: unknown): Uint8Array | string {
+  if (typeof bytes === 'string' || bytes instanceof Uint8Array) return bytes;
   if (bytes instanceof ArrayBuffer) return new Uint8Array(bytes);
-  throw new InvalidOptionError('bytes', 'must be a Uint8Array or an ArrayBuffer');
+  throw new InvalidOptionError('bytes', 'must be a Uint8Array, an ArrayBuffer, or the name of a stored session');
 }

@@ -3,6 +3,7 @@ import { type ProxyMarked, type Remote, releaseProxy } from 'comlink';
 import type { EngineMetrics } from '../engine/metrics';
 import { InternalError } from '../errors';
 import { fromWire, toWire, type WireError } from '../errors/wire';
+import type { StoredSession } from '../storage/store/session_store';
 import { EventBuffer } from './event_buffer';
 import type {
   ChatEvent,
@@ -98,8 +99,12 @@ export class HostEdge {
     return this.#settle(call, () => this.#host.saveChat(messages));
   }
 
-  loadChat(call: number, bytes: Uint8Array): Promise<Result<readonly ChatMessage[]>> {
-    return this.#settle(call, () => this.#host.loadChat(bytes));
+  storeChat(call: number, messages: readonly ChatMessage[], name: string): Promise<Result<StoredSession>> {
+    return this.#settle(call, () => this.#host.storeChat(messages, name));
+  }
+
+  loadChat(call: number, saved: Uint8Array | string): Promise<Result<readonly ChatMessage[]>> {
+    return this.#settle(call, () => this.#host.loadChat(saved));
   }
 
   metrics(call: number): Promise<Result<EngineMetrics>> {

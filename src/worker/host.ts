@@ -2,6 +2,7 @@ import type { EngineMetrics } from '../engine/metrics';
 import { DisposedError, InternalError, throwIfAborted, WebGpuUnavailableError } from '../errors';
 import { loadModel } from '../model/load_model';
 import type { ByteSource } from '../storage/byte_source';
+import { SessionStore, type StoredSession } from '../storage/store/session_store';
 import { ActiveModel } from './active_model';
 import { answerChat } from './answer_chat';
 import { embedTexts } from './embed_texts';
@@ -79,10 +80,23 @@ export class EngineHost implements Host {
     }
   }
 
-  async loadChat(bytes: Uint8Array): Promise<readonly ChatMessage[]> {
+  async storeChat(messages: readonly ChatMessage[], name: string): Promise<StoredSession> {
     const { model, release } = this.#use();
     try {
-      return await loadChat(model, bytes);
+      const store = await SessionStore.require();
+      return await store.write(name, model.info.model, await saveChat(model, messages));
+    } finally {
+      release();
+    }
+  }
+
+  async loadChat(saved: Uint8Array | string): Promise<readonly ChatMessage[]> {
+    const { model, release } = this.#use();
+    try {
+      return await loadChat(
+        model,
+        typeof saved === 'string' ? await (await SessionStore.require()).read(saved) : saved,
+      );
     } finally {
       release();
     }

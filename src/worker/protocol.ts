@@ -8,6 +8,7 @@ import type { AdapterDescription, MaskableFeature } from '../gpu/capabilities';
 import type { KvType } from '../ops/op';
 import type { PickedFile } from '../storage/folder';
 import type { RepositoryRef } from '../storage/hub/repository';
+import type { StoredSession } from '../storage/store/session_store';
 
 /** Where a model's bytes are. */
 export type ModelSource =
@@ -138,8 +139,10 @@ export interface Host {
   embed(request: EmbedRequest, signal?: AbortSignal): Promise<Embeddings>;
   /** A chat as bytes, with what is cached of it. */
   saveChat(messages: readonly ChatMessage[]): Promise<Uint8Array>;
-  /** The messages of a saved chat; what was saved of it is cached again. */
-  loadChat(bytes: Uint8Array): Promise<readonly ChatMessage[]>;
+  /** The same into the browser's private file system. */
+  storeChat(messages: readonly ChatMessage[], name: string): Promise<StoredSession>;
+  /** The messages of a saved chat, from its bytes or the name that it is stored under; what was saved of it is cached again. */
+  loadChat(saved: Uint8Array | string): Promise<readonly ChatMessage[]>;
   /** What the model that answers has done since it was loaded, and how long it took. */
   metrics(): Promise<EngineMetrics>;
   dispose(): Promise<void>;

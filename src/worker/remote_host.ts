@@ -2,6 +2,7 @@ import { proxy } from 'comlink';
 import type { EngineMetrics } from '../engine/metrics';
 import { DisposedError, throwIfAborted } from '../errors';
 import { toWire } from '../errors/wire';
+import type { StoredSession } from '../storage/store/session_store';
 import { Connection } from './connection';
 import type {
   ChatEvent,
@@ -78,9 +79,14 @@ export class RemoteHost implements Host {
     return await connection.settle(connection.edge.saveChat(call, messages));
   }
 
-  async loadChat(bytes: Uint8Array): Promise<readonly ChatMessage[]> {
+  async storeChat(messages: readonly ChatMessage[], name: string): Promise<StoredSession> {
     const { connection, call } = await this.#newCall();
-    return await connection.settle(connection.edge.loadChat(call, bytes));
+    return await connection.settle(connection.edge.storeChat(call, messages, name));
+  }
+
+  async loadChat(saved: Uint8Array | string): Promise<readonly ChatMessage[]> {
+    const { connection, call } = await this.#newCall();
+    return await connection.settle(connection.edge.loadChat(call, saved));
   }
 
   async metrics(): Promise<EngineMetrics> {

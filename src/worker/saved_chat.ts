@@ -14,7 +14,7 @@ export async function saveChat(
     engine,
   }: { readonly tokenizer: Tokenizer; readonly template: ChatTemplate; readonly engine: Engine },
   messages: readonly ChatMessage[],
-): Promise<Uint8Array> {
+): Promise<Uint8Array<ArrayBuffer>> {
   if (messages.length === 0) throw new InvalidOptionError('messages', 'there is nothing to save yet');
   const tokens = renderChat(tokenizer, template, messages, { addGenerationPrompt: false });
   return await engine.savePrefix(tokens, JSON.stringify(messages));

@@ -11,7 +11,7 @@ let library: string;
 
 /** What somebody writes who uses the package in a page of their own. */
 const CONSUMER = `
-import { createEngine, InvalidOptionError } from '../library/index.js';
+import { createEngine, deleteStoredSession, InvalidOptionError, listStoredSessions } from '../library/index.js';
 window.result = (async () => {
   const engine = await createEngine({ model: './demo.q8_0.gguf' });
   const messages = [{ role: 'user', content: 'Who are you?' }];
@@ -23,8 +23,19 @@ window.result = (async () => {
   }
   const refused = await engine.chat.completions.create({ messages, logit_bias: { 999999: 1 } }).catch((error) => error);
   const whole = await engine.chat.completions.create({ messages, temperature: 0, stop: [' demo'] });
+  const session = engine.createSession({ messages });
+  await session.send('And who am I?', { temperature: 0, max_tokens: 4 });
+  await session.save('about me');
   await engine.dispose();
-  return { text, usage, typed: refused instanceof InvalidOptionError, field: refused.field, cut: whole.choices[0].message.content };
+  const other = await createEngine({ model: './demo.q8_0.gguf' });
+  const again = await other.loadSession('about me');
+  const answer = await again.send('Why?', { temperature: 0, max_tokens: 4 });
+  const names = (await listStoredSessions()).map(({ name }) => name);
+  await deleteStoredSession('about me');
+  const gone = await other.loadSession('about me').catch((error) => error);
+  await other.dispose();
+  const stored = { names, left: (await listStoredSessions()).length, gone: gone.code, usage: answer.usage };
+  return { stored, text, usage, typed: refused instanceof InvalidOptionError, field: refused.field, cut: whole.choices[0].message.content };
 })();
 `;
 
@@ -60,6 +71,10 @@ test('a page of somebody else, built with the package, finds its worker and gets
       () => (window as unknown as { result: Promise<Record<string, unknown>> }).result,
     );
     expect(result).toMatchObject({ typed: true, field: 'logit_bias', usage: { prompt_tokens: 15 } });
+    // All that was said before is taken from the stored keys and values: the new message alone is computed.
+    expect(result['stored']).toMatchObject({ names: ['about me'], left: 0, gone: 'invalid_option' });
+    const { prompt_tokens, prompt_tokens_details } = (result['stored'] as { usage: Record<string, never> }).usage;
+    expect(prompt_tokens - (prompt_tokens_details as { cached_tokens: number }).cached_tokens).toBeLessThan(20);
     expect(result['text']).toContain('tiny demo model');
     expect(result['cut']).toBe((result['text'] as string).split(' demo')[0]);
   } finally {

@@ -1,6 +1,7 @@
 import { Engine } from '../../src/engine/engine';
 import type { EngineMetrics } from '../../src/engine/metrics';
 import { AbortedError, ContextLengthError, InvalidFileError } from '../../src/errors';
+import { SessionStore, type StoredSession } from '../../src/storage/store/session_store';
 import type {
   ChatEvent,
   ChatMessage,
@@ -88,7 +89,13 @@ export class FakeHost implements Host {
     return new TextEncoder().encode(JSON.stringify(messages));
   }
 
-  async loadChat(bytes: Uint8Array): Promise<readonly ChatMessage[]> {
+  async storeChat(messages: readonly ChatMessage[], name: string): Promise<StoredSession> {
+    const bytes = new TextEncoder().encode(JSON.stringify(messages));
+    return await (await SessionStore.require()).write(name, 'fake', bytes);
+  }
+
+  async loadChat(saved: Uint8Array | string): Promise<readonly ChatMessage[]> {
+    const bytes = typeof saved === 'string' ? await (await SessionStore.require()).read(saved) : saved;
     return JSON.parse(new TextDecoder().decode(bytes)) as ChatMessage[];
   }
 

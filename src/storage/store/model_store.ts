@@ -3,7 +3,7 @@
  * `ID.part`, is renamed to `ID`, and then gets a record, `ID.json`, without which it does not count.
  */
 import { type ByteSource, blobSource } from '../byte_source';
-import type { SyncAccessHandle, WorkerFileHandle } from './opfs';
+import { openPrivateDirectory, removeIfThere, type SyncAccessHandle, type WorkerFileHandle } from './opfs';
 import { Sha256 } from './sha256';
 
 /** Which file of which repository, and which version of it. */
@@ -37,14 +37,7 @@ const RECORD = '.json';
 
 /** What the store needs of a browser; undefined where there is no private file system that a worker can write to in place. */
 export async function openStoreDirectory(): Promise<FileSystemDirectoryHandle | undefined> {
-  const storage = globalThis.navigator?.storage;
-  if (typeof storage?.getDirectory !== 'function') return undefined;
-  try {
-    return await (await storage.getDirectory()).getDirectoryHandle(DIRECTORY, { create: true });
-  } catch {
-    // Private windows of some browsers refuse.
-    return undefined;
-  }
+  return await openPrivateDirectory(DIRECTORY);
 }
 
 export function fileId({ hub, repository, revision, path }: FileKey): string {
@@ -91,9 +84,7 @@ export class ModelStore {
   async delete(id: string): Promise<void> {
     // The record first: what has none does not count.
     for (const name of [id + RECORD, id, id + PART + RECORD, id + PART]) {
-      await this.directory.removeEntry(name).catch((error: unknown) => {
-        if (!(error instanceof DOMException) || error.name !== 'NotFoundError') throw error;
-      });
+      await removeIfThere(this.directory, name);
     }
   }
 

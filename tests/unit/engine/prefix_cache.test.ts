@@ -105,6 +105,9 @@ describe('the prefix cache', () => {
       bytes.subarray(0, bytes.length - 1),
       bytes.slice().fill(0),
     ];
+    const flipped = bytes.slice();
+    flipped[bytes.length - 3] ^= 16;
+    broken.push(flipped);
     for (const [at, value] of [
       [0, 88],
       [4, 9],

@@ -1,6 +1,7 @@
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { ContextLengthError, createEngine, DisposedError, InvalidOptionError } from '../../../src/index';
 import { FakeHost } from '../../support/fake_host';
+import { fakeOpfs } from '../../support/fake_opfs';
 import { FakeWorker } from '../../support/fake_worker';
 
 /** An engine whose model says again what it is told. */
@@ -39,6 +40,20 @@ test('a fork goes its own way, and a saved session comes back', async () => {
   await engine.dispose();
 });
 
+test('a session is stored by name and comes back', async () => {
+  const opfs = fakeOpfs();
+  const root = { getDirectoryHandle: async () => opfs.directory };
+  vi.stubGlobal('navigator', { storage: { getDirectory: async () => root } });
+  const engine = await open();
+  const session = engine.createSession();
+  await session.send('one');
+  expect(await session.save('a trip')).toMatchObject({ name: 'a trip', savedAt: expect.any(Date) });
+  expect((await engine.loadSession('a trip')).messages).toEqual(said('one', 'one'));
+  await expect(engine.loadSession('another')).rejects.toBeInstanceOf(InvalidOptionError);
+  await engine.dispose();
+  vi.unstubAllGlobals();
+});
+
 test('what went wrong or was left early is no part of a session, which can go on', async () => {
   const engine = await open();
   const session = engine.createSession();
@@ -49,6 +64,9 @@ test('what went wrong or was left early is no part of a session, which can go on
   await pending;
   expect(session.messages).toEqual(said('first', 'first'));
   await expect(session.send(5 as never)).rejects.toBeInstanceOf(InvalidOptionError);
-  await expect(engine.loadSession('text' as never)).rejects.toBeInstanceOf(InvalidOptionError);
+  await expect(engine.loadSession(5 as never)).rejects.toBeInstanceOf(InvalidOptionError);
+  // Node has no private file system.
+  await expect(engine.loadSession('mine')).rejects.toBeInstanceOf(InvalidOptionError);
+  await expect(session.save('mine')).rejects.toBeInstanceOf(InvalidOptionError);
   await engine.dispose();
 });
