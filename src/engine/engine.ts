@@ -8,6 +8,7 @@ import {
   throwIfAborted,
   UnsupportedModelError,
 } from '../errors';
+import { MAX_CHOICES, seedOfChoice } from './choices';
 import { EmbeddingSequence, type EmbedRequest } from './embedding';
 import {
   type ForkRequest,
@@ -119,6 +120,27 @@ export class Engine {
   }
 
   /**
+   * `count` answers to one prompt, each with a seed of its own. The prompt is computed once, for the first of them; the others begin when
+   * it is there and share its pages. `onToken`: what each calls for its tokens. Throws like `generate`.
+   */
+  generateChoices(
+    request: Omit<GenerateRequest, 'onToken'>,
+    count: number,
+    onToken?: (index: number) => GenerateRequest['onToken'],
+  ): Generation[] {
+    if (!Number.isSafeInteger(count) || count < 1 || count > MAX_CHOICES) {
+      throw new InvalidOptionError('n', `${count} is not an integer from 1 to ${MAX_CHOICES}`);
+    }
+    const generations: Generation[] = [];
+    for (let index = 0; index < count; index++) {
+      const sampling = { ...request.sampling, seed: seedOfChoice(request.sampling.seed, index) };
+      const first = generations.length > 0 ? this.#sequenceOf.get(generations[0]) : undefined;
+      generations.push(this.#generate({ ...request, sampling, onToken: onToken?.(index) }, first, 'prompt'));
+    }
+    return generations;
+  }
+
+  /**
    * A new request whose prompt is all that `parent` has so far, prompt and output. Where the parent is still under way its pages
    * are shared, so nothing is computed twice. Throws like `generate`.
    */
@@ -207,7 +229,8 @@ export class Engine {
     this.#loop.scheduler.checkIntegrity();
   }
 
-  #generate(request: GenerateRequest, parent?: Sequence): Generation {
+  /** `waitFor`: it begins only when `parent` has computed the prompt that both have. */
+  #generate(request: GenerateRequest, parent?: GeneratingSequence, waitFor?: 'prompt'): Generation {
     const { promptTokens, maxTokens, signal } = request;
     this.#checkPrompt(promptTokens, 'tokens');
     if (!Number.isSafeInteger(maxTokens) || maxTokens < 1) {
@@ -236,6 +259,7 @@ export class Engine {
         maxOutput,
         onReady,
         speculator: this.#speculator(id, request, onReady),
+        promptFrom: waitFor && !this.#loop.scheduler.limits.recurrent ? parent : undefined,
         onTokenOut: (gapMs) => this.#metrics.token(gapMs),
         onFinish: (metrics) => {
           this.#metrics.request(metrics);

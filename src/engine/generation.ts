@@ -89,6 +89,8 @@ export interface GenerationHost {
   /** The sequence can go on. */
   readonly onReady: () => void;
   readonly speculator: Speculator | undefined;
+  /** Another sequence with the same prompt, which computes it for both. */
+  readonly promptFrom?: GeneratingSequence;
   /** A token was handed out, `gapMs` after the one before it. */
   readonly onTokenOut: (gapMs: number | undefined) => void;
   readonly onFinish: (metrics: RequestMetrics) => void;
@@ -148,9 +150,15 @@ export class GeneratingSequence extends Sequence {
   }
 
   get paused(): boolean {
+    if (this.#startedAt === undefined && this.host.promptFrom?.computingPrompt) return true;
     const ahead = this.#stream.unread + this.samplesInFlight;
     // Once parked it comes back for more than one token.
     return this.#parked ? ahead > this.host.maxUnread / 2 : ahead >= this.host.maxUnread;
+  }
+
+  /** Others with the same prompt do well to wait. */
+  get computingPrompt(): boolean {
+    return !this.finished && this.tokens.length === this.promptLength && this.computed < this.promptLength - 1;
   }
 
   override get expectsWake(): boolean {

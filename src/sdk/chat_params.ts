@@ -1,4 +1,5 @@
 /** From what a caller wrote to a checked request. Everything that is not understood is an `InvalidOptionError` that names it. */
+import { MAX_CHOICES } from '../engine/choices';
 import { MAX_PRIORITY } from '../engine/generation';
 import { GREEDY } from '../engine/runner';
 import { parseSampling, SAMPLING_FIELDS } from '../engine/sampling';
@@ -13,6 +14,7 @@ const OTHER_FIELDS: readonly string[] = [
   'messages',
   'model',
   'stream',
+  'n',
   'max_tokens',
   'stop',
   'priority',
@@ -22,7 +24,6 @@ const OTHER_FIELDS: readonly string[] = [
 
 /** OpenAI's options that this version does not have, and what to do instead. */
 const UNSUPPORTED: Readonly<Record<string, string>> = {
-  n: 'only one answer per call is supported; call again with another seed',
   tools: 'tool calls are not supported',
   tool_choice: 'tool calls are not supported',
   parallel_tool_calls: 'tool calls are not supported',
@@ -45,8 +46,7 @@ export function parseChatParams(params: ChatCompletionParams, model: string): Ch
   requireObject('params', params);
   const given = Object.fromEntries(Object.entries(params).filter(([, value]) => value !== undefined && value !== null));
   for (const field of Object.keys(given)) {
-    if (OTHER_FIELDS.includes(field) || SAMPLING_FIELDS.includes(field) || (field === 'n' && given['n'] === 1))
-      continue;
+    if (OTHER_FIELDS.includes(field) || SAMPLING_FIELDS.includes(field)) continue;
     throw new InvalidOptionError(field, Object.hasOwn(UNSUPPORTED, field) ? UNSUPPORTED[field] : 'unknown option');
   }
   const { stream = false, model: asked = model, signal } = given;
@@ -62,6 +62,7 @@ export function parseChatParams(params: ChatCompletionParams, model: string): Ch
   const sampling = Object.fromEntries(Object.entries(given).filter(([field]) => SAMPLING_FIELDS.includes(field)));
   return {
     messages: parseMessages(given['messages']),
+    n: parseChoices(given['n']),
     maxTokens: parseMaxTokens(given['max_tokens']),
     stop: parseStop(given['stop']),
     priority: parsePriority(given['priority']),
@@ -106,6 +107,14 @@ function parsePart(part: unknown, at: string): string {
   }
   if (typeof part['text'] !== 'string') throw new InvalidOptionError(`${at}.text`, 'must be a string');
   return part['text'];
+}
+
+function parseChoices(n: unknown): number | undefined {
+  if (n === undefined) return undefined;
+  if (typeof n !== 'number' || !Number.isSafeInteger(n) || n < 1 || n > MAX_CHOICES) {
+    throw new InvalidOptionError('n', `must be an integer from 1 to ${MAX_CHOICES}`);
+  }
+  return n;
 }
 
 function parseMaxTokens(maxTokens: unknown): number | undefined {

@@ -27,6 +27,8 @@ export interface ChatCompletionParams {
   readonly min_p?: number;
   /** The same seed, prompt and settings give the same answer. */
   readonly seed?: number;
+  /** Answers to give, 1 (default) … 128, each drawn for itself; the prompt is computed once. */
+  readonly n?: number;
   /** Tokens of the answer at most; by default the rest of the context. */
   readonly max_tokens?: number;
   /** Up to four strings; the answer ends before the first of them. */
@@ -72,7 +74,9 @@ export interface ChatLogprobs {
 export type FinishReason = 'stop' | 'length';
 
 export interface Usage {
+  /** Once, however many answers there are. */
   readonly prompt_tokens: number;
+  /** Of all answers together. */
   readonly completion_tokens: number;
   readonly total_tokens: number;
   /** Tokens of the prompt that were computed for an earlier message or another request: they cost no time. */
@@ -86,20 +90,21 @@ export interface Usage {
   readonly decode_tokens_per_s: number;
 }
 
+export interface ChatChoice {
+  readonly index: number;
+  readonly message: { readonly role: 'assistant'; readonly content: string };
+  readonly finish_reason: FinishReason;
+  readonly logprobs: ChatLogprobs | null;
+}
+
 export interface ChatCompletion {
   readonly id: string;
   readonly object: 'chat.completion';
   /** Unix time in seconds. */
   readonly created: number;
   readonly model: string;
-  readonly choices: readonly [
-    {
-      readonly index: 0;
-      readonly message: { readonly role: 'assistant'; readonly content: string };
-      readonly finish_reason: FinishReason;
-      readonly logprobs: ChatLogprobs | null;
-    },
-  ];
+  /** As many as `n` asked for, in order. */
+  readonly choices: readonly [ChatChoice, ...ChatChoice[]];
   readonly usage: Usage;
 }
 
@@ -110,13 +115,14 @@ export interface ChatCompletionChunk {
   readonly model: string;
   readonly choices: readonly [
     {
-      readonly index: 0;
+      /** Which of the answers goes on. */
+      readonly index: number;
       readonly delta: { readonly role?: 'assistant'; readonly content?: string };
-      /** Set in the last chunk. */
+      /** Set in the last chunk of an answer. */
       readonly finish_reason: FinishReason | null;
       readonly logprobs: ChatLogprobs | null;
     },
   ];
-  /** Only in the last chunk. */
+  /** Only in the very last chunk. */
   readonly usage?: Usage;
 }

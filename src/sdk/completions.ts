@@ -1,6 +1,7 @@
 import type { ChatEvent, ChatUsage, Host, ScoredToken, TokenLogprob } from '../worker/protocol';
 import { parseChatParams } from './chat_params';
 import type {
+  ChatChoice,
   ChatCompletion,
   ChatCompletionChunk,
   ChatCompletionParams,
@@ -48,29 +49,35 @@ export class ChatCompletions {
     const wantsLogprobs = params.logprobs === true;
     if (!params.stream) return await collect(head, events, wantsLogprobs);
     await events.next(); // `start`: or the error of a prompt that is refused.
-    return chunks(head, events, wantsLogprobs);
+    return chunks(head, events, request.n ?? 1, wantsLogprobs);
   }
 }
 
 async function collect(head: AnswerHead, events: AsyncIterable<ChatEvent>, logprobs: boolean): Promise<ChatCompletion> {
-  let content = '';
-  const scores: ScoredToken[] = [];
-  let finish: FinishReason = 'stop';
+  const answers: { content: string; scores: ScoredToken[]; finish: FinishReason }[] = [];
+  const answer = (index: number) => (answers[index] ??= { content: '', scores: [], finish: 'stop' });
   let usage: ChatUsage | undefined;
   for await (const event of events) {
     if (event.type === 'delta') {
-      content += event.text;
-      scores.push(...event.scores);
+      answer(event.index).content += event.text;
+      answer(event.index).scores.push(...event.scores);
     } else if (event.type === 'end') {
-      finish = event.finishReason;
-      usage = event.usage;
+      answer(event.index).finish = event.finishReason;
+      usage = event.usage ?? usage;
     }
   }
-  const message = { role: 'assistant', content } as const;
+  const choices = answers.map(
+    ({ content, scores, finish }, index): ChatChoice => ({
+      index,
+      message: { role: 'assistant', content },
+      finish_reason: finish,
+      logprobs: logprobs ? toLogprobs(scores) : null,
+    }),
+  );
   return {
     ...head,
     object: 'chat.completion',
-    choices: [{ index: 0, message, finish_reason: finish, logprobs: logprobs ? toLogprobs(scores) : null }],
+    choices: choices as [ChatChoice, ...ChatChoice[]],
     usage: toUsage(usage as ChatUsage),
   };
 }
@@ -78,9 +85,11 @@ async function collect(head: AnswerHead, events: AsyncIterable<ChatEvent>, logpr
 async function* chunks(
   head: AnswerHead,
   events: AsyncIterableIterator<ChatEvent>,
+  count: number,
   logprobs: boolean,
 ): AsyncGenerator<ChatCompletionChunk, undefined> {
   const chunk = (
+    index: number,
     delta: ChatCompletionChunk['choices'][0]['delta'],
     scores: readonly ScoredToken[] = [],
     finish: FinishReason | null = null,
@@ -88,13 +97,16 @@ async function* chunks(
     ...head,
     object: 'chat.completion.chunk',
     choices: [
-      { index: 0, delta, finish_reason: finish, logprobs: logprobs && scores.length > 0 ? toLogprobs(scores) : null },
+      { index, delta, finish_reason: finish, logprobs: logprobs && scores.length > 0 ? toLogprobs(scores) : null },
     ],
   });
-  yield chunk({ role: 'assistant', content: '' });
+  for (let index = 0; index < count; index++) yield chunk(index, { role: 'assistant', content: '' });
   for await (const event of events) {
-    if (event.type === 'delta') yield chunk({ content: event.text }, event.scores);
-    else if (event.type === 'end') yield { ...chunk({}, [], event.finishReason), usage: toUsage(event.usage) };
+    if (event.type === 'delta') yield chunk(event.index, { content: event.text }, event.scores);
+    else if (event.type === 'end') {
+      const { index, finishReason, usage } = event;
+      yield { ...chunk(index, {}, [], finishReason), ...(usage && { usage: toUsage(usage) }) };
+    }
   }
   return undefined;
 }

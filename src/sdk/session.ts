@@ -4,8 +4,8 @@ import type { ChatMessage, Host } from '../worker/protocol';
 import type { ChatCompletion, ChatCompletionChunk, ChatCompletionParams } from './chat_types';
 import type { ChatCompletions } from './completions';
 
-/** Options of one answer; the messages are the session's. */
-export type SendOptions = Omit<ChatCompletionParams, 'messages' | 'stream'>;
+/** Options of one answer; the messages are the session's, which goes on from one answer. */
+export type SendOptions = Omit<ChatCompletionParams, 'messages' | 'stream' | 'n'>;
 
 /**
  * A conversation that remembers its messages. Whatever of it was computed stays in the engine's cache as long as there is room, so an
@@ -33,7 +33,7 @@ export class ChatSession {
    * Rejects like `chat.completions.create`, and with InvalidOptionError while another answer is under way.
    */
   async send(content: string, options: SendOptions = {}): Promise<ChatCompletion> {
-    const messages = this.#begin(content);
+    const messages = this.#begin(content, options);
     try {
       const completion = await this.#completions.create({ ...options, messages, stream: false });
       this.#messages = [...messages, completion.choices[0].message];
@@ -45,7 +45,7 @@ export class ChatSession {
 
   /** The same in chunks. An answer that is left early is no part of the session. */
   async *stream(content: string, options: SendOptions = {}): AsyncGenerator<ChatCompletionChunk, undefined> {
-    const messages = this.#begin(content);
+    const messages = this.#begin(content, options);
     try {
       let answer = '';
       for await (const chunk of await this.#completions.create({ ...options, messages, stream: true })) {
@@ -78,8 +78,11 @@ export class ChatSession {
     return await (name === undefined ? host.saveChat(this.#messages) : host.storeChat(this.#messages, name));
   }
 
-  #begin(content: string): ChatMessage[] {
+  #begin(content: string, options: SendOptions): ChatMessage[] {
     if (typeof content !== 'string') throw new InvalidOptionError('content', 'must be a string');
+    if ('n' in options && (options.n ?? 1) !== 1) {
+      throw new InvalidOptionError('n', 'a session goes on from one answer: fork it for others');
+    }
     if (this.#answering) {
       throw new InvalidOptionError(
         'content',

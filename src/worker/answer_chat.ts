@@ -7,6 +7,7 @@ import { StreamingDecoder } from '../tokenizer/streaming_decoder';
 import type { Tokenizer } from '../tokenizer/tokenizer';
 import type { ActiveModel } from './active_model';
 import { type AnswerPiece, AnswerStream } from './answer_stream';
+import { interleave } from './interleave';
 import type { ChatEvent, ChatRequest, ChatUsage, ScoredToken, TokenLogprob } from './protocol';
 
 /** What an answer needs of a model. */
@@ -24,41 +25,70 @@ export async function* answerChat(
   const promptTokens = renderChat(tokenizer, template, request.messages);
   const sampling = resolveSampling(request.sampling, { vocabSize: model.vocabSize });
 
-  const answer = new AnswerStream<ScoredToken>(new StreamingDecoder(tokenizer), request.stop);
   const wantsScores = sampling.topLogprobs >= 0;
-  // The engine asks after every token whether to go on; the pieces wait here until they are read.
-  const pieces: AnswerPiece<ScoredToken>[] = [];
   const left = new AbortController();
-  const generation = engine.generate({
-    promptTokens,
-    maxTokens: request.maxTokens ?? engine.contextLength,
-    sampling,
-    priority: request.priority,
-    stopTokens: tokenizer.stopTokens,
-    oneByOne: request.stop.length > 0,
-    speculation: speculationOf(request, model.drafts ?? false),
-    signal: signal ? AbortSignal.any([signal, left.signal]) : left.signal,
-    onToken: (sample) => {
-      pieces.push(answer.push(sample.token, wantsScores ? scored(tokenizer, sample) : undefined));
-      return answer.stopped ? 'stop' : 'continue';
+  const count = request.n ?? 1;
+  const answers = Array.from({ length: count }, () => new PendingAnswer(tokenizer, request.stop));
+  const generations = engine.generateChoices(
+    {
+      promptTokens,
+      maxTokens: request.maxTokens ?? engine.contextLength,
+      sampling,
+      priority: request.priority,
+      stopTokens: tokenizer.stopTokens,
+      oneByOne: request.stop.length > 0,
+      speculation: speculationOf(request, model.drafts ?? false),
+      signal: signal ? AbortSignal.any([signal, left.signal]) : left.signal,
     },
-  });
+    count,
+    (index) => (sample) => answers[index].push(sample.token, wantsScores ? scored(tokenizer, sample) : undefined),
+  );
   try {
     yield { type: 'start', promptTokens: promptTokens.length };
-    for await (const _ of generation) {
-      const piece = pieces.shift();
-      if (piece && !isEmpty(piece)) yield { type: 'delta', ...piece };
+    const results: GenerationResult[] = [];
+    for await (const { index, item } of interleave(generations)) {
+      const answer = answers[index];
+      if (item) {
+        const piece = answer.take();
+        if (piece && !isEmpty(piece)) yield { type: 'delta', index, ...piece };
+        continue;
+      }
+      const result = await generations[index].finished;
+      if (result.finishReason === 'abort') throw abortedAfter(result, signal);
+      const rest = answer.finish();
+      if (!isEmpty(rest)) yield { type: 'delta', index, ...rest };
+      results[index] = result;
+      const last = Object.keys(results).length === count;
+      yield { type: 'end', index, finishReason: result.finishReason, ...(last && { usage: usageOf(results) }) };
     }
-    const result = await generation.finished;
-    if (result.finishReason === 'abort') throw abortedAfter(result, signal);
-    const rest = answer.finish();
-    if (!isEmpty(rest)) yield { type: 'delta', ...rest };
-    yield { type: 'end', finishReason: result.finishReason, usage: usageOf(result) };
   } finally {
     // A reader that leaves before the first token ends the generation too.
     left.abort();
   }
   return undefined;
+}
+
+/** The text of one answer. The engine asks after every token whether to go on; the pieces wait here until they are read. */
+class PendingAnswer {
+  readonly #stream: AnswerStream<ScoredToken>;
+  readonly #pieces: AnswerPiece<ScoredToken>[] = [];
+
+  constructor(tokenizer: Tokenizer, stops: readonly string[]) {
+    this.#stream = new AnswerStream<ScoredToken>(new StreamingDecoder(tokenizer), stops);
+  }
+
+  push(token: number, score: ScoredToken | undefined): 'stop' | 'continue' {
+    this.#pieces.push(this.#stream.push(token, score));
+    return this.#stream.stopped ? 'stop' : 'continue';
+  }
+
+  take(): AnswerPiece<ScoredToken> | undefined {
+    return this.#pieces.shift();
+  }
+
+  finish(): AnswerPiece<ScoredToken> {
+    return this.#stream.finish();
+  }
 }
 
 function isEmpty({ text, scores }: AnswerPiece<ScoredToken>): boolean {
@@ -71,15 +101,25 @@ function speculationOf({ speculation }: ChatRequest, drafts: boolean): Speculati
   return speculation ?? (drafts ? { ngram: true, draft: true } : undefined);
 }
 
-function usageOf({ promptTokens, outputTokens, cachedTokens, speculative, timings }: GenerationResult): ChatUsage {
+/** Of all answers to a prompt; the first one computed it. */
+function usageOf(results: readonly GenerationResult[]): ChatUsage {
+  const [first] = results;
+  const speculative = results.flatMap((result) => result.speculative ?? []);
+  const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);
   return {
-    promptTokens: promptTokens.length,
-    completionTokens: outputTokens.length,
-    cachedTokens,
-    speculative,
-    timeToFirstTokenMs: timings.timeToFirstTokenMs,
-    prefillMs: timings.prefillMs,
-    decodeMs: timings.decodeMs,
+    promptTokens: first.promptTokens.length,
+    completionTokens: sum(results.map(({ outputTokens }) => outputTokens.length)),
+    cachedTokens: first.cachedTokens,
+    ...(speculative.length > 0 && {
+      speculative: {
+        drafted: sum(speculative.map(({ drafted }) => drafted)),
+        accepted: sum(speculative.map(({ accepted }) => accepted)),
+        steps: sum(speculative.map(({ steps }) => steps)),
+      },
+    }),
+    timeToFirstTokenMs: first.timings.timeToFirstTokenMs,
+    prefillMs: first.timings.prefillMs,
+    decodeMs: Math.max(...results.map(({ timings }) => timings.decodeMs)),
   };
 }
 

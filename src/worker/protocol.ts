@@ -76,6 +76,8 @@ export interface ChatRequest {
   /** The answer ends before the first occurrence of any of these. */
   readonly stop: readonly string[];
   readonly sampling: SamplingSettings;
+  /** Answers to give, each with a seed of its own; absent: 1. */
+  readonly n?: number;
   readonly priority?: number;
   /** Absent: with the draft model, where one was loaded. */
   readonly speculation?: SpeculationSettings | 'off';
@@ -93,7 +95,9 @@ export interface ScoredToken extends TokenLogprob {
 }
 
 export interface ChatUsage {
+  /** Once, however many answers there are. */
   readonly promptTokens: number;
+  /** Of all answers together. */
   readonly completionTokens: number;
   /** Tokens of the prompt that the prefix cache had. */
   readonly cachedTokens: number;
@@ -108,9 +112,17 @@ export interface ChatUsage {
 export type ChatEvent =
   /** The prompt is tokenised, fits, and is queued. */
   | { readonly type: 'start'; readonly promptTokens: number }
-  /** `scores` has an entry for each token that ends in `text`; empty unless log-probabilities were asked for. */
-  | { readonly type: 'delta'; readonly text: string; readonly scores: readonly ScoredToken[] }
-  | { readonly type: 'end'; readonly finishReason: 'stop' | 'length'; readonly usage: ChatUsage };
+  /**
+   * A piece of answer `index`. `scores` has an entry for each token that ends in `text`; empty unless log-probabilities were asked for.
+   */
+  | { readonly type: 'delta'; readonly index: number; readonly text: string; readonly scores: readonly ScoredToken[] }
+  /** Answer `index` is complete; with the last one to be so comes the usage of all. */
+  | {
+      readonly type: 'end';
+      readonly index: number;
+      readonly finishReason: 'stop' | 'length';
+      readonly usage?: ChatUsage;
+    };
 
 export interface EmbedRequest {
   /** Texts, or their tokens with everything that the model wants around them. */
@@ -133,7 +145,7 @@ export interface LoadHooks {
 export interface Host {
   /** Loads a model and makes it the one that answers. When it fails, the previous one goes on answering. */
   load(source: ModelSource, settings: LoadSettings, hooks?: LoadHooks): Promise<ModelInfo>;
-  /** One `start`, any number of `delta`, one `end`. Closing the iterator stops the generation. */
+  /** One `start`, then of each answer any number of `delta` and one `end`. Closing the iterator stops the generation. */
   chat(request: ChatRequest, signal?: AbortSignal): AsyncIterableIterator<ChatEvent>;
   /** The vectors of texts under an encoder. */
   embed(request: EmbedRequest, signal?: AbortSignal): Promise<Embeddings>;

@@ -63,11 +63,12 @@ export class FakeHost implements Host {
         await this.gate?.();
         if (signal?.aborted) throw new AbortedError('aborted', { cause: signal.reason });
         this.produced++;
-        yield { type: 'delta', text: word, scores: [] };
+        yield { type: 'delta', index: 0, text: word, scores: [] };
       }
       const completionTokens = Math.min(words.length, request.maxTokens ?? words.length);
       yield {
         type: 'end',
+        index: 0,
         finishReason: completionTokens < words.length ? 'length' : 'stop',
         usage: {
           promptTokens: words.length,

@@ -1,14 +1,15 @@
 import { Engine } from '../../engine/engine';
+import type { Generation, GenerationResult } from '../../engine/generation';
 import { parseSampling } from '../../engine/sampling';
 import { ContextLengthError, InvalidOptionError } from '../../errors';
 import type { LoadedModel } from '../../model/load_model';
 import { chatTemplate, renderChat } from '../../tokenizer/chat_template';
 import { checkDraft } from '../../tokenizer/draft_vocabulary';
 import { StreamingDecoder } from '../../tokenizer/streaming_decoder';
-import { createTokenizer } from '../../tokenizer/tokenizer';
+import { createTokenizer, type Tokenizer } from '../../tokenizer/tokenizer';
 import { Arguments } from '../arguments';
 import { openModel } from '../open_model';
-import { notice, printJson } from '../output';
+import { notice, printJson, printLine } from '../output';
 
 /** Streams text that follows a prompt, or the answer to it with --chat. */
 export async function generateCommand(argv: readonly string[]): Promise<void> {
@@ -21,6 +22,7 @@ export async function generateCommand(argv: readonly string[]): Promise<void> {
     'top-p': { type: 'string' },
     'min-p': { type: 'string' },
     seed: { type: 'string' },
+    n: { type: 'string' },
     draft: { type: 'string' },
     ngram: { type: 'boolean' },
     'draft-length': { type: 'string' },
@@ -35,6 +37,7 @@ export async function generateCommand(argv: readonly string[]): Promise<void> {
     seed: args.number('seed'),
   });
   const limit = args.integer('max-tokens', 1);
+  const count = args.integer('n', 1) ?? 1;
   const draftPath = args.text('draft');
   const draftLength = args.integer('draft-length', 1);
   const ngram = args.flag('ngram');
@@ -58,44 +61,75 @@ export async function generateCommand(argv: readonly string[]): Promise<void> {
       checkDraft(model, draft);
     }
     const engine = new Engine(model.runner, { draft: draft?.runner });
-    const decoder = new StreamingDecoder(tokenizer);
-    let text = '';
-    const emit = (piece: string): void => {
-      text += piece;
-      if (!args.json) process.stdout.write(piece);
-    };
-    const generation = engine.generate({
-      promptTokens,
-      maxTokens: Math.min(limit ?? contextLength, contextLength - promptTokens.length),
-      sampling,
-      stopTokens: tokenizer.stopTokens,
-      speculation: speculates ? { ngram, draft: draft !== undefined, length: draftLength } : undefined,
-    });
-    for await (const { token } of generation) emit(decoder.push(token));
-    emit(decoder.flush());
-    const { finishReason, outputTokens, cachedTokens, speculative, timings } = await generation.finished;
-    const usage = {
-      prompt_tokens: promptTokens.length,
-      completion_tokens: outputTokens.length,
-      total_tokens: promptTokens.length + outputTokens.length,
-      cachedTokens,
-      ...(speculative && { speculative }),
-      time_to_first_token_s: timings.timeToFirstTokenMs / 1000,
-      prefill_tokens_per_s: perSecond(promptTokens.length - cachedTokens, timings.prefillMs),
-      decode_tokens_per_s: perSecond(outputTokens.length - 1, timings.decodeMs),
-    };
-    if (args.json) printJson({ text, tokens: outputTokens, promptTokens, finishReason, usage });
-    else {
-      process.stdout.write('\n');
-      notice(
-        `${usage.prompt_tokens} prompt tokens, ${usage.completion_tokens} generated (${finishReason}); first token after ${usage.time_to_first_token_s.toFixed(2)} s, ${usage.decode_tokens_per_s.toFixed(1)} tokens/s`,
-      );
-    }
+    const generations = engine.generateChoices(
+      {
+        promptTokens,
+        maxTokens: Math.min(limit ?? contextLength, contextLength - promptTokens.length),
+        sampling,
+        stopTokens: tokenizer.stopTokens,
+        speculation: speculates ? { ngram, draft: draft !== undefined, length: draftLength } : undefined,
+      },
+      count,
+    );
+    // Several answers at once are printed one after the other.
+    const live = count === 1 && !args.json;
+    const answers = await Promise.all(generations.map((generation) => readAnswer(generation, tokenizer, live)));
+    printAnswers(answers, promptTokens, args.json);
     engine.dispose();
   } finally {
     draft?.dispose();
     model.dispose();
   }
+}
+
+interface Answer {
+  readonly text: string;
+  readonly result: GenerationResult;
+}
+
+async function readAnswer(generation: Generation, tokenizer: Tokenizer, live: boolean): Promise<Answer> {
+  const decoder = new StreamingDecoder(tokenizer);
+  let text = '';
+  const emit = (piece: string): void => {
+    text += piece;
+    if (live) process.stdout.write(piece);
+  };
+  for await (const { token } of generation) emit(decoder.push(token));
+  emit(decoder.flush());
+  if (live) process.stdout.write('\n');
+  return { text, result: await generation.finished };
+}
+
+function printAnswers(answers: readonly Answer[], promptTokens: readonly number[], json: boolean): void {
+  const [first] = answers;
+  const { cachedTokens, speculative, timings } = first.result;
+  const completionTokens = answers.reduce((sum, { result }) => sum + result.outputTokens.length, 0);
+  const decodeMs = Math.max(...answers.map(({ result }) => result.timings.decodeMs));
+  const usage = {
+    prompt_tokens: promptTokens.length,
+    completion_tokens: completionTokens,
+    total_tokens: promptTokens.length + completionTokens,
+    cachedTokens,
+    ...(speculative && { speculative }),
+    time_to_first_token_s: timings.timeToFirstTokenMs / 1000,
+    prefill_tokens_per_s: perSecond(promptTokens.length - cachedTokens, timings.prefillMs),
+    decode_tokens_per_s: perSecond(completionTokens - 1, decodeMs),
+  };
+  if (json) {
+    const choices = answers.map(({ text, result: { outputTokens: tokens, finishReason } }, index) => ({
+      index,
+      text,
+      tokens,
+      finishReason,
+    }));
+    const [{ text, tokens, finishReason }] = choices;
+    return printJson({ text, tokens, promptTokens, finishReason, ...(choices.length > 1 && { choices }), usage });
+  }
+  if (answers.length > 1) answers.forEach(({ text }, i) => printLine(`[${i}] ${text}`));
+  const reasons = answers.map(({ result }) => result.finishReason).join(', ');
+  notice(
+    `${usage.prompt_tokens} prompt tokens, ${usage.completion_tokens} generated (${reasons}); first token after ${usage.time_to_first_token_s.toFixed(2)} s, ${usage.decode_tokens_per_s.toFixed(1)} tokens/s`,
+  );
 }
 
 function perSecond(tokens: number, ms: number): number {

@@ -63,6 +63,19 @@ describe('tessera', () => {
     expect(plain.err).toMatch(/tokens\/s/);
   });
 
+  it('gives several answers to one prompt, the first that of the seed', async () => {
+    const args = ['generate', DEMO, '-p', 'Hello!', '--chat', '-n', '6', '--backend', 'reference'];
+    const sampled = [...args, '--temperature', '1.2', '--seed', '5'];
+    const one = JSON.parse((await tessera(...sampled, '--json')).out);
+    const three = JSON.parse((await tessera(...sampled, '--n', '3', '--json')).out);
+    expect(three.choices.map(({ index }: { index: number }) => index)).toEqual([0, 1, 2]);
+    expect(three.choices[0].tokens).toEqual(one.tokens);
+    expect(new Set(three.choices.map(({ text }: { text: string }) => text)).size).toBeGreaterThan(1);
+    expect(three.usage.prompt_tokens).toBe(one.usage.prompt_tokens);
+    const { out } = await tessera(...args, '--n', '2');
+    expect(out).toMatch(/^\[0\] (.+)\n\[1\] \1\n$/s);
+  });
+
   it('gives log-probabilities for every prompt token, and the greedy continuation', async () => {
     const args = ['--tokens', '1,333,385', '--top', '4', '--greedy', '3', '--backend', 'reference', '--json'];
     const { status, out } = await tessera('logits', 'tests/fixtures/models/llama-gqa.gguf', ...args);

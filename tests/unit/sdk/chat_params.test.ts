@@ -34,9 +34,9 @@ describe('chat options', () => {
       top_logprobs: 3,
       priority: -2,
       model: 'demo',
-      n: 1,
+      n: 3,
     });
-    expect(request).toMatchObject({ maxTokens: 9, stop: ['a', 'b'], priority: -2 });
+    expect(request).toMatchObject({ n: 3, maxTokens: 9, stop: ['a', 'b'], priority: -2 });
     expect(request.sampling).toEqual({
       temperature: 0.5,
       topK: 7,
@@ -60,7 +60,8 @@ describe('chat options', () => {
   });
 
   test.each<[field: string, params: object]>([
-    ['n', { n: 2 }],
+    ['n', { n: 0 }],
+    ['n', { n: 129 }],
     ['tools', { tools: [] }],
     ['response_format', { response_format: { type: 'json_object' } }],
     ['max_completion_tokens', { max_completion_tokens: 3 }],

@@ -105,8 +105,8 @@ describe('chat completions', () => {
           decodeMs: 0,
         };
         yield { type: 'start', promptTokens: 1 };
-        yield { type: 'delta', text: 'é', scores: [score] };
-        yield { type: 'end', finishReason: 'stop', usage };
+        yield { type: 'delta', index: 0, text: 'é', scores: [score] };
+        yield { type: 'end', index: 0, finishReason: 'stop', usage };
         return undefined;
       }
     }
@@ -120,5 +120,50 @@ describe('chat completions', () => {
     expect(completion.choices[0].logprobs).toEqual(expected);
     const chunks = await read(await over(new ScoringHost()).create({ ...params, stream: true }));
     expect(chunks.map(({ choices: [{ logprobs }] }) => logprobs)).toEqual([null, expected, null]);
+  });
+
+  test('several answers: choices in order, chunks with their number, usage once', async () => {
+    const usage = {
+      promptTokens: 4,
+      completionTokens: 3,
+      cachedTokens: 0,
+      timeToFirstTokenMs: 1,
+      prefillMs: 1,
+      decodeMs: 1,
+    };
+    class ForkedHost extends FakeHost {
+      override async *chat({ n }: ChatRequest): AsyncGenerator<ChatEvent, undefined> {
+        expect(n).toBe(2);
+        yield { type: 'start', promptTokens: 4 };
+        yield { type: 'delta', index: 1, text: 'b', scores: [] };
+        yield { type: 'delta', index: 0, text: 'a', scores: [] };
+        yield { type: 'end', index: 1, finishReason: 'stop' };
+        yield { type: 'delta', index: 0, text: 'a', scores: [] };
+        yield { type: 'end', index: 0, finishReason: 'length', usage };
+        return undefined;
+      }
+    }
+    const params = { messages: user('x'), n: 2 };
+    const completion = await over(new ForkedHost()).create(params);
+    expect(
+      completion.choices.map(({ index, message, finish_reason }) => [index, message.content, finish_reason]),
+    ).toEqual([
+      [0, 'aa', 'length'],
+      [1, 'b', 'stop'],
+    ]);
+    expect(completion.usage).toMatchObject({ prompt_tokens: 4, completion_tokens: 3, total_tokens: 7 });
+    const chunks = await read(await over(new ForkedHost()).create({ ...params, stream: true }));
+    expect(
+      chunks.map(({ choices: [{ index, delta, finish_reason }] }) => [index, delta.content, finish_reason]),
+    ).toEqual([
+      [0, '', null],
+      [1, '', null],
+      [1, 'b', null],
+      [0, 'a', null],
+      [1, undefined, 'stop'],
+      [0, 'a', null],
+      [0, undefined, 'length'],
+    ]);
+    expect(chunks.map((chunk) => chunk.usage?.completion_tokens)).toEqual([...Array(6).fill(undefined), 3]);
   });
 });

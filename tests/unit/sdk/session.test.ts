@@ -70,3 +70,10 @@ test('what went wrong or was left early is no part of a session, which can go on
   await expect(session.save('mine')).rejects.toBeInstanceOf(InvalidOptionError);
   await engine.dispose();
 });
+
+test('a session goes on from one answer', async () => {
+  const engine = await open();
+  const options = { n: 2 } as object;
+  await expect(engine.createSession().send('x', options)).rejects.toThrow(/"?n"?.*fork/);
+  await engine.dispose();
+});

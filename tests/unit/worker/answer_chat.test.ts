@@ -6,7 +6,7 @@ import type { Gguf } from '../../../src/formats/gguf/gguf';
 import { chatTemplate, renderChat } from '../../../src/tokenizer/chat_template';
 import type { Tokenizer } from '../../../src/tokenizer/tokenizer';
 import { answerChat } from '../../../src/worker/answer_chat';
-import type { ChatEvent, ChatRequest, ScoredToken } from '../../../src/worker/protocol';
+import type { ChatEvent, ChatRequest, ChatUsage, ScoredToken } from '../../../src/worker/protocol';
 import { demoModel } from '../../support/demo_model';
 import { ScriptedRunner } from '../../support/scripted_runner';
 
@@ -118,6 +118,27 @@ describe('an answer', () => {
     const sampling = { ...GREEDY, logitBias: [[tokenizer.vocabSize, 1]] as const };
     const refused = collect(answerChat(modelThatSays(TEXT), ask('Hi', { sampling })));
     await expect(refused).rejects.toBeInstanceOf(InvalidOptionError);
+  });
+
+  test('several answers come with their numbers, each complete, and one usage for all', async () => {
+    const model = modelThatSays(TEXT);
+    const texts = ['', '', ''];
+    const ends: { index: number; finishReason: string; usage: boolean }[] = [];
+    let usage: ChatUsage | undefined;
+    for await (const event of answerChat(model, ask('Who are you?', { n: 3, stop: ['café'] }))) {
+      if (event.type === 'delta') texts[event.index] += event.text;
+      if (event.type !== 'end') continue;
+      ends.push({ index: event.index, finishReason: event.finishReason, usage: event.usage !== undefined });
+      usage = event.usage ?? usage;
+    }
+    expect(texts).toEqual(Array.from({ length: 3 }, () => TEXT.slice(0, TEXT.indexOf('café'))));
+    expect(ends.map(({ finishReason }) => finishReason)).toEqual(['stop', 'stop', 'stop']);
+    expect(ends.map(({ index }) => index).sort()).toEqual([0, 1, 2]);
+    expect(ends.map((end) => end.usage)).toEqual([false, false, true]);
+    const one = await collect(answerChat(modelThatSays(TEXT), ask('Who are you?', { stop: ['café'] })));
+    expect(usage?.promptTokens).toBe(15);
+    expect(usage?.completionTokens).toBe(3 * (one.usage?.completionTokens ?? 0));
+    model.engine.checkIntegrity();
   });
 
   test('abort in the middle says how far it came', async () => {
