@@ -133,7 +133,7 @@ describe('an answer', () => {
     }
     expect(texts).toEqual(Array.from({ length: 3 }, () => TEXT.slice(0, TEXT.indexOf('café'))));
     expect(ends.map(({ finishReason }) => finishReason)).toEqual(['stop', 'stop', 'stop']);
-    expect(ends.map(({ index }) => index).sort()).toEqual([0, 1, 2]);
+    expect(new Set(ends.map(({ index }) => index))).toEqual(new Set([0, 1, 2]));
     expect(ends.map((end) => end.usage)).toEqual([false, false, true]);
     const one = await collect(answerChat(modelThatSays(TEXT), ask('Who are you?', { stop: ['café'] })));
     expect(usage?.promptTokens).toBe(15);
