@@ -10,13 +10,8 @@ import {
 } from '../errors';
 import { MAX_CHOICES, seedOfChoice } from './choices';
 import { EmbeddingSequence, type EmbedRequest } from './embedding';
-import {
-  type ForkRequest,
-  type GenerateRequest,
-  GeneratingSequence,
-  type Generation,
-  MAX_PRIORITY,
-} from './generation';
+import { type ForkRequest, type GenerateRequest, GeneratingSequence, MAX_PRIORITY } from './generation';
+import type { Generation } from './generation_output';
 import { type EngineMetrics, MetricsCollector, type RequestMetrics } from './metrics';
 import type { PageStore, Runner } from './runner';
 import type { SavedPrefix } from './saved_prefix';

@@ -1,8 +1,8 @@
+import { type Generation, GenerationOutput } from './generation_output';
 import type { RequestMetrics } from './metrics';
 import type { Sample, SamplingSettings, SegmentResult } from './runner';
 import { type RowRange, Sequence } from './sequence';
-import type { SpeculationUsage, Speculator } from './speculation/speculator';
-import { TokenStream } from './token_stream';
+import type { Speculator } from './speculation/speculator';
 
 /** Of a request's priority, in either direction. */
 export const MAX_PRIORITY = 100;
@@ -41,45 +41,6 @@ export interface GenerateRequest extends ForkRequest {
   readonly promptTokens: readonly number[];
 }
 
-/** All in milliseconds; 0 for what was never reached. */
-export interface GenerationTimings {
-  /** From the request to its first step. */
-  readonly queuedMs: number;
-  /** From its first step to its first token. */
-  readonly prefillMs: number;
-  /** From the request to its first token. */
-  readonly timeToFirstTokenMs: number;
-  /** From its first token to its last. */
-  readonly decodeMs: number;
-  /** From the request to its end. */
-  readonly totalMs: number;
-}
-
-export interface GenerationResult {
-  /** 'stop': a stop token, or onToken said so; 'length': maxTokens or the context is full; 'abort': the signal, or the reader left. */
-  readonly finishReason: 'stop' | 'length' | 'abort';
-  /** The token of `stopTokens` that ended the output. */
-  readonly stopToken?: number;
-  readonly promptTokens: readonly number[];
-  readonly outputTokens: readonly number[];
-  /** Tokens of the prompt whose keys and values were taken over from another request. */
-  readonly cachedTokens: number;
-  /** Where the request was speculated on. */
-  readonly speculative?: SpeculationUsage;
-  readonly timings: GenerationTimings;
-}
-
-/**
- * Tokens as they come. Generation pauses while too many of them are unread, and stops when the reader leaves (`break`).
- * Iteration throws what `finished` rejects with.
- */
-export interface Generation extends AsyncIterable<Sample> {
-  /** Settles when the last token has been computed; as generation waits for its reader, somebody has to read, or call `drain`. */
-  readonly finished: Promise<GenerationResult>;
-  /** Reads and drops what is left, for those who only want the result. */
-  drain(): Promise<GenerationResult>;
-}
-
 /** What a sequence needs from the engine. */
 export interface GenerationHost {
   /** Unread tokens at which it pauses. */
@@ -102,15 +63,9 @@ export class GeneratingSequence extends Sequence {
   readonly returnLogits = false;
   override readonly sharesPrefix = true;
   override readonly priority: number;
-  readonly generation: Generation;
   readonly #maxOutput: number;
-  readonly #stream: TokenStream<Sample>;
-  #settle!: { resolve: (result: GenerationResult) => void; reject: (error: unknown) => void };
-  readonly #submittedAt = performance.now();
-  #startedAt: number | undefined;
+  readonly #output: GenerationOutput;
   #parked = false;
-  #firstTokenAt: number | undefined;
-  #lastTokenAt: number | undefined;
 
   constructor(
     id: number,
@@ -121,23 +76,18 @@ export class GeneratingSequence extends Sequence {
     super(id, request.promptTokens, parent);
     this.priority = request.priority ?? 0;
     this.#maxOutput = Math.min(request.maxTokens, host.maxOutput);
-    const stream = new TokenStream<Sample>(host.onReady, () => {
-      if (!this.finished) host.onLeave(this);
+    const { onReady, onLeave, onTokenOut, onFinish, speculator } = host;
+    this.#output = new GenerationOutput(request, this.tokens, this.#maxOutput, {
+      onRead: onReady,
+      onLeave: () => onLeave(this),
+      onTokenOut,
+      onFinish,
+      usage: () => ({ cachedTokens: this.cachedTokens ?? 0, ...(speculator && { speculative: speculator.usage }) }),
     });
-    this.#stream = stream;
-    const finished = new Promise<GenerationResult>((resolve, reject) => {
-      this.#settle = { resolve, reject };
-    });
-    // Whoever iterates sees the error there: that nobody looks at `finished` is no unhandled rejection.
-    finished.catch(() => undefined);
-    this.generation = {
-      finished,
-      drain: async () => {
-        for await (const _ of stream);
-        return finished;
-      },
-      [Symbol.asyncIterator]: () => stream[Symbol.asyncIterator](),
-    };
+  }
+
+  get generation(): Generation {
+    return this.#output.generation;
   }
 
   get sampling(): SamplingSettings {
@@ -150,8 +100,8 @@ export class GeneratingSequence extends Sequence {
   }
 
   get paused(): boolean {
-    if (this.#startedAt === undefined && this.host.promptFrom?.computingPrompt) return true;
-    const ahead = this.#stream.unread + this.samplesInFlight;
+    if (!this.#output.started && this.host.promptFrom?.computingPrompt) return true;
+    const ahead = this.#output.unread + this.samplesInFlight;
     // Once parked it comes back for more than one token.
     return this.#parked ? ahead > this.host.maxUnread / 2 : ahead >= this.host.maxUnread;
   }
@@ -167,7 +117,7 @@ export class GeneratingSequence extends Sequence {
 
   override get stepsAhead(): number {
     if (this.request.oneByOne || this.tokens.length === this.promptLength || this.#speculates) return 0;
-    const room = this.host.maxUnread - this.#stream.unread - this.samplesInFlight;
+    const room = this.host.maxUnread - this.#output.unread - this.samplesInFlight;
     return Math.max(0, Math.min(this.#outputLeft, room));
   }
 
@@ -203,7 +153,7 @@ export class GeneratingSequence extends Sequence {
 
   start(): void {
     this.#parked = false;
-    this.#startedAt ??= performance.now();
+    this.#output.start();
   }
 
   override tokensOf(rows: RowRange): number[] {
@@ -215,7 +165,7 @@ export class GeneratingSequence extends Sequence {
     const { speculator } = this.host;
     if (rows.drafted && speculator) return this.#verify(rows, samples, speculator);
     if (samples.length > 0 && this.tokens.length > this.promptLength) speculator?.settle(0, 0);
-    for (const sample of samples) if (this.#append(sample)) return true;
+    for (const sample of samples) if (this.#output.append(sample)) return true;
     return false;
   }
 
@@ -228,7 +178,7 @@ export class GeneratingSequence extends Sequence {
     speculator.settle(drafts.length, accepted);
     // The rows behind these hold what was not chosen; whoever is told of a token may end the request from there.
     this.computed = Math.min(this.computed, position + 1 + accepted);
-    return samples.slice(0, accepted + 1).some((sample) => this.#append(sample));
+    return samples.slice(0, accepted + 1).some((sample) => this.#output.append(sample));
   }
 
   override end(): void {
@@ -237,81 +187,10 @@ export class GeneratingSequence extends Sequence {
   }
 
   fail(error: unknown): void {
-    this.host.onFinish(this.#metrics('error'));
-    this.#settle.reject(error);
-    this.#stream.fail(error);
+    this.#output.fail(error);
   }
 
   abort(): void {
-    this.#finish({ finishReason: 'abort' });
-  }
-
-  #append(sample: Sample): boolean {
-    const now = performance.now();
-    const before = this.#lastTokenAt;
-    this.#firstTokenAt ??= now;
-    this.#lastTokenAt = now;
-    const { stopTokens, onToken } = this.request;
-    if (stopTokens.has(sample.token)) {
-      this.#finish({ finishReason: 'stop', stopToken: sample.token });
-      return true;
-    }
-    this.tokens.push(sample.token);
-    this.host.onTokenOut(before === undefined ? undefined : now - before);
-    let stop: boolean;
-    try {
-      stop = onToken?.(sample) === 'stop';
-    } catch (error) {
-      this.fail(error);
-      return true;
-    }
-    // The callback may have aborted the request.
-    if (this.finished) return true;
-    this.#stream.push(sample);
-    const full = this.tokens.length - this.promptLength >= this.#maxOutput;
-    if (stop || full) this.#finish({ finishReason: stop ? 'stop' : 'length' });
-    return stop || full;
-  }
-
-  #finish(reason: Pick<GenerationResult, 'finishReason' | 'stopToken'>): void {
-    this.host.onFinish(this.#metrics(reason.finishReason));
-    this.#settle.resolve({
-      ...reason,
-      promptTokens: this.tokens.slice(0, this.promptLength),
-      outputTokens: this.tokens.slice(this.promptLength),
-      cachedTokens: this.cachedTokens ?? 0,
-      ...(this.host.speculator && { speculative: this.host.speculator.usage }),
-      timings: this.#timings(),
-    });
-    this.#stream.end();
-  }
-
-  #metrics(finishReason: RequestMetrics['finishReason']): RequestMetrics {
-    const { queuedMs, timeToFirstTokenMs, decodeMs, totalMs } = this.#timings();
-    const outputTokens = this.tokens.length - this.promptLength;
-    return {
-      finishReason,
-      promptTokens: this.promptLength,
-      cachedTokens: this.cachedTokens ?? 0,
-      outputTokens,
-      queuedMs,
-      ...(this.#firstTokenAt === undefined ? {} : { timeToFirstTokenMs }),
-      ...(outputTokens < 2 ? {} : { timePerOutputTokenMs: decodeMs / (outputTokens - 1) }),
-      endToEndMs: totalMs,
-    };
-  }
-
-  #timings(): GenerationTimings {
-    const end = performance.now();
-    const submitted = this.#submittedAt;
-    const started = this.#startedAt;
-    const first = this.#firstTokenAt;
-    return {
-      queuedMs: (started ?? end) - submitted,
-      prefillMs: started === undefined || first === undefined ? 0 : first - started,
-      timeToFirstTokenMs: first === undefined ? 0 : first - submitted,
-      decodeMs: first === undefined ? 0 : (this.#lastTokenAt ?? first) - first,
-      totalMs: end - submitted,
-    };
+    this.#output.finish({ finishReason: 'abort' });
   }
 }

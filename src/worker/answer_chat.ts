@@ -1,4 +1,5 @@
-import type { GenerationResult, SpeculationSettings } from '../engine/generation';
+import type { SpeculationSettings } from '../engine/generation';
+import type { GenerationResult } from '../engine/generation_output';
 import type { Sample } from '../engine/runner';
 import { resolveSampling } from '../engine/sampling';
 import { AbortedError, throwIfAborted } from '../errors';

@@ -1,5 +1,5 @@
 import { Engine } from '../../engine/engine';
-import type { Generation, GenerationResult } from '../../engine/generation';
+import type { Generation, GenerationResult } from '../../engine/generation_output';
 import { parseSampling } from '../../engine/sampling';
 import { ContextLengthError, InvalidOptionError } from '../../errors';
 import type { LoadedModel } from '../../model/load_model';

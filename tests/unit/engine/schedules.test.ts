@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Engine } from '../../../src/engine/engine';
-import type { Generation, GenerationResult } from '../../../src/engine/generation';
+import type { Generation, GenerationResult } from '../../../src/engine/generation_output';
 import { GREEDY, type RunnerLimits } from '../../../src/engine/runner';
 import { FakeRunner, nextToken, seededRandom } from './fake_runner';
 
