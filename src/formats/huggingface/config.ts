@@ -28,6 +28,11 @@ export class Config {
     return value as number;
   }
 
+  /** An integer that may be 0. */
+  count(key: string, fallback = 0): number {
+    return this.present(key) === 0 ? 0 : this.has(key) || fallback !== 0 ? this.integer(key, fallback) : 0;
+  }
+
   optionalInteger(key: string): number | undefined {
     return this.has(key) ? this.integer(key) : undefined;
   }

@@ -1,24 +1,27 @@
 /** A checkpoint's tensors under GGUF's names, in GGUF's order of rows and values. */
-import { InvalidFileError, UnsupportedModelError } from '../../errors';
+import { UnsupportedModelError } from '../../errors';
 import type { ByteSource } from '../byte_source';
-import { decodeRow } from '../dequantize';
-import type { GgmlType } from '../gguf/ggml_types';
-import type { GgufTensor } from '../gguf/gguf';
 import { joinedSource } from '../joined_source';
 import type { StoredTensor } from '../safetensors/checkpoint';
-import type { WeightFormat } from '../weight_format';
+import type { Config } from './config';
+import { computedVector } from './conversions';
+import {
+  broken,
+  bytesOf,
+  type DescribedTensor,
+  expectDtype,
+  expectRank,
+  floats,
+  ggufShape,
+  sizesOf,
+} from './described_tensor';
 import type { Family } from './family';
 import type { ComputedTensor } from './rope';
-import { computedSource, interleavedHeads, sliceSource } from './stored_rows';
+import { computedSource, interleavedHeads } from './stored_rows';
 
-/** One tensor as GGUF describes it, and its bytes. */
-export interface DescribedTensor {
-  readonly tensor: Omit<GgufTensor, 'offset'>;
-  readonly bytes: ByteSource;
-}
-
-export interface TensorContext {
+interface TensorContext {
   readonly family: Family;
+  readonly config: Config;
   readonly numHeads: number;
   readonly numKvHeads: number;
   /** The output head is the embedding table; undefined when the configuration does not say. */
@@ -27,10 +30,10 @@ export interface TensorContext {
   readonly multimodal: boolean;
 }
 
-const FLOATS: readonly string[] = ['F32', 'F16', 'BF16'];
 /** Buffers that old checkpoints store and that are computed. */
 const COMPUTED_BUFFERS = /\.rotary_emb\.inv_freq$|\.masked_bias$/;
-const OTHER_TOWERS = /^(?:model\.)?(?:vision_tower|vision_model|multi_modal_projector|embed_vision|audio_tower)\./;
+const OTHER_TOWERS =
+  /^(?:model\.)?(?:vision_tower|vision_model|visual|multi_modal_projector|embed_vision|audio_tower|embed_audio)\./;
 
 interface Placed {
   readonly stored: StoredTensor;
@@ -48,8 +51,12 @@ export function describeTensors(
   context: TensorContext,
 ): DescribedTensor[] {
   const byTarget = new Map<string, Placed[]>();
+  const converted: DescribedTensor[] = [];
   for (const stored of checkpoint.values()) {
-    const placed = place(stored, context);
+    if (isIgnored(stored.name, context)) continue;
+    const name = nameInModel(stored.name, context);
+    if (convert(stored, name, checkpoint, context, converted)) continue;
+    const placed = place(stored, name, context);
     if (!placed) continue;
     const list = byTarget.get(placed.target);
     if (!list) byTarget.set(placed.target, [placed]);
@@ -57,28 +64,72 @@ export function describeTensors(
       throw broken(`tensor "${stored.name}" is there twice, as "${list[0].stored.name}" too`);
     } else list.push(placed);
   }
-  if (context.tied === false && !byTarget.has('output.weight')) {
+  if (context.tied === false && !context.family.headless && !byTarget.has('output.weight')) {
     throw broken('"tie_word_embeddings" is false, but the tensor "lm_head.weight" is missing');
   }
   const described = [...byTarget].map(([target, placed]) => describe(target, placed, context));
-  return [...described, ...computed.map(({ name, values }) => describeComputed(name, values))];
+  const all = [...described, ...converted, ...computed.map(({ name, values }) => describeComputed(name, values))];
+  const names = new Set<string>();
+  for (const { tensor } of all) {
+    if (names.has(tensor.name)) throw broken(`the tensor "${tensor.name}" is there twice, in different forms`);
+    names.add(tensor.name);
+  }
+  return all;
 }
 
-/** Where a tensor goes; undefined for one that is not read. */
-function place(stored: StoredTensor, { family, tied, multimodal }: TensorContext): Placed | undefined {
-  if (COMPUTED_BUFFERS.test(stored.name) || family.ignored?.test(stored.name)) return undefined;
-  if (multimodal && OTHER_TOWERS.test(stored.name)) return undefined;
-  const name = multimodal
-    ? stored.name.replace(/^(?:model\.language_model|language_model\.model)\./, 'model.')
-    : stored.name;
-  const plain = name.replace(/^language_model\.(?=lm_head\.)|^bert\.(?=e)/, '');
-  const match = /^(.*)\.(weight|bias)$/.exec(plain);
+function isIgnored(name: string, { family, config, multimodal }: TensorContext): boolean {
+  if (COMPUTED_BUFFERS.test(name) || family.ignores?.(name, config)) return true;
+  return multimodal && OTHER_TOWERS.test(name);
+}
+
+/** A name as the language model alone would have it. */
+function nameInModel(name: string, { multimodal }: TensorContext): string {
+  const own = multimodal ? name.replace(/^(?:model\.language_model|language_model\.model)\./, 'model.') : name;
+  return own.replace(/^language_model\.(?=lm_head\.)|^bert\.(?=e)/, '');
+}
+
+/** {l} in place of the first number of a name, {e} in place of the second. */
+function patternOf(name: string): { pattern: string; numbers: string[] } {
   const numbers: string[] = [];
-  const pattern = match?.[1].replace(/(?<=\.)\d+(?=\.|$)/g, (number) => {
+  const pattern = name.replace(/(?<=\.|^)\d+(?=\.|$)/g, (number) => {
     numbers.push(number);
     return numbers.length === 1 ? '{l}' : '{e}';
   });
-  const target = pattern !== undefined && Object.hasOwn(family.names, pattern) ? family.names[pattern] : undefined;
+  return { pattern, numbers };
+}
+
+/** A family's own entry for a pattern. Checkpoints of a model without its head leave out the name around it ("model."). */
+function lookUp<T>(
+  entries: Readonly<Record<string, T>> | undefined,
+  pattern: string,
+  prefix = 'model.',
+): T | undefined {
+  if (!entries) return undefined;
+  const found = [pattern, prefix + pattern].find((key) => Object.hasOwn(entries, key));
+  return found === undefined ? undefined : entries[found];
+}
+
+/** Adds what a tensor becomes that the family stores in a form of its own; false where it does not. */
+function convert(
+  stored: StoredTensor,
+  name: string,
+  checkpoint: ReadonlyMap<string, StoredTensor>,
+  { family, config }: TensorContext,
+  out: DescribedTensor[],
+): boolean {
+  const { pattern, numbers } = patternOf(name);
+  const conversion = numbers.length < 2 ? lookUp(family.conversions, pattern, family.prefix) : undefined;
+  if (!conversion) return false;
+  const at = (target: string): string => target.replace('{l}', numbers[0] ?? '');
+  out.push(...conversion(stored, { config, checkpoint, at }));
+  return true;
+}
+
+/** Where a tensor goes; undefined for one that is not read. */
+function place(stored: StoredTensor, name: string, { family, tied }: TensorContext): Placed | undefined {
+  const match = /^(.*)\.(weight|bias)$/.exec(name);
+  const { pattern, numbers } = patternOf(match?.[1] ?? '');
+  const target = match ? lookUp(family.names, pattern, family.prefix) : undefined;
   if (!match || target === undefined || numbers.length > 2) {
     throw new UnsupportedModelError(`tensor "${stored.name}" is not part of this model type`, {
       details: { tensor: stored.name },
@@ -98,31 +149,26 @@ function describe(target: string, placed: readonly Placed[], context: TensorCont
   const parts = placed[0].expert === undefined ? placed : inOrder(target, placed);
   const [{ stored }] = parts;
   for (const { stored: part } of parts) {
-    if (!FLOATS.includes(part.dtype)) {
-      throw new UnsupportedModelError(
-        `tensor "${part.name}" is stored as ${part.dtype}, expected ${FLOATS.join(', ')}`,
-        {
-          details: { tensor: part.name, type: part.dtype },
-        },
-      );
-    }
+    expectDtype(part);
     if (part.dtype !== stored.dtype || part.shape.join() !== stored.shape.join()) {
       throw broken(`tensors "${stored.name}" and "${part.name}" differ in shape or dtype`);
     }
-    if (part.shape.length < 1 || part.shape.length > 2 || part.byteLength === 0) {
-      throw broken(`tensor "${part.name}" has shape [${part.shape.join(', ')}], expected a vector or a matrix`);
-    }
+    expectRank(part, [1, 2], 'a vector or a matrix');
   }
-  const type = stored.dtype as GgmlType;
-  // A matrix of one row is a vector in GGUF.
-  const shape = [...stored.shape].reverse().filter((size, i) => i === 0 || size > 1 || parts.length > 1);
-  if (parts.length > 1 || placed[0].expert !== undefined) shape.push(parts.length);
-  if (context.family.normsPlusOne && target.endsWith('norm.weight')) return plusOne(target, stored);
+  if (context.family.normsPlusOne && /(?<!ssm_)norm\.weight$/.test(target)) {
+    return computedVector(target, stored, (values) => values.map((value) => value + 1));
+  }
   const bytes = parts.map(({ stored: part }) => rowsOf(target, part, context));
-  return {
-    tensor: { name: target, type, shape, byteLength: parts.length * stored.byteLength },
-    bytes: bytes.length === 1 ? bytes[0] : joinedSource(target, bytes),
-  };
+  if (placed[0].expert === undefined) return floats(target, stored, sizesOf(stored), bytes[0]);
+  const joined = bytes.length === 1 ? bytes[0] : joinedSource(target, bytes);
+  const described = floats(target, stored, [], joined);
+  return { ...described, tensor: { ...described.tensor, shape: stackShape(stored, parts.length) } };
+}
+
+/** Experts keep every dimension, except that one alone of a single row is a vector. */
+function stackShape(stored: StoredTensor, count: number): readonly number[] {
+  const sizes = sizesOf(stored);
+  return [...(count > 1 ? [...sizes].reverse() : ggufShape(sizes)), count];
 }
 
 function inOrder(target: string, placed: readonly Placed[]): Placed[] {
@@ -135,7 +181,7 @@ function inOrder(target: string, placed: readonly Placed[]): Placed[] {
 }
 
 function rowsOf(target: string, stored: StoredTensor, { family, numHeads, numKvHeads }: TensorContext): ByteSource {
-  const bytes = sliceSource(stored.source, stored.offset, stored.byteLength);
+  const bytes = bytesOf(stored);
   const which = family.interleaved ? /\.attn_(q|k)\.(?:weight|bias)$/.exec(target)?.[1] : undefined;
   if (which === undefined) return bytes;
   const heads = which === 'q' ? numHeads : numKvHeads;
@@ -144,21 +190,7 @@ function rowsOf(target: string, stored: StoredTensor, { family, numHeads, numKvH
   return interleavedHeads(bytes, stored.byteLength / rows, rows / heads);
 }
 
-function plusOne(name: string, stored: StoredTensor): DescribedTensor {
-  const [count] = stored.shape;
-  const format = stored.dtype.toLowerCase() as WeightFormat;
-  const bytes = computedSource(stored.source.name, count, async (signal) => {
-    const raw = await stored.source.read(stored.offset, stored.byteLength, signal);
-    return decodeRow(format, raw, count).map((value) => value + 1);
-  });
-  return { tensor: { name, type: 'F32', shape: [count], byteLength: 4 * count }, bytes };
-}
-
 function describeComputed(name: string, values: Float32Array<ArrayBuffer>): DescribedTensor {
   const tensor = { name, type: 'F32', shape: [values.length], byteLength: values.byteLength } as const;
   return { tensor, bytes: computedSource(name, values.length, async () => values) };
-}
-
-function broken(problem: string): InvalidFileError {
-  return new InvalidFileError(problem);
 }

@@ -1,6 +1,7 @@
 import type { Config } from './config';
+import type { Conversion } from './described_tensor';
 import type { Metadata } from './metadata';
-import { type ComputedTensor, describeRope } from './rope';
+import { type ComputedTensor, describeRope, ropeParameters } from './rope';
 
 /** How one `model_type` of transformers becomes a GGUF architecture. */
 export interface Family {
@@ -16,8 +17,20 @@ export interface Family {
   readonly interleaved?: boolean;
   /** Norms are stored as offsets from 1 and GGUF adds it. */
   readonly normsPlusOne?: boolean;
+  /** What stands before names in a checkpoint with a head, and not in one without; "model." otherwise. */
+  readonly prefix?: string;
+  /** Patterns of whole names (with ".weight") of tensors that are stored in a form of their own. */
+  readonly conversions?: Readonly<Record<string, Conversion>>;
+  /** The configuration's key of the activation function; "hidden_activation" or "hidden_act" otherwise. */
+  readonly activationKey?: string;
+  /** The `quant_method` that the family's conversions read. */
+  readonly quantisation?: string;
+  /** Has no output head, whatever the configuration says of it. */
+  readonly headless?: boolean;
   /** Tensors that are not read: heads for other tasks, buffers that are computed. */
-  readonly ignored?: RegExp;
+  ignores?(name: string, config: Config): boolean;
+  /** The family that a configuration of this `model_type` stands for, where it says so itself. */
+  variant?(config: Config): Family | undefined;
   /** Writes the hyperparameters; returns vectors that the architecture reads and a checkpoint does not hold. */
   describe(config: Config, metadata: Metadata): readonly ComputedTensor[];
 }
@@ -54,6 +67,7 @@ export interface DecoderDefaults {
   readonly contextLength?: number;
   readonly ropeTheta?: number;
   readonly normEps?: number;
+  readonly intermediateSize?: number;
   /** The key of the norm's epsilon; "rms_norm_eps" otherwise. */
   readonly normEpsKey?: string;
   /** Which GGUF key it goes to. */
@@ -88,30 +102,40 @@ export function describeDecoder(
   // Within its window, full attention is the same: the context is cut to where the two agree.
   metadata.u32('context_length', Math.min(window, config.integer('max_position_embeddings', defaults.contextLength)));
   metadata.u32('embedding_length', config.integer('hidden_size'));
-  metadata.u32('feed_forward_length', config.integer('intermediate_size'));
+  metadata.u32('feed_forward_length', config.integer('intermediate_size', defaults.intermediateSize));
   metadata.u32('attention.head_count', heads);
   metadata.u32('attention.head_count_kv', config.integer('num_key_value_heads', defaults.numKvHeads ?? heads));
   metadata.u32('attention.key_length', headDim);
   metadata.u32('attention.value_length', headDim);
   const eps = config.real(defaults.normEpsKey ?? 'rms_norm_eps', defaults.normEps);
   metadata.f32(`attention.layer_norm_${defaults.norm === 'layer' ? '' : 'rms_'}epsilon`, eps);
-  const share = config.real('partial_rotary_factor', defaults.partialRotaryFactor ?? 1);
-  if (share <= 0 || share > 1) throw config.invalid(`"partial_rotary_factor" is ${share}, expected a number up to 1`);
-  const rotated = Math.floor(headDim * share);
+  const rotated = Math.floor(headDim * partialRotaryFactor(config, defaults.partialRotaryFactor));
   return describeRope(config, metadata, rotated, defaults.ropeTheta).tensors;
 }
 
+/** Share of a head that is rotated. */
+function partialRotaryFactor(config: Config, fallback = 1): number {
+  const key = 'partial_rotary_factor';
+  const share = ropeParameters(config)?.optionalReal(key) ?? config.real(key, fallback);
+  if (share <= 0 || share > 1) throw config.invalid(`"${key}" is ${share}, expected a number up to 1`);
+  return share;
+}
+
 /**
- * Refuses layers of other kinds than the architecture has: `isSliding(layer)` says which ones look through a window.
- * Configurations say it by "layer_types", where they say it at all.
+ * Refuses layers of other kinds than the architecture has: `isOther(layer)` says which ones look through a window, or are of another kind
+ * named `other`. Configurations say it by "layer_types", where they say it at all.
  */
-export function expectLayerTypes(config: Config, isSliding: (layer: number) => boolean): void {
+export function expectLayerTypes(
+  config: Config,
+  isOther: (layer: number) => boolean,
+  other = 'sliding_attention',
+): void {
   const types = config.list('layer_types');
   const layers = config.integer('num_hidden_layers');
   if (types === undefined) return;
   if (types.length !== layers) throw config.invalid(`"layer_types" has ${types.length} items for ${layers} layers`);
   types.forEach((type, layer) => {
-    const expected = isSliding(layer) ? 'sliding_attention' : 'full_attention';
+    const expected = isOther(layer) ? other : 'full_attention';
     if (type !== expected) {
       throw config.unsupported(`layer_types[${layer}] = ${JSON.stringify(type)} is not supported (${expected} is)`);
     }

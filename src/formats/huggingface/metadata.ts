@@ -28,6 +28,10 @@ export class Metadata {
     this.entries.set(this.own(key), { type: 'array', value: { itemType: 'bool', items } });
   }
 
+  integers(key: string, items: readonly number[]): void {
+    this.entries.set(this.own(key), { type: 'array', value: { itemType: 'i32', items: Int32Array.from(items) } });
+  }
+
   /** A key that is not the architecture's own. */
   general(key: string, value: GgufValue): void {
     this.entries.set(key, value);

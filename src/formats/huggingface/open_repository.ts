@@ -7,10 +7,12 @@ import { openCheckpoint, readSmallFile } from '../safetensors/checkpoint';
 import { isJsonObject, type JsonValue, parseStrictJsonBytes } from '../strict_json';
 import type { TokenizerFiles } from '../tokenizer_files';
 import { Config } from './config';
-import { type DescribedTensor, describeTensors } from './describe_tensors';
+import { describeTensors } from './describe_tensors';
+import type { DescribedTensor } from './described_tensor';
 import { FAMILIES } from './families';
 import type { Family } from './family';
 import { Metadata } from './metadata';
+import { describeSentenceTransformers } from './sentence_transformers';
 
 const MAX_CONFIG_BYTES = 4 << 20;
 const MAX_TOKENIZER_BYTES = 128 << 20;
@@ -34,22 +36,25 @@ export async function openHuggingFaceModel(
   if (!configBytes) throw missing(folder, 'config.json');
   const { config, family, metadata, multimodal } = readConfig(configBytes, `${folder.name}: config.json`);
   const computed = family.describe(config, metadata);
-  describePooling(
-    await read('1_Pooling/config.json', MAX_CONFIG_BYTES),
-    `${folder.name}: 1_Pooling/config.json`,
+  const dense = await describeSentenceTransformers(
+    folder,
+    directory,
+    (name) => read(name, MAX_CONFIG_BYTES),
     metadata,
+    signal,
   );
   const tokenizer = await readTokenizer(folder, read);
   describeTemplate(tokenizer, await read('chat_template.jinja', MAX_CONFIG_BYTES), metadata);
   metadata.general('general.name', { type: 'string', value: nameOf(folder) });
   const tensors = describeTensors(await openCheckpoint(folder, path, signal), computed, {
     family,
+    config,
     numHeads: Number(metadata.entries.get(`${family.architecture}.attention.head_count`)?.value),
     numKvHeads: Number(metadata.entries.get(`${family.architecture}.attention.head_count_kv`)?.value),
     tied: config.has('tie_word_embeddings') ? config.flag('tie_word_embeddings', true) : undefined,
     multimodal,
   });
-  return join(folder, metadata, tensors, tokenizer);
+  return join(folder, metadata, [...tensors, ...dense], tokenizer);
 }
 
 function readConfig(
@@ -59,21 +64,24 @@ function readConfig(
   const json = parseStrictJsonBytes(bytes, file);
   const whole = new Config(isJsonObject(json) ? json : new Map(), file);
   const type = whole.text('model_type');
-  const family = FAMILIES.get(type);
-  if (!family) {
+  const named = FAMILIES.get(type);
+  if (!named) {
     throw whole.unsupported(
       `the model type "${type}" is not supported as safetensors (${[...FAMILIES.keys()].join(', ')}); it may be as a GGUF file`,
     );
   }
-  const quantised = whole.nested('quantization_config');
-  if (quantised) {
-    const method = quantised.text('quant_method', 'unknown');
-    throw whole.unsupported(`quantization_config.quant_method = "${method}" is not supported`);
-  }
   const text = whole.nested('text_config');
   const config = text ?? whole;
-  const activation = config.has('hidden_activation') ? 'hidden_activation' : 'hidden_act';
-  config.expect(activation, family.activations);
+  const family = named.variant?.(config) ?? named;
+  const quantised = whole.nested('quantization_config');
+  const method = quantised?.text('quant_method', 'unknown');
+  if (method !== undefined && method !== family.quantisation) {
+    throw whole.unsupported(`quantization_config.quant_method = "${method}" is not supported`);
+  }
+  config.expect(
+    family.activationKey ?? (config.has('hidden_activation') ? 'hidden_activation' : 'hidden_act'),
+    family.activations,
+  );
   return { config, family, metadata: new Metadata(family.architecture), multimodal: text !== undefined };
 }
 
@@ -92,27 +100,6 @@ async function readTokenizer(
     tokenizerConfig: await text('tokenizer_config.json'),
     generationConfig: await text('generation_config.json'),
   };
-}
-
-/** How sentence-transformers makes one vector of a text: GGUF's pooling types 1 (mean), 2 (first token) and 3 (last token). */
-function describePooling(bytes: Uint8Array | undefined, file: string, metadata: Metadata): void {
-  if (!bytes) return;
-  const json = parseStrictJsonBytes(bytes, file);
-  const config = new Config(isJsonObject(json) ? json : new Map(), file);
-  const modes = isJsonObject(json)
-    ? [...json].filter(([key, on]) => key.startsWith('pooling_mode_') && on === true)
-    : [];
-  const types = new Map([
-    ['pooling_mode_mean_tokens', 1],
-    ['pooling_mode_cls_token', 2],
-    ['pooling_mode_lasttoken', 3],
-  ]);
-  const [[mode] = ['nothing']] = modes;
-  const type = types.get(mode);
-  if (modes.length !== 1 || type === undefined) {
-    throw config.unsupported(`pooling by ${modes.map(([key]) => key).join(' and ') || 'nothing'} is not supported`);
-  }
-  metadata.u32('pooling_type', type);
 }
 
 /** The template lies in a file of its own or in tokenizer_config.json, as one text or as several with names. */

@@ -14,12 +14,10 @@ export interface Rope {
   readonly tensors: readonly ComputedTensor[];
 }
 
-const YARN_DEFAULTS: readonly (readonly [key: string, value: number | boolean])[] = [
+const YARN_DEFAULTS: readonly (readonly [key: string, value: number])[] = [
   ['beta_fast', 32],
   ['beta_slow', 1],
   ['mscale', 1],
-  ['mscale_all_dim', 0],
-  ['truncate', true],
 ];
 
 /** Where a configuration keeps its RoPE: transformers 5 has "rope_parameters", one for each kind of layer in some families. */
@@ -46,16 +44,9 @@ export function describeRope(config: Config, metadata: Metadata, dims: number, d
       metadata.string('rope.scaling.type', 'linear');
       metadata.f32('rope.scaling.factor', scaling.real('factor'));
       return { theta, tensors: [] };
-    case 'yarn': {
-      for (const [key, value] of YARN_DEFAULTS) scaling.expect(key, [value]);
-      metadata.string('rope.scaling.type', 'yarn');
-      metadata.f32('rope.scaling.factor', scaling.real('factor'));
-      const original = scaling.optionalInteger('original_max_position_embeddings');
-      metadata.u32('rope.scaling.original_context_length', original ?? config.integer('max_position_embeddings'));
-      const attention = scaling.optionalReal('attention_factor');
-      if (attention !== undefined) metadata.f32('rope.scaling.attn_factor', attention);
+    case 'yarn':
+      describeYarn(config, scaling, metadata);
       return { theta, tensors: [] };
-    }
     case 'llama3':
       return { theta, tensors: [{ name: 'rope_freqs.weight', values: llama3Factors(scaling, theta, dims) }] };
     case 'longrope':
@@ -64,6 +55,26 @@ export function describeRope(config: Config, metadata: Metadata, dims: number, d
     default:
       throw config.unsupported(`the RoPE type "${type}" is not supported`);
   }
+}
+
+function describeYarn(config: Config, scaling: Config, metadata: Metadata): void {
+  for (const [key, value] of YARN_DEFAULTS) scaling.expect(key, [value]);
+  const factor = scaling.real('factor');
+  metadata.string('rope.scaling.type', 'yarn');
+  metadata.f32('rope.scaling.factor', factor);
+  const original = scaling.optionalInteger('original_max_position_embeddings');
+  metadata.u32('rope.scaling.original_context_length', original ?? config.integer('max_position_embeddings'));
+  // GGUF has no key for it: llama.cpp always rounds the ends of YaRN's ramp.
+  if (!scaling.flag('truncate', true)) metadata.bool('rope.scaling.yarn_truncate', false);
+  const attention = scaling.optionalReal('attention_factor');
+  const multiplier = scaling.has('mscale') ? scaling.real('mscale_all_dim', 0) : 0;
+  if (attention === undefined) {
+    if (multiplier !== 0) metadata.f32('rope.scaling.yarn_log_multiplier', multiplier);
+    return;
+  }
+  // Here it stands in place of YaRN's own factor; GGUF's comes on top of it.
+  const ratio = attention / (1 + 0.1 * Math.log(Math.max(1, factor)));
+  if (Math.abs(ratio - 1) > 1e-6) metadata.f32('rope.scaling.attn_factor', ratio);
 }
 
 /** Llama 3.1's smooth blend between the trained and the stretched frequencies; what GGUF's `rope_freqs` divides angles by. */

@@ -44,25 +44,22 @@ export function computedSource(
 }
 
 /**
- * Rows of each head in the order of interleaved RoPE pairs: a checkpoint has the first halves of all pairs, then the second ones;
- * GGUF's llama family has pair after pair. Row 2i + j of a head is the checkpoint's row i + j·(rows / 2).
+ * Groups of `bytes` each, made one at a time when they are read; together `size` bytes (the last may be shorter). A stream of the whole
+ * makes each once.
  */
-export function interleavedHeads(source: ByteSource, rowBytes: number, headRows: number): ByteSource {
-  const headBytes = rowBytes * headRows;
-  const head = async (index: number, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>> => {
-    const stored = await source.read(index * headBytes, headBytes, signal);
-    const out = new Uint8Array(headBytes);
-    for (let row = 0; row < headRows; row++) {
-      const from = (row >> 1) + (row & 1) * (headRows / 2);
-      out.set(stored.subarray(from * rowBytes, (from + 1) * rowBytes), row * rowBytes);
-    }
-    return out;
-  };
+export function groupedSource(
+  name: string,
+  groups: number,
+  bytes: number,
+  make: (index: number, signal?: AbortSignal) => Promise<Uint8Array<ArrayBuffer>>,
+  size = groups * bytes,
+): ByteSource {
   async function* stream(at: number, length: number, signal?: AbortSignal): AsyncGenerator<Uint8Array<ArrayBuffer>> {
     for (let done = 0; done < length; ) {
-      const index = Math.floor((at + done) / headBytes);
-      const from = at + done - index * headBytes;
-      const piece = (await head(index, signal)).subarray(from, from + length - done);
+      throwIfAborted(signal);
+      const index = Math.floor((at + done) / bytes);
+      const from = at + done - index * bytes;
+      const piece = (await make(index, signal)).subarray(from, from + length - done);
       for (let start = 0; start < piece.length; start += MAX_CHUNK_BYTES) {
         yield piece.subarray(start, start + MAX_CHUNK_BYTES);
       }
@@ -70,8 +67,8 @@ export function interleavedHeads(source: ByteSource, rowBytes: number, headRows:
     }
   }
   return {
-    name: source.name,
-    size: source.size,
+    name,
+    size,
     stream,
     async read(at, length, signal) {
       const out = new Uint8Array(length);
@@ -83,4 +80,21 @@ export function interleavedHeads(source: ByteSource, rowBytes: number, headRows:
       return out;
     },
   };
+}
+
+/**
+ * Rows of each head in the order of interleaved RoPE pairs: a checkpoint has the first halves of all pairs, then the second ones;
+ * GGUF's llama family has pair after pair. Row 2i + j of a head is the checkpoint's row i + j·(rows / 2).
+ */
+export function interleavedHeads(source: ByteSource, rowBytes: number, headRows: number): ByteSource {
+  const headBytes = rowBytes * headRows;
+  return groupedSource(source.name, source.size / headBytes, headBytes, async (index, signal) => {
+    const stored = await source.read(index * headBytes, headBytes, signal);
+    const out = new Uint8Array(headBytes);
+    for (let row = 0; row < headRows; row++) {
+      const from = (row >> 1) + (row & 1) * (headRows / 2);
+      out.set(stored.subarray(from * rowBytes, (from + 1) * rowBytes), row * rowBytes);
+    }
+    return out;
+  });
 }
