@@ -66,15 +66,18 @@ export interface YarnOptions {
   /** Turns over the original context above which a pair keeps its angle, and below which it is stretched in full. */
   readonly betaFast: number;
   readonly betaSlow: number;
+  /** Ends of the ramp are whole pairs; they are where they are not said to be otherwise. */
+  readonly truncate?: boolean;
 }
 
 /** Frequency factors of YaRN (Peng et al. 2023, "NTK-by-parts"): 1 for the fast pairs, `factor` for the slow, a ramp between, as ggml has it. */
 export function yarnFactors(options: YarnOptions): Float64Array<ArrayBuffer> {
-  const { ropeDims, base, factor, originalContext, betaFast, betaSlow } = options;
+  const { ropeDims, base, factor, originalContext, betaFast, betaSlow, truncate = true } = options;
   const pairOf = (turns: number): number =>
     (ropeDims * Math.log(originalContext / (turns * 2 * Math.PI))) / (2 * Math.log(base));
-  const low = Math.max(0, Math.floor(pairOf(betaFast)));
-  const high = Math.min(ropeDims - 1, Math.ceil(pairOf(betaSlow)));
+  const [first, last] = [pairOf(betaFast), pairOf(betaSlow)];
+  const low = Math.max(0, truncate ? Math.floor(first) : first);
+  const high = Math.min(ropeDims - 1, truncate ? Math.ceil(last) : last);
   return Float64Array.from({ length: ropeDims / 2 }, (_, pair) => {
     const stretched = Math.min(1, Math.max(0, (pair - low) / Math.max(0.001, high - low)));
     return 1 / (stretched / factor + 1 - stretched);

@@ -19,8 +19,16 @@ export interface Checkpoint {
   /** Left out: the configuration has what they hold. */
   readonly without?: RegExp;
   readonly dtype?: 'f32' | 'f16' | 'bf16';
+  /** Tensors that are stored in another form: all that they become (nothing, where another one's entry has it); undefined for the rest. */
+  readonly forms?: (tensor: GgufTensor, layer: string) => Readonly<Record<string, StoredForm>> | undefined;
   /** What else lies there. */
   readonly files?: WrittenFiles;
+}
+
+export interface StoredForm {
+  readonly shape: readonly number[];
+  /** Floats, or bytes as they are. */
+  readonly values: Float32Array<ArrayBuffer> | Uint8Array<ArrayBuffer>;
 }
 
 export interface Fixture {
@@ -54,6 +62,14 @@ export function storedTensors(fixture: Fixture, checkpoint: Checkpoint): Record<
   const stored: Record<string, WrittenSafetensor> = {};
   for (const tensor of fixture.gguf.tensors.values()) {
     if (without?.test(tensor.name)) continue;
+    const own = checkpoint.forms?.(tensor, /^blk\.(\d+)\./.exec(tensor.name)?.[1] ?? '');
+    for (const [name, { shape, values }] of Object.entries(own ?? {})) {
+      stored[name] =
+        values instanceof Float32Array
+          ? { dtype: dtype.toUpperCase(), shape, data: encodeRow(dtype, values) }
+          : { dtype: 'U8', shape, data: values };
+    }
+    if (own) continue;
     const [, layer, rest, suffix] = /^(?:blk\.(\d+)\.)?(.*)\.(weight|bias)$/.exec(tensor.name) ?? [];
     const pattern = layer === undefined ? rest : `blk.{l}.${rest}`;
     const name = names[pattern];

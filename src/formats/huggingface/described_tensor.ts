@@ -19,7 +19,7 @@ export interface Placement {
   readonly config: Config;
   readonly checkpoint: ReadonlyMap<string, StoredTensor>;
   /** Puts the layer's number in place of {l}. */
-  at(name: string): string;
+  readonly at: (name: string) => string;
 }
 
 /**

@@ -47,7 +47,8 @@ export function readLlama(reader: DecoderReader): ModelSpec {
 
 /** Mistral 3 and Ministral 3 (Mistral AI 2025): YaRN. Attention gets colder in steps of `attention.temperature_length` positions. */
 export function readMistral3(reader: DecoderReader): ModelSpec {
-  const length = reader.optional('attention.temperature_length');
+  const length =
+    reader.optional('attention.temperature_length') ?? reader.optional('rope.scaling.original_context_length');
   if (reader.optional('attention.temperature_scale') && length !== undefined && reader.contextLength > length) {
     throw new UnsupportedModelError(
       `${reader.key('attention.temperature_scale')}: contexts longer than ${length} are not supported`,

@@ -1,5 +1,5 @@
 import { InvalidFileError, UnsupportedModelError } from '../../errors';
-import { type Gguf, optionalNumber, optionalString } from '../../formats/gguf/gguf';
+import { type Gguf, optionalBool, optionalNumber, optionalString } from '../../formats/gguf/gguf';
 import type { Vector } from '../../ops/op';
 import { buildRopeTable, ropeTableLength, yarnFactors } from '../../ops/rope_table';
 import { expectAbsentOr, positive, positiveReal } from '../hyperparameters';
@@ -68,6 +68,8 @@ export function readRope(gguf: Gguf, tensors: TensorTable, options: RopeOptions)
         originalContext,
         betaFast: positiveReal(gguf, key('scaling.yarn_beta_fast'), 32),
         betaSlow: positiveReal(gguf, key('scaling.yarn_beta_slow'), 1),
+        // Not llama.cpp's: what a checkpoint's configuration may say.
+        truncate: optionalBool(gguf, key('scaling.yarn_truncate')),
       })
     : undefined;
   const table = {

@@ -1,8 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { InvalidFileError, SourceError, UnsupportedModelError } from '../../../src/errors';
-import { type GgufTensor, getString } from '../../../src/formats/gguf/gguf';
-import type { DescribedSource } from '../../../src/formats/model_files';
-import { openModelFile } from '../../../src/formats/open_model_file';
+import type { GgufTensor } from '../../../src/formats/gguf/gguf';
 import {
   asRepository,
   type Checkpoint,
@@ -14,48 +12,17 @@ import {
   tokenizerJson,
   valuesOf,
 } from '../../support/hugging_face';
-import { memoryFolder, type WrittenFiles, writeSafetensors } from '../../support/safetensors_writer';
-
-const LAYER = 'model.layers.{l}';
-const QK_NORMS = {
-  'blk.{l}.attn_q_norm': `${LAYER}.self_attn.q_norm`,
-  'blk.{l}.attn_k_norm': `${LAYER}.self_attn.k_norm`,
-};
-const AROUND = {
-  'blk.{l}.post_attention_norm': `${LAYER}.post_attention_layernorm`,
-  'blk.{l}.ffn_norm': `${LAYER}.pre_feedforward_layernorm`,
-  'blk.{l}.post_ffw_norm': `${LAYER}.post_feedforward_layernorm`,
-};
-
-function numberOf(fixture: Fixture, key: string): number {
-  const architecture = getString(fixture.gguf, 'general.architecture');
-  return Number(fixture.gguf.metadata.get(`${architecture}.${key}`)?.value);
-}
-
-/** What every configuration says, taken from the GGUF file. */
-function sizes(fixture: Fixture): Record<string, unknown> {
-  const n = (key: string) => numberOf(fixture, key);
-  return {
-    hidden_act: 'silu',
-    hidden_size: n('embedding_length'),
-    intermediate_size: n('feed_forward_length'),
-    num_hidden_layers: n('block_count'),
-    num_attention_heads: n('attention.head_count'),
-    num_key_value_heads: n('attention.head_count_kv'),
-    max_position_embeddings: n('context_length'),
-    rms_norm_eps: n('attention.layer_norm_rms_epsilon'),
-    layer_norm_eps: n('attention.layer_norm_epsilon'),
-    norm_epsilon: n('attention.layer_norm_epsilon'),
-    rope_theta: n('rope.freq_base'),
-    head_dim: n('attention.key_length') || n('rope.dimension_count'),
-    tie_word_embeddings: !fixture.gguf.tensors.has('output.weight'),
-  };
-}
-
-const heads = (fixture: Fixture) => ({
-  numHeads: numberOf(fixture, 'attention.head_count'),
-  numKvHeads: numberOf(fixture, 'attention.head_count_kv'),
-});
+import { type WrittenFiles, writeSafetensors } from '../../support/safetensors_writer';
+import {
+  AROUND,
+  expectSameModel,
+  heads,
+  LAYER,
+  numberOf,
+  openRepository as open,
+  QK_NORMS,
+  sizes,
+} from '../../support/same_model';
 
 /** How transformers would store each fixture. */
 const CHECKPOINTS: Record<string, (fixture: Fixture) => Checkpoint> = {
@@ -259,30 +226,10 @@ function factors(fixture: Fixture, which: string): number[] {
   return [...valuesOf(fixture, tensor)];
 }
 
-async function open(files: WrittenFiles, path = 'model.safetensors'): Promise<DescribedSource> {
-  return (await openModelFile(memoryFolder(files, 'owner/tiny'), path)) as DescribedSource;
-}
-
 describe('a checkpoint', () => {
   it.each(Object.keys(CHECKPOINTS))('of %s reads as the GGUF file that a converter makes of it', async (name) => {
     const fixture = await readFixture(`tests/fixtures/models/${name}.gguf`);
-    const source = await open(asRepository(fixture, CHECKPOINTS[name](fixture)));
-    for (const [key, value] of fixture.gguf.metadata) {
-      // The vocabulary's size is the embedding's; the tokenizer is tokenizer.json.
-      if (/^tokenizer\.|^general\.(?!architecture)|\.vocab_size$|quantization_version/.test(key)) continue;
-      expect(source.gguf.metadata.get(key), key).toEqual(value);
-    }
-    expect([...source.gguf.tensors.keys()].sort()).toEqual([...fixture.gguf.tensors.keys()].sort());
-    for (const tensor of fixture.gguf.tensors.values()) {
-      const found = source.gguf.tensors.get(tensor.name) as GgufTensor;
-      expect(found.shape, tensor.name).toEqual(tensor.shape);
-      const bytes = await source.read(found.offset, found.byteLength);
-      const values = valuesOf({ bytes }, { ...found, offset: 0 });
-      const expected = valuesOf(fixture, tensor);
-      const furthest = values.reduce((most, value, i) => Math.max(most, Math.abs(value - expected[i])), 0);
-      // A norm less 1, and 1 added again, is rounded twice.
-      expect(furthest, tensor.name).toBeLessThanOrEqual(/norm/.test(tensor.name) ? 2e-7 : 0);
-    }
+    await expectSameModel(fixture, await open(asRepository(fixture, CHECKPOINTS[name](fixture))));
   });
 
   it('in several files with an index is one model, streamed in any pieces', async () => {
