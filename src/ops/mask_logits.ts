@@ -20,9 +20,10 @@ export const maskLogitsOp: Op<MaskLogitsCall> = {
     }
   },
 
-  reference({ logits }, { batch, activation }) {
+  reference({ logits }, context) {
+    const { batch } = context;
     const { cols } = logits;
-    const values = activation(logits);
+    const values = context.activation(logits);
     for (const [index, { masks }] of batch.source.segments.entries()) {
       const { firstSampledRow } = batch.segments[index];
       masks?.forEach((mask, i) => {
