@@ -6,7 +6,7 @@ import { HEADER, maskWords } from './step_layout';
 const WORKGROUP = 256;
 
 /** Whether a mask (Segment.masks) lets a token be chosen. */
-export function allows(mask: Uint32Array, token: number): boolean {
+function allows(mask: Uint32Array, token: number): boolean {
   return ((mask[token >>> 5] >>> (token & 31)) & 1) === 1;
 }
 
