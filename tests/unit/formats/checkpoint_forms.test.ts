@@ -21,9 +21,15 @@ describe('a checkpoint reads as the GGUF file that a converter makes of it:', ()
 
 it('value heads of Qwen3.5 come in turns, one of each key head', async () => {
   const config = {
-    ...{ model_type: 'qwen3_5_text', hidden_size: 4, intermediate_size: 4, num_hidden_layers: 1 },
-    ...{ num_attention_heads: 1, linear_key_head_dim: 4, linear_value_head_dim: 4 },
-    ...{ linear_num_key_heads: 2, linear_num_value_heads: 6 },
+    model_type: 'qwen3_5_text',
+    hidden_size: 4,
+    intermediate_size: 4,
+    num_hidden_layers: 1,
+    num_attention_heads: 1,
+    linear_key_head_dim: 4,
+    linear_value_head_dim: 4,
+    linear_num_key_heads: 2,
+    linear_num_value_heads: 6,
   };
   const data = new Uint8Array(Float32Array.from([1, 2, 3, 4, 5, 6], Math.log).buffer);
   const source = await open({
