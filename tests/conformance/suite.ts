@@ -152,6 +152,8 @@ export function architectureSuite(architectures: readonly string[], onGpu = arch
       ])('agrees with llama.cpp, prefilled %s', async (_name, runLength) => {
         for (const prompt of fixture.prompts) {
           const { worst, wrongBest } = compare(prompt, await score(model.runner, prompt.tokens, runLength));
+          // The figures of docs/models.md.
+          if (full) console.info([fixture.name, variant.name, _name, prompt.name, worst.toExponential(1)].join(' | '));
           const tolerance = Math.min(factor * variant.tolerance, 0.05);
           expect(worst, `${prompt.name}: largest difference`).toBeLessThan(tolerance);
           expect(wrongBest, `${prompt.name}: positions with another best token`).toEqual([]);
