@@ -6,17 +6,22 @@ import { KV_TYPES, type KvType } from '../ops/op';
 
 type OptionTable = NonNullable<ParseArgsConfig['options']>;
 
-const COMMON = {
+/** What every command takes. */
+const GENERAL = {
   json: { type: 'boolean' },
   backend: { type: 'string' },
   without: { type: 'string' },
   'default-limits': { type: 'boolean' },
+  help: { type: 'boolean', short: 'h' },
+} as const satisfies OptionTable;
+
+/** What a command takes that makes a model ready, or says what it would need. */
+const LOADING = {
   ctx: { type: 'string' },
   kv: { type: 'string' },
   quantize: { type: 'string' },
   tune: { type: 'boolean' },
   'no-tune': { type: 'boolean' },
-  help: { type: 'boolean', short: 'h' },
 } as const satisfies OptionTable;
 
 const FEATURES: readonly MaskableFeature[] = ['shader-f16', 'subgroups', 'dot4', 'subgroup-matrix', 'timestamp-query'];
@@ -28,11 +33,12 @@ export class Arguments {
     readonly positionals: readonly string[],
   ) {}
 
-  static parse(args: readonly string[], own: OptionTable): Arguments {
+  /** `loads`: the command makes a model ready; options for that mean nothing to the others, and are refused. */
+  static parse(args: readonly string[], own: OptionTable, { loads = true } = {}): Arguments {
     try {
       const { values, positionals } = parseArgs({
         args: [...args],
-        options: { ...COMMON, ...own },
+        options: { ...GENERAL, ...(loads && LOADING), ...own },
         allowPositionals: true,
         strict: true,
       });

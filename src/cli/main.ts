@@ -9,6 +9,7 @@ import { perplexityCommand } from './commands/perplexity';
 import { selftestCommand } from './commands/selftest';
 import { serveSimCommand } from './commands/serve_sim';
 import { tokenizeCommand } from './commands/tokenize';
+import { terminalMessage } from './flag_names';
 
 const COMMANDS: Readonly<Record<string, (args: readonly string[]) => Promise<void>>> = {
   generate: generateCommand,
@@ -47,6 +48,7 @@ Every command takes
   --backend webgpu|reference           compute on the GPU (default) or on the slow reference executor
   --without shader-f16,subgroups,…     pretend that the GPU lacks these features
   --default-limits                     use WebGPU's default limits only
+where it makes a model ready
   --no-tune, --tune                    run the kernels' defaults; measure their variants on a software adapter too
   --ctx N                              context length in tokens
   --kv f32|f16|q8_0|q4_0               what the KV cache holds (default f16)
@@ -77,9 +79,7 @@ export async function main(args: readonly string[]): Promise<number> {
     await command(rest);
     return 0;
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    const oneLine = message.replaceAll(/\s*\n\s*/g, ' ');
-    process.stderr.write(`tessera ${name}: ${oneLine}\n`);
+    process.stderr.write(`tessera ${name}: ${terminalMessage(error, USAGE)}\n`);
     if (!(error instanceof TesseraError) && process.env['TESSERA_DEBUG']) console.error(error);
     return 1;
   }

@@ -1,3 +1,4 @@
+import type { Purpose } from '../engine/purpose';
 import type { LoadModelOptions } from '../model/layout';
 import { type LoadedModel, loadModel } from '../model/load_model';
 import type { Arguments } from './arguments';
@@ -13,13 +14,15 @@ export interface OpenOptions {
   readonly maxSlots?: number;
   /** See LoadModelOptions: for commands that begin with a short step. */
   readonly compileInBackground?: boolean;
+  /** What the command wants of the model; tokens otherwise. */
+  readonly purpose?: Purpose;
   /** Dawn's instance, where the command already has one. */
   readonly gpu?: GPU;
 }
 
 /** What the command's options say about loading. */
 export function loadOptions(args: Arguments, options: OpenOptions): LoadModelOptions {
-  const { gpu, maxRows, maxSlots, contextLength, compileInBackground } = options;
+  const { gpu, maxRows, maxSlots, contextLength, compileInBackground, purpose } = options;
   return {
     backend: args.backend,
     gpu,
@@ -32,6 +35,7 @@ export function loadOptions(args: Arguments, options: OpenOptions): LoadModelOpt
     maxSlots,
     tune: { mode: args.tune, store: fileTextStore() },
     compileInBackground,
+    purpose,
     onProgress: ({ phase, loaded, total }) =>
       progressLine(phase === 'weights' ? `loading ${formatBytes(loaded)} of ${formatBytes(total)}` : phase),
   };
@@ -44,7 +48,7 @@ export async function openModel(
 ): Promise<LoadedModel> {
   const source = await openSource(path);
   const gpu = args.backend === 'webgpu' ? (options.gpu ?? (await createNodeGpu())) : undefined;
-  const model = await loadModel(source, loadOptions(args, { ...options, gpu }));
+  const model = await loadModel(source, loadOptions(args, { purpose: 'tokens', ...options, gpu }));
   progressLine('');
   const { adapter, description } = model;
   const machine = adapter ? adapter.description || adapter.device || adapter.vendor : 'reference executor';

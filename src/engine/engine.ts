@@ -13,6 +13,7 @@ import { EmbeddingSequence, type EmbedRequest } from './embedding';
 import { type ForkRequest, type GenerateRequest, GeneratingSequence, MAX_PRIORITY } from './generation';
 import type { Generation } from './generation_output';
 import { type EngineMetrics, MetricsCollector, type RequestMetrics } from './metrics';
+import { expectPurpose, type Purpose } from './purpose';
 import type { PageStore, Runner } from './runner';
 import type { SavedPrefix } from './saved_prefix';
 import { Scheduler } from './scheduler';
@@ -301,17 +302,12 @@ export class Engine {
     if (this.#state.kind === 'failed') throw this.#state.error;
   }
 
-  #checkPrompt(promptTokens: readonly number[], wanted: 'tokens' | 'a vector'): void {
+  #checkPrompt(promptTokens: readonly number[], wanted: Purpose): void {
     this.#checkOpen();
     if (promptTokens.length === 0) throw new InvalidOptionError('promptTokens', 'the prompt is empty');
-    const { vocabSize, embeddingSize } = this.#loop.scheduler.limits;
-    if ((embeddingSize === undefined) !== (wanted === 'tokens')) {
-      throw new UnsupportedModelError(
-        embeddingSize === undefined
-          ? 'this model predicts tokens and has no pooling: it gives no embeddings'
-          : 'this model is an encoder: it gives embeddings and no tokens',
-      );
-    }
+    const { limits } = this.#loop.scheduler;
+    expectPurpose(limits, wanted);
+    const { vocabSize } = limits;
     promptTokens.forEach((token, i) => {
       if (!Number.isSafeInteger(token) || token < 0 || token >= vocabSize) {
         throw new InvalidOptionError('promptTokens', `${token} at ${i} is not a token of a vocabulary of ${vocabSize}`);

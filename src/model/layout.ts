@@ -1,3 +1,4 @@
+import type { Purpose } from '../engine/purpose';
 import type { RunnerLimits } from '../engine/runner';
 import { InvalidOptionError } from '../errors';
 import { type Gguf, optionalString } from '../formats/gguf/gguf';
@@ -62,6 +63,8 @@ export interface LoadModelOptions {
   readonly compileInBackground?: boolean;
   /** How the kernels' variants are chosen. */
   readonly tune?: TuneOptions;
+  /** What the model is loaded for: one that does not give it is refused by its header. */
+  readonly purpose?: Purpose;
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: LoadProgress) => void;
   /** Waited for when the header was found good, before any weight is read. */

@@ -1,3 +1,4 @@
+import { expectPurpose } from '../engine/purpose';
 import type { Runner } from '../engine/runner';
 import type { DeviceLostError } from '../errors';
 import type { Gguf } from '../formats/gguf/gguf';
@@ -49,6 +50,7 @@ export function weightOptions(options: LoadModelOptions): LoadOptions {
 
 async function loadOnReference(gguf: Gguf, source: ModelOrigin, options: LoadModelOptions): Promise<LoadedModel> {
   const layout = layOut(gguf, options, undefined);
+  if (options.purpose) expectPurpose(layout.limits, options.purpose);
   await options.beforeWeights?.();
   const [{ calls }] = plansOf(layout);
   const executor = await prepareReference(gguf, source, layout, weightOptions(options));
@@ -76,6 +78,7 @@ async function loadOnWebGpu(gguf: Gguf, source: ModelOrigin, options: LoadModelO
   const device = await GpuDevice.create({ gpu, without, defaultLimits });
   try {
     const layout = layOut(gguf, options, device.capabilities);
+    if (options.purpose) expectPurpose(layout.limits, options.purpose);
     await options.beforeWeights?.();
     const prepared = await prepareWebGpu(device, gguf, source, layout, {
       ...weightOptions(options),

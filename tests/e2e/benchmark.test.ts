@@ -86,5 +86,11 @@ test('a run can be cancelled, and a broken file says what is wrong', async () =>
   await page.click('#run');
   await page.locator('#bench-error').waitFor();
   expect(await page.locator('#bench-error').innerText()).toMatch(/^Could not measure broken\.gguf\. .{20,}/);
+  // Several files are one model.
+  const part = (number: number) => ({ ...broken, name: `whole-0000${number}-of-00002.gguf` });
+  await page.setInputFiles('#bench-file', [part(1), part(2)]);
+  await page.click('#run');
+  await page.locator('#bench-error', { hasText: '2 files' }).waitFor();
+  expect(await page.locator('#bench-error').innerText()).toMatch(/^Could not measure 2 files\. .*whole-00001-of-00002/);
   await page.context().close();
 });

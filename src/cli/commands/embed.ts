@@ -17,7 +17,7 @@ export async function embedCommand(argv: readonly string[]): Promise<void> {
     throw new InvalidOptionError('--text', 'give either --text or --tokens');
   }
   const input = text ?? parseTokens(tokens);
-  const loaded = await openModel(args);
+  const loaded = await openModel(args, { purpose: 'a vector' });
   try {
     const engine = new Engine(loaded.runner);
     // Tokens need no tokenizer, and the file may have none that is known.

@@ -6,7 +6,8 @@ import { printJson, printLine, table } from '../output';
 
 /** Every kernel variant on this GPU against the reference. Exits with 1 when a row fails. */
 export async function selftestCommand(argv: readonly string[]): Promise<void> {
-  const args = Arguments.parse(argv, { seed: { type: 'string' }, filter: { type: 'string' } });
+  const own = { seed: { type: 'string' }, filter: { type: 'string' } } as const;
+  const args = Arguments.parse(argv, own, { loads: false });
   if (args.backend === 'reference') {
     throw new InvalidOptionError(
       '--backend',

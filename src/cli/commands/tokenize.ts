@@ -7,11 +7,8 @@ import { printJson, printLine } from '../output';
 import { readText } from '../text_input';
 
 export async function tokenizeCommand(argv: readonly string[]): Promise<void> {
-  const args = Arguments.parse(argv, {
-    text: { type: 'string' },
-    file: { type: 'string' },
-    special: { type: 'boolean' },
-  });
+  const own = { text: { type: 'string' }, file: { type: 'string' }, special: { type: 'boolean' } } as const;
+  const args = Arguments.parse(argv, own, { loads: false });
   const model = args.model();
   const text = await textOf(args);
   const source = await openSource(model);

@@ -1,8 +1,8 @@
 /** The benchmark page: chooses a model, runs the suite in a worker, shows what it says. Everything comes through the SDK. */
 import { type BenchmarkProgress, runBenchmark } from '../../bench';
-import { AbortedError } from '../../index';
+import { AbortedError, type ModelFile } from '../../index';
 import { byId, el } from '../chat/dom';
-import { onFilesDropped } from '../chat/drop';
+import { chosenFiles, onFilesDropped } from '../chat/drop';
 import { describeError } from '../chat/errors';
 import { Mosaic } from '../chat/mosaic';
 import { startTheme } from '../chat/theme';
@@ -31,15 +31,17 @@ for (const choice of choices) select.append(el('option', {}, choice.label));
 select.addEventListener('change', showNote);
 showNote();
 
-const file = byId('bench-file', HTMLInputElement);
-file.addEventListener('change', () => {
-  const chosen = file.files?.[0];
-  file.value = ''; // So that choosing the same file again counts as a choice.
-  if (chosen) choose(chosen);
-});
+for (const input of [byId('bench-file', HTMLInputElement), byId('bench-folder', HTMLInputElement)]) {
+  input.addEventListener('change', () => {
+    const chosen = chosenFiles(input);
+    input.value = ''; // So that choosing the same file again counts as a choice.
+    choose(chosen);
+  });
+}
 onFilesDropped((files) => {
-  void files.then(([first]) => {
-    if (first?.file instanceof File) choose(first.file);
+  void files.then(choose, (error: unknown) => {
+    problem.textContent = `Could not read what was dropped. ${describeError(error)}`;
+    problem.hidden = false;
   });
 });
 cancel.addEventListener('click', () => running?.abort());
@@ -48,9 +50,11 @@ form.addEventListener('submit', (event) => {
   void measure();
 });
 
-function choose(chosen: File): void {
-  choices.push(fileChoice(chosen));
-  select.append(el('option', {}, chosen.name));
+function choose(files: readonly ModelFile[]): void {
+  const choice = fileChoice(files);
+  if (!choice) return;
+  choices.push(choice);
+  select.append(el('option', {}, choice.label));
   select.selectedIndex = choices.length - 1;
   showNote();
 }

@@ -1,4 +1,5 @@
-import type { ModelInput } from '../../index';
+import type { ModelFile, ModelInput } from '../../index';
+import { modelOf } from '../chat/drop';
 
 export interface ModelChoice {
   readonly label: string;
@@ -22,8 +23,12 @@ function synthetic(shape: string, format: string, size: string): ModelChoice {
   };
 }
 
-export function fileChoice(file: File): ModelChoice {
-  return { label: file.name, note: 'Read from your disk; it stays on this device.', model: () => file };
+/** A file by itself, the parts of a split one, or what a folder holds; undefined for nothing. */
+export function fileChoice(files: readonly ModelFile[]): ModelChoice | undefined {
+  const found = modelOf(files);
+  return (
+    found && { label: found.name, note: 'Read from your disk; it stays on this device.', model: () => found.model }
+  );
 }
 
 export const CHOICES: readonly ModelChoice[] = [

@@ -32,6 +32,15 @@ export function chosenFiles(input: HTMLInputElement): ModelFile[] {
   return [...(input.files ?? [])].map((file) => ({ path: file.webkitRelativePath || file.name, file }));
 }
 
+/** What is loaded of files that were chosen or dropped, and what it is called: a file by itself, a folder, or several files. */
+export function modelOf(files: readonly ModelFile[]): { model: File | readonly ModelFile[]; name: string } | undefined {
+  const [first] = files;
+  if (!first) return undefined;
+  if (files.length === 1 && first.file instanceof File) return { model: first.file, name: first.file.name };
+  const name = first.path.includes('/') ? first.path.split('/')[0] : `${files.length} files`;
+  return { model: files, name };
+}
+
 async function filesOf(entries: readonly FileSystemEntry[]): Promise<ModelFile[]> {
   const found: ModelFile[] = [];
   const open = [...entries];

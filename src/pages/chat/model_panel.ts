@@ -9,7 +9,7 @@ import {
   type TesseraEngine,
 } from '../../index';
 import { byId, el } from './dom';
-import { chosenFiles } from './drop';
+import { chosenFiles, modelOf } from './drop';
 import { describeError } from './errors';
 import { formatAdapter, formatBytes, formatCount, formatWhole } from './format';
 import { type HubModel, showStoredModels, startHubChoices } from './model_lists';
@@ -94,11 +94,8 @@ export class ModelPanel {
       this.#showError(`Could not read what was dropped. ${describeError(error)}`);
       return [];
     });
-    const [first] = found;
-    if (!first) return;
-    const single = found.length === 1 && first.file instanceof File ? first.file : undefined;
-    const name = single?.name ?? (first.path.includes('/') ? first.path.split('/')[0] : `${found.length} files`);
-    await this.#loadAndClose({ model: single ?? found, name });
+    const model = modelOf(found);
+    if (model) await this.#loadAndClose(model);
   }
 
   async loadFromHub({ repository, ...from }: HubModel): Promise<void> {

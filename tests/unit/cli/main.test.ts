@@ -76,6 +76,28 @@ describe('tessera', () => {
     expect(out).toMatch(/^\[0\] (.+)\n\[1\] \1\n$/s);
   });
 
+  it('calls options as the terminal does, whoever finds them wrong', async () => {
+    const generate = ['generate', DEMO, '-p', 'Hello', '--backend', 'reference'];
+    expect((await tessera(...generate, '--top-k', '2.5')).err).toMatch(/^tessera generate: --top-k: expected /);
+    expect((await tessera(...generate, '--kv', 'q4_0', '--ctx', '0')).err).toMatch(/^tessera generate: --ctx: /);
+    const perplexity = ['perplexity', DEMO, '--file', 'package.json', '--backend', 'reference', '--ctx', '2'];
+    expect((await tessera(...perplexity)).err).toMatch(/tessera perplexity: --ctx: 2 is too short/);
+  });
+
+  it('refuses options that a command has no use for', async () => {
+    const { status, err } = await tessera('tokenize', DEMO, '--text', 'Hello', '--kv', 'f32');
+    expect(status).toBe(1);
+    expect(err).toMatch(/^tessera tokenize: --kv: Unknown option '--kv'/);
+  });
+
+  it('refuses an encoder that is to generate, and a decoder that is to embed', async () => {
+    const encoder = 'tests/fixtures/models/bert-cls.gguf';
+    const { status, err } = await tessera('generate', encoder, '-p', 'Hello', '--backend', 'reference');
+    expect(status).toBe(1);
+    expect(err).toMatch(/this model is an encoder/);
+    expect((await tessera('embed', DEMO, '--text', 'Hello', '--backend', 'reference')).err).toMatch(/predicts tokens/);
+  });
+
   it('gives log-probabilities for every prompt token, and the greedy continuation', async () => {
     const args = ['--tokens', '1,333,385', '--top', '4', '--greedy', '3', '--backend', 'reference', '--json'];
     const { status, out } = await tessera('logits', 'tests/fixtures/models/llama-gqa.gguf', ...args);
@@ -164,13 +186,13 @@ describe('tessera', () => {
     [['generate', DEMO], /-p/],
     [['generate', DEMO, '-p', 'x', '--bogus'], /--bogus/],
     [['generate', DEMO, '-p', 'x', '--temperature', 'hot'], /--temperature.*hot/],
-    [['generate', DEMO, '-p', 'x', '--top-p', '3'], /top_p/],
+    [['generate', DEMO, '-p', 'x', '--top-p', '3'], /--top-p: /],
     [['generate', DEMO, '-p', 'x', '--backend', 'cuda'], /--backend.*cuda/],
     [['generate', DEMO, '-p', 'word '.repeat(600), '--backend', 'reference'], /\d+ tokens.*512/],
     [['generate', DEMO, '-p', 'x', '--temperature', '-1'], /--temperature=-/],
     [['logits', DEMO, '--tokens', '1,x'], /--tokens.*x/],
     [['compare', DEMO, '--tokens', '1', '--backend', 'reference'], /--backend.*only webgpu/],
-    [['perplexity', DEMO, '--file', 'package.json', '--ctx', '2', '--backend', 'reference'], /contextLength: 2/],
+    [['perplexity', DEMO, '--file', 'package.json', '--ctx', '2', '--backend', 'reference'], /--ctx: 2 is too short/],
     [['inspect', 'http://[x'], /"http:\/\/\[x" is not a URL/],
     [['logits', DEMO, '--tokens', '99999', '--backend', 'reference'], /99999/],
     [['tokenize', DEMO], /--text/],
