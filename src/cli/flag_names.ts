@@ -16,7 +16,8 @@ const FLAGS: Readonly<Record<string, string>> = {
 
 /** An error's message on one line, with options called as `usage` has them: --top-k, where the SDK says top_k. */
 export function terminalMessage(error: unknown, usage: string): string {
-  if (error instanceof InvalidOptionError) return oneLine(`${flagOf(error.field, usage)}: ${error.details['reason']}`);
+  if (error instanceof InvalidOptionError)
+    return oneLine(`${flagOf(error.field, usage)}: ${String(error.details['reason'])}`);
   return oneLine(error instanceof Error ? error.message : String(error));
 }
 
