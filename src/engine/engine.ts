@@ -10,20 +10,20 @@ import {
 } from '../errors';
 import { MAX_CHOICES, seedOfChoice } from './choices';
 import { EmbeddingSequence, type EmbedRequest } from './embedding';
-import { type ForkRequest, type GenerateRequest, GeneratingSequence, MAX_PRIORITY } from './generation';
+import { type ForkRequest, type GenerateRequest, GeneratingSequence } from './generation';
 import type { Generation } from './generation_output';
 import { type EngineMetrics, MetricsCollector, type RequestMetrics } from './metrics';
-import { expectPurpose, type Purpose } from './purpose';
+import type { Purpose } from './purpose';
+import { checkPrompt, checkRequest } from './request_checks';
 import type { PageStore, Runner } from './runner';
 import type { SavedPrefix } from './saved_prefix';
 import { Scheduler } from './scheduler';
 import { type ScoreRequest, ScoringSequence } from './scoring';
 import type { Sequence } from './sequence';
-import { DraftLength, MAX_DRAFT_LENGTH, StepCosts } from './speculation/draft_length';
-import { ModelDrafter } from './speculation/model_drafter';
-import { NgramDrafter } from './speculation/ngram_drafter';
-import { canSpeculate, Speculator } from './speculation/speculator';
+import { Speculators } from './speculation/speculators';
 import { StepLoop, type StepMetrics } from './step_loop';
+import type { StrategyHost } from './strategies/host';
+import { type ChoicesRequest, type Strategy, startStrategy } from './strategies/strategy';
 
 export interface EngineOptions {
   /** Rows of one step, 1 … limits.maxRows (default). Smaller: shorter steps while a long prompt comes in. */
@@ -66,9 +66,7 @@ export class Engine {
   /** Everything that has not ended, in order of arrival. */
   readonly #live = new Set<Sequence>();
   readonly #metrics = new MetricsCollector();
-  readonly #costs = new StepCosts();
-  readonly #ngramDrafter = new NgramDrafter();
-  readonly #modelDrafter: ModelDrafter | undefined;
+  readonly #speculators: Speculators;
   #loop: StepLoop;
   #state: EngineState = { kind: 'ready' };
   #nextId = 0;
@@ -84,7 +82,7 @@ export class Engine {
       throw new InvalidOptionError('maxQueued', `${maxQueued} is not an integer of at least 0`);
     this.#options = options;
     this.#maxUnread = options.maxUnread ?? 64;
-    this.#modelDrafter = options.draft && new ModelDrafter(options.draft, runner.limits.vocabSize);
+    this.#speculators = new Speculators(options.draft, runner.limits.vocabSize);
     this.#loop = this.#startLoop(runner);
   }
 
@@ -117,16 +115,18 @@ export class Engine {
 
   /**
    * `count` answers to one prompt, each with a seed of its own. The prompt is computed once, for the first of them; the others begin when
-   * it is there and share its pages. `onToken`: what each calls for its tokens. Throws like `generate`.
+   * it is there and share its pages. With a strategy they are its best ones. `onToken`: what each calls for its tokens.
+   * Throws like `generate`, InvalidOptionError for what the strategy cannot be combined with, and UnsupportedModelError.
    */
   generateChoices(
-    request: Omit<GenerateRequest, 'onToken'>,
+    request: ChoicesRequest,
     count: number,
     onToken?: (index: number) => GenerateRequest['onToken'],
-  ): Generation[] {
+  ): readonly Generation[] {
     if (!Number.isSafeInteger(count) || count < 1 || count > MAX_CHOICES) {
       throw new InvalidOptionError('n', `${count} is not an integer from 1 to ${MAX_CHOICES}`);
     }
+    if (request.strategy) return this.#startStrategy(request.strategy, request, count, onToken);
     const generations: Generation[] = [];
     for (let index = 0; index < count; index++) {
       const sampling = { ...request.sampling, seed: seedOfChoice(request.sampling.seed, index) };
@@ -225,42 +225,32 @@ export class Engine {
     this.#loop.scheduler.checkIntegrity();
   }
 
+  /** Output tokens that the context has room for. */
+  #checkRequest(request: ChoicesRequest): number {
+    this.#checkPrompt(request.promptTokens, 'tokens');
+    return checkRequest(request, this.contextLength);
+  }
+
   /** `waitFor`: it begins only when `parent` has computed the prompt that both have. */
   #generate(request: GenerateRequest, parent?: GeneratingSequence, waitFor?: 'prompt'): Generation {
-    const { promptTokens, maxTokens, signal } = request;
-    this.#checkPrompt(promptTokens, 'tokens');
-    if (!Number.isSafeInteger(maxTokens) || maxTokens < 1) {
-      throw new InvalidOptionError('maxTokens', `${maxTokens} is not a positive integer`);
-    }
-    const { priority = 0 } = request;
-    if (!Number.isSafeInteger(priority) || Math.abs(priority) > MAX_PRIORITY) {
-      throw new InvalidOptionError(
-        'priority',
-        `${priority} is not an integer from -${MAX_PRIORITY} to ${MAX_PRIORITY}`,
-      );
-    }
-    const maxOutput = this.contextLength - promptTokens.length;
-    if (maxOutput < 1) throw new ContextLengthError(promptTokens.length, this.contextLength);
+    const maxOutput = this.#checkRequest(request);
+    const { signal } = request;
+    const { limits } = this.#loop.scheduler;
     const abort = (): void => {
       sequence.abort();
       this.#end(sequence);
     };
     const id = this.#nextId++;
-    const onReady = (): void => this.#loop.wake();
+    const { onReady } = this.#observers;
     const sequence: GeneratingSequence = new GeneratingSequence(
       id,
       request,
       {
         maxUnread: this.#maxUnread,
         maxOutput,
-        onReady,
-        speculator: this.#speculator(id, request, onReady),
-        promptFrom: waitFor && !this.#loop.scheduler.limits.recurrent ? parent : undefined,
-        onTokenOut: (gapMs) => this.#metrics.token(gapMs),
-        onFinish: (metrics) => {
-          this.#metrics.request(metrics);
-          this.#options.onRequest?.(metrics);
-        },
+        speculator: this.#speculators.create(id, request, limits, onReady),
+        promptFrom: waitFor && !limits.recurrent ? parent : undefined,
+        ...this.#observers,
         onLeave: abort,
       },
       parent,
@@ -270,31 +260,53 @@ export class Engine {
     return sequence.generation;
   }
 
+  #startStrategy(
+    strategy: Strategy,
+    request: ChoicesRequest,
+    count: number,
+    onToken?: (index: number) => GenerateRequest['onToken'],
+  ): readonly Generation[] {
+    const { signal } = request;
+    const live = new Set<Sequence>();
+    const abort = (): void => started?.abort();
+    const host: StrategyHost = {
+      maxOutput: this.#checkRequest(request),
+      maxUnread: this.#maxUnread,
+      takeIds: (count) => Array.from({ length: count }, () => this.#nextId++),
+      add: (sequence) => {
+        live.add(sequence);
+        this.#add(sequence, undefined, abort);
+      },
+      branch: (child, parent) => this.#loop.scheduler.branch(child, parent),
+      end: (sequence) => {
+        live.delete(sequence);
+        if (live.size === 0) signal?.removeEventListener('abort', abort);
+        this.#end(sequence);
+      },
+      ...this.#observers,
+    };
+    const { limits } = this.#loop.scheduler;
+    const started = startStrategy(strategy, { request, count, limits }, host, onToken);
+    signal?.addEventListener('abort', abort);
+    if (signal?.aborted) abort();
+    return started.generations;
+  }
+
+  get #observers() {
+    return {
+      onReady: () => this.#loop.wake(),
+      onTokenOut: (gapMs: number | undefined) => this.#metrics.token(gapMs),
+      onFinish: (metrics: RequestMetrics) => {
+        this.#metrics.request(metrics);
+        this.#options.onRequest?.(metrics);
+      },
+    };
+  }
+
   #requirePages(): PageStore {
     const { pages } = this.#loop.runner;
     if (!pages) throw new UnsupportedModelError('conversations cannot be saved on this backend');
     return pages;
-  }
-
-  #speculator(id: number, { speculation, sampling }: GenerateRequest, onReady: () => void): Speculator | undefined {
-    if (!speculation) return undefined;
-    const { ngram, draft, length } = speculation;
-    if (draft && !this.#modelDrafter) throw new InvalidOptionError('speculation', 'there is no draft model');
-    if (length !== undefined && !(Number.isSafeInteger(length) && length >= 1 && length <= MAX_DRAFT_LENGTH)) {
-      throw new InvalidOptionError(
-        'speculation',
-        `a draft length of ${length} is not an integer from 1 to ${MAX_DRAFT_LENGTH}`,
-      );
-    }
-    const { maxSampledRows, recurrent } = this.#loop.scheduler.limits;
-    if (recurrent || !canSpeculate(sampling)) return undefined;
-    const drafters = [
-      ...(ngram ? [this.#ngramDrafter] : []),
-      ...(draft && this.#modelDrafter ? [this.#modelDrafter] : []),
-    ];
-    const most = Math.min(MAX_DRAFT_LENGTH, maxSampledRows - 1);
-    if (drafters.length === 0 || most < 1) return undefined;
-    return new Speculator(id, drafters, new DraftLength(this.#costs, most, length), onReady);
   }
 
   #checkOpen(): void {
@@ -304,15 +316,7 @@ export class Engine {
 
   #checkPrompt(promptTokens: readonly number[], wanted: Purpose): void {
     this.#checkOpen();
-    if (promptTokens.length === 0) throw new InvalidOptionError('promptTokens', 'the prompt is empty');
-    const { limits } = this.#loop.scheduler;
-    expectPurpose(limits, wanted);
-    const { vocabSize } = limits;
-    promptTokens.forEach((token, i) => {
-      if (!Number.isSafeInteger(token) || token < 0 || token >= vocabSize) {
-        throw new InvalidOptionError('promptTokens', `${token} at ${i} is not a token of a vocabulary of ${vocabSize}`);
-      }
-    });
+    checkPrompt(promptTokens, wanted, this.#loop.scheduler.limits);
   }
 
   #add(sequence: Sequence, signal: AbortSignal | undefined, abort: () => void): void {
@@ -355,7 +359,7 @@ export class Engine {
       submitBudgetMs,
       onStep: (metrics) => {
         this.#metrics.step(metrics, runner.limits);
-        if (metrics.prefillRows === 0) this.#costs.observe(metrics.decodeRows, metrics.ms / metrics.repeat);
+        if (metrics.prefillRows === 0) this.#speculators.costs.observe(metrics.decodeRows, metrics.ms / metrics.repeat);
         this.#options.onStep?.(metrics);
       },
       onFailure: (error) => void this.#onFailure(error),

@@ -3,18 +3,7 @@ import type { RequestMetrics } from './metrics';
 import type { Sample, SamplingSettings, SegmentResult } from './runner';
 import { type RowRange, Sequence } from './sequence';
 import type { Speculator } from './speculation/speculator';
-
-/** Of a request's priority, in either direction. */
-export const MAX_PRIORITY = 100;
-
-export interface SpeculationSettings {
-  /** Look up what followed the last tokens before. */
-  readonly ngram: boolean;
-  /** Ask the draft model, where the lookup has no guess. */
-  readonly draft: boolean;
-  /** Tokens to guess at a time, 1 … 15. Absent: by measured acceptance and costs, and none while guessing loses. */
-  readonly length?: number;
-}
+import type { SpeculationSettings } from './speculation/speculators';
 
 export interface ForkRequest {
   /** Output tokens, at least 1; the context may end the output before. */

@@ -7,6 +7,15 @@ import { PrefixStore } from './saved_prefix';
 import { precedes, type RowRange, type Sequence, samplesOf } from './sequence';
 import { SlotPool } from './slot_pool';
 
+/**
+ * Whether `other`, which runs, gives way to `sequence`, which waits: its reader does not read, or it waits for its group and the other is of
+ * that group or before it (or the group might wait for one that is behind the other).
+ */
+function canYield(other: Sequence, sequence: Sequence): boolean {
+  if (other.parks) return true;
+  return other.paused && other.group !== undefined && (other.group === sequence.group || precedes(sequence, other));
+}
+
 /** Rows up to which a step computes each of them bit for bit as it would alone. */
 const EXACT_ROWS = 16;
 
@@ -93,9 +102,32 @@ export class Scheduler {
 
   /** Forgets a sequence and frees its pages at once; results that are still in flight are dropped. */
   remove(sequence: Sequence): void {
+    if (sequence.finished) return;
     if (sequence.state.kind === 'running') this.#evict(sequence, sequence.state.slot);
     this.#waiting = this.#waiting.filter((other) => other !== sequence);
     sequence.end();
+  }
+
+  /**
+   * `child` has become `parent` and one token more, neither with a step in flight: it gives back what it had and shares what the parent has
+   * computed. A child that is not there, or whose parent is not, takes over what it can when it is admitted.
+   */
+  branch(child: Sequence, parent: Sequence): void {
+    if (child.state.kind === 'running') {
+      // Its pages hold what its tokens no longer are.
+      this.#prefixes?.leave(child.id);
+      this.#blocks.free(child.id);
+      child.computed = 0;
+      if (parent.state.kind === 'running') {
+        child.computed = Math.min(parent.computed, child.tokens.length - 1);
+        this.#blocks.fork(parent.id, child.id, child.computed);
+        return;
+      }
+      this.#leave(child, child.state.slot);
+      child.recompute();
+      this.#enqueue(child);
+    }
+    child.parent = parent;
   }
 
   /**
@@ -197,7 +229,7 @@ export class Scheduler {
       if (sequence.stepsInFlight > 0) return;
       this.#share(sequence);
       while (!this.#fits(sequence)) {
-        const idle = this.#running.find((other) => other.paused && other.stepsInFlight === 0);
+        const idle = this.#running.find((other) => other.stepsInFlight === 0 && canYield(other, sequence));
         if (!idle) {
           if (this.#blocks.has(sequence.id)) this.#blocks.free(sequence.id);
           sequence.computed = 0;
@@ -269,8 +301,8 @@ export class Scheduler {
     while (this.#blocks.missing(sequence.id, position, position + count) > this.#blocks.freePages) {
       const others = this.#running.filter((other) => other !== sequence && !draft.members.has(other));
       const last = others.reduce((a, b) => (a && precedes(b, a) ? a : b), undefined as Sequence | undefined);
-      const victim = others.find((other) => other.paused) ?? last;
-      if (victim && (victim.paused || precedes(sequence, victim))) {
+      const victim = others.find((other) => other.parks) ?? last;
+      if (victim && (victim.parks || precedes(sequence, victim))) {
         this.#preempt(victim);
         continue;
       }
@@ -340,7 +372,7 @@ export class Scheduler {
   #park(): void {
     if (!this.#prefixes) return;
     for (const sequence of this.#running.slice()) {
-      if (!sequence.paused || sequence.stepsInFlight > 0 || !sequence.sharesPrefix) continue;
+      if (!sequence.parks || sequence.stepsInFlight > 0 || !sequence.sharesPrefix) continue;
       sequence.park();
       this.#yield(sequence);
     }
@@ -361,6 +393,10 @@ export class Scheduler {
   #evict(sequence: Sequence, slot: number): void {
     this.#remember(sequence, true);
     this.#blocks.free(sequence.id);
+    this.#leave(sequence, slot);
+  }
+
+  #leave(sequence: Sequence, slot: number): void {
     this.#slots.release(slot);
     this.#running = this.#running.filter((other) => other !== sequence);
   }

@@ -55,6 +55,8 @@ export abstract class Sequence {
   abstract readonly returnLogits: boolean;
   /** True when positions that others have computed need not be computed again. */
   readonly sharesPrefix: boolean = false;
+  /** Sequences with the same group wait for each other: while one has to, others that are there already give their pages to it. */
+  readonly group: object | undefined = undefined;
   /** Higher is served sooner: each step of it counts as having arrived PRIORITY_HEAD_START requests earlier, so nobody starves. */
   readonly priority: number = 0;
 
@@ -87,6 +89,11 @@ export abstract class Sequence {
 
   /** True while nobody wants more results; what is computed stays, but may be taken by others. */
   abstract get paused(): boolean;
+
+  /** True while it is paused for as long as a reader pleases, and not just until others of its group have caught up. */
+  get parks(): boolean {
+    return this.paused;
+  }
 
   /**
    * The rows to compute next, or undefined: done, paused, or nothing fits into this many rows and sampled rows. Rows beyond `maxExactRows`

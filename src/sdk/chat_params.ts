@@ -1,6 +1,6 @@
 /** From what a caller wrote to a checked request. Everything that is not understood is an `InvalidOptionError` that names it. */
 import { MAX_CHOICES } from '../engine/choices';
-import { MAX_PRIORITY } from '../engine/generation';
+import { MAX_PRIORITY } from '../engine/request_checks';
 import { GREEDY } from '../engine/runner';
 import { parseSampling, SAMPLING_FIELDS } from '../engine/sampling';
 import { MAX_DRAFT_LENGTH } from '../engine/speculation/draft_length';

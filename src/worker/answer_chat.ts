@@ -1,7 +1,7 @@
-import type { SpeculationSettings } from '../engine/generation';
 import type { GenerationResult } from '../engine/generation_output';
 import type { Sample } from '../engine/runner';
 import { resolveSampling } from '../engine/sampling';
+import type { SpeculationSettings } from '../engine/speculation/speculators';
 import { AbortedError, throwIfAborted } from '../errors';
 import { renderChat } from '../tokenizer/chat_template';
 import { StreamingDecoder } from '../tokenizer/streaming_decoder';

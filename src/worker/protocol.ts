@@ -1,8 +1,9 @@
 /** What the SDK and an engine host say to each other. Everything here is structured-cloneable: it crosses the worker's edge. */
-import type { SpeculationSettings } from '../engine/generation';
+
 import type { EngineMetrics } from '../engine/metrics';
 import type { SamplingSettings } from '../engine/runner';
 import type { SpeculationUsage } from '../engine/speculation/speculator';
+import type { SpeculationSettings } from '../engine/speculation/speculators';
 import type { QuantizeFormat } from '../formats/quantize';
 import type { AdapterDescription, MaskableFeature } from '../gpu/capabilities';
 import type { KvType } from '../ops/op';

@@ -34,6 +34,20 @@ export function nextToken(tokens: readonly number[], seed: number, vocabSize: nu
   return (hash >>> 0) % vocabSize;
 }
 
+/** The toy model's likeliest tokens with their log-probabilities: a softmax over hashes of the tokens with each candidate behind them. */
+export function likeliest(
+  tokens: readonly number[],
+  count: number,
+  vocabSize: number,
+): [token: number, logprob: number][] {
+  const logits = Array.from({ length: vocabSize }, (_, token) => nextToken([...tokens, token], 99, 1000) / 250);
+  const logSum = Math.log(logits.reduce((sum, logit) => sum + Math.exp(logit), 0));
+  return logits
+    .map((logit, token): [number, number] => [token, logit - logSum])
+    .sort(([a, p], [b, q]) => q - p || a - b)
+    .slice(0, count);
+}
+
 /**
  * A toy language model with a true paged cache: every row writes its token and position into its page, and a sampled row reads all
  * positions back through the block table. A wrong page, a missing copy, a stale row or position throws or changes the output.
@@ -166,7 +180,9 @@ export class FakeRunner implements Runner {
         const right = nextToken(context, segment.sampling.seed, limits.vocabSize);
         const wrong = 1 + nextToken(context, segment.sampling.seed + 1, 1000) <= 1000 / this.noise;
         const token = wrong ? (right + 1) % limits.vocabSize : right;
-        samples.push({ token, logprob: Number.NaN, top: [] });
+        const { topLogprobs } = segment.sampling;
+        const top = topLogprobs > 0 ? likeliest(context, topLogprobs, limits.vocabSize) : [];
+        samples.push({ token, logprob: Number.NaN, top });
         if (segment.returnLogits) logits.push(oneHot(token, limits.vocabSize));
         this.#lastToken[segment.slot] = token;
       });

@@ -1,7 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { fileSource } from '../../../src/cli/file_source';
 import { Engine } from '../../../src/engine/engine';
-import type { SpeculationSettings } from '../../../src/engine/generation';
 import {
   type Batch,
   GREEDY,
@@ -13,6 +12,7 @@ import {
 } from '../../../src/engine/runner';
 import { DraftLength, StepCosts } from '../../../src/engine/speculation/draft_length';
 import { NgramDrafter } from '../../../src/engine/speculation/ngram_drafter';
+import type { SpeculationSettings } from '../../../src/engine/speculation/speculators';
 import { type LoadedModel, loadModel } from '../../../src/model/load_model';
 import { chatTemplate, renderChat } from '../../../src/tokenizer/chat_template';
 import { createTokenizer } from '../../../src/tokenizer/tokenizer';

@@ -1,0 +1,36 @@
+/** What is wrong with a request before any of it runs. */
+import { ContextLengthError, InvalidOptionError } from '../errors';
+import { expectPurpose, type Purpose } from './purpose';
+import type { RunnerLimits } from './runner';
+
+/** Of a request's priority, in either direction. */
+export const MAX_PRIORITY = 100;
+
+/** Throws InvalidOptionError for a prompt that is none, UnsupportedModelError where the model does not give what is `wanted`. */
+export function checkPrompt(promptTokens: readonly number[], wanted: Purpose, limits: RunnerLimits): void {
+  if (promptTokens.length === 0) throw new InvalidOptionError('promptTokens', 'the prompt is empty');
+  expectPurpose(limits, wanted);
+  const { vocabSize } = limits;
+  promptTokens.forEach((token, i) => {
+    if (!Number.isSafeInteger(token) || token < 0 || token >= vocabSize) {
+      throw new InvalidOptionError('promptTokens', `${token} at ${i} is not a token of a vocabulary of ${vocabSize}`);
+    }
+  });
+}
+
+/** Output tokens that the context has room for. Throws InvalidOptionError, and ContextLengthError when there is none. */
+export function checkRequest(
+  request: { readonly promptTokens: readonly number[]; readonly maxTokens: number; readonly priority?: number },
+  contextLength: number,
+): number {
+  const { promptTokens, maxTokens, priority = 0 } = request;
+  if (!Number.isSafeInteger(maxTokens) || maxTokens < 1) {
+    throw new InvalidOptionError('maxTokens', `${maxTokens} is not a positive integer`);
+  }
+  if (!Number.isSafeInteger(priority) || Math.abs(priority) > MAX_PRIORITY) {
+    throw new InvalidOptionError('priority', `${priority} is not an integer from -${MAX_PRIORITY} to ${MAX_PRIORITY}`);
+  }
+  const maxOutput = contextLength - promptTokens.length;
+  if (maxOutput < 1) throw new ContextLengthError(promptTokens.length, contextLength);
+  return maxOutput;
+}

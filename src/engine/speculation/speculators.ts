@@ -1,0 +1,50 @@
+import { InvalidOptionError } from '../../errors';
+import type { Runner, RunnerLimits, SamplingSettings } from '../runner';
+import { DraftLength, MAX_DRAFT_LENGTH, StepCosts } from './draft_length';
+import { ModelDrafter } from './model_drafter';
+import { NgramDrafter } from './ngram_drafter';
+import { canSpeculate, Speculator } from './speculator';
+
+export interface SpeculationSettings {
+  /** Look up what followed the last tokens before. */
+  readonly ngram: boolean;
+  /** Ask the draft model, where the lookup has no guess. */
+  readonly draft: boolean;
+  /** Tokens to guess at a time, 1 … 15. Absent: by measured acceptance and costs, and none while guessing loses. */
+  readonly length?: number;
+}
+
+/** What an engine can guess with, for any number of sequences. */
+export class Speculators {
+  /** What steps cost, for all to learn from. */
+  readonly costs = new StepCosts();
+  readonly #ngram = new NgramDrafter();
+  readonly #model: ModelDrafter | undefined;
+
+  constructor(draft: Runner | undefined, vocabSize: number) {
+    this.#model = draft && new ModelDrafter(draft, vocabSize);
+  }
+
+  /** Undefined where there is nothing to guess with, or guessing would change the output. Throws InvalidOptionError. */
+  create(
+    id: number,
+    { speculation, sampling }: { readonly speculation?: SpeculationSettings; readonly sampling: SamplingSettings },
+    { maxSampledRows, recurrent }: RunnerLimits,
+    onReady: () => void,
+  ): Speculator | undefined {
+    if (!speculation) return undefined;
+    const { ngram, draft, length } = speculation;
+    if (draft && !this.#model) throw new InvalidOptionError('speculation', 'there is no draft model');
+    if (length !== undefined && !(Number.isSafeInteger(length) && length >= 1 && length <= MAX_DRAFT_LENGTH)) {
+      throw new InvalidOptionError(
+        'speculation',
+        `a draft length of ${length} is not an integer from 1 to ${MAX_DRAFT_LENGTH}`,
+      );
+    }
+    if (recurrent || !canSpeculate(sampling)) return undefined;
+    const drafters = [...(ngram ? [this.#ngram] : []), ...(draft && this.#model ? [this.#model] : [])];
+    const most = Math.min(MAX_DRAFT_LENGTH, maxSampledRows - 1);
+    if (drafters.length === 0 || most < 1) return undefined;
+    return new Speculator(id, drafters, new DraftLength(this.costs, most, length), onReady);
+  }
+}

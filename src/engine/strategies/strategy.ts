@@ -1,0 +1,83 @@
+/** Ways to choose tokens that are more than a sampler of one row; each a group of branches (docs/decoding.md). */
+import { InvalidOptionError, UnsupportedModelError } from '../../errors';
+import type { GenerateRequest } from '../generation';
+import type { Generation } from '../generation_output';
+import { GREEDY, MAX_TOP_LOGPROBS, type RunnerLimits, type SamplingSettings } from '../runner';
+import { BeamSearch } from './beam_search';
+import { type BeamSettings, topNeeded } from './beam_selection';
+import type { StrategyHost } from './host';
+
+export type Strategy = { readonly kind: 'beams' } & BeamSettings;
+
+/** What several answers to a prompt are asked for with. */
+export interface ChoicesRequest extends Omit<GenerateRequest, 'onToken'> {
+  /** Absent: every answer is sampled token by token. */
+  readonly strategy?: Strategy;
+}
+
+/** What a strategy has in place of: settings of the sampler, and guesses. */
+const NAMES = { beams: 'beam search' } as const satisfies Record<Strategy['kind'], string>;
+
+/** Length penalties beyond this make numbers that no longer fit. */
+const MAX_LENGTH_PENALTY = 10;
+
+/**
+ * Starts a strategy; the generations come in order of worth. Throws InvalidOptionError for options that do not go together,
+ * UnsupportedModelError for a model that cannot do it.
+ */
+export function startStrategy(
+  strategy: Strategy,
+  {
+    request,
+    count,
+    limits,
+  }: { readonly request: ChoicesRequest; readonly count: number; readonly limits: RunnerLimits },
+  host: StrategyHost,
+  onToken?: (index: number) => GenerateRequest['onToken'],
+): { readonly generations: readonly Generation[]; readonly abort: () => void } {
+  const name = NAMES[strategy.kind];
+  checkSampling(request.sampling, name);
+  if (request.speculation) throw new InvalidOptionError('speculation', `does not go with ${name}`);
+  if (limits.recurrent) {
+    throw new UnsupportedModelError(
+      `${name} shares what was computed between continuations, which a model with recurrent layers cannot`,
+    );
+  }
+  checkBeams(strategy, count, request.stopTokens);
+  const search = new BeamSearch(request, strategy, count, host, onToken);
+  return { generations: search.generations, abort: () => search.abort() };
+}
+
+/** The strategies compare the model's own probabilities: settings that change them would be ignored. */
+function checkSampling(sampling: SamplingSettings, name: string): void {
+  for (const field of Object.keys(GREEDY) as (keyof SamplingSettings)[]) {
+    if (field === 'seed' || field === 'topLogprobs') continue;
+    if (JSON.stringify(sampling[field]) === JSON.stringify(GREEDY[field])) continue;
+    const option = field.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+    throw new InvalidOptionError(option, `does not go with ${name}, which draws nothing`);
+  }
+}
+
+function checkBeams(
+  { numBeams, lengthPenalty, earlyStopping }: BeamSettings,
+  count: number,
+  stopTokens: ReadonlySet<number>,
+): void {
+  const most = MAX_TOP_LOGPROBS - topNeeded(0, stopTokens);
+  if (!Number.isSafeInteger(numBeams) || numBeams < 1 || numBeams > most) {
+    throw new InvalidOptionError(
+      'num_beams',
+      `${numBeams} is not an integer from 1 to ${most}: of each beam the ${MAX_TOP_LOGPROBS} likeliest tokens are known, with ${stopTokens.size} that stop`,
+    );
+  }
+  if (!(Math.abs(lengthPenalty) <= MAX_LENGTH_PENALTY)) {
+    throw new InvalidOptionError(
+      'length_penalty',
+      `${lengthPenalty} is not a number from -${MAX_LENGTH_PENALTY} to ${MAX_LENGTH_PENALTY}`,
+    );
+  }
+  if (typeof earlyStopping !== 'boolean' && earlyStopping !== 'never') {
+    throw new InvalidOptionError('early_stopping', 'must be true, false or "never"');
+  }
+  if (count > numBeams) throw new InvalidOptionError('n', `${count} answers of ${numBeams} beams`);
+}
