@@ -83,7 +83,10 @@ const library: UserConfig = {
   publicDir: false,
   plugins: [compactShaders, plainWorkerAddress],
   // Each worker is a build of its own, named after its file in src/worker.
-  worker: workerBuild({ entryFileNames: ({ name }) => (name === 'entry' ? 'worker.js' : 'bench-worker.js') }),
+  worker: workerBuild({
+    entryFileNames: ({ name }) => (name === 'entry' ? 'worker.js' : 'bench-worker.js'),
+    chunkFileNames: '[name]-[hash].js',
+  }),
   build: {
     outDir: 'dist',
     emptyOutDir: false,

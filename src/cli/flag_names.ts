@@ -2,6 +2,7 @@ import { InvalidOptionError } from '../errors';
 
 /** Options of the SDK that the terminal spells in a way of its own. */
 const FLAGS: Readonly<Record<string, string>> = {
+  num_beams: '--beams',
   contextLength: '--ctx',
   kvType: '--kv',
   model: 'MODEL',

@@ -22,8 +22,7 @@ import { type ScoreRequest, ScoringSequence } from './scoring';
 import type { Sequence } from './sequence';
 import { Speculators } from './speculation/speculators';
 import { StepLoop, type StepMetrics } from './step_loop';
-import type { StrategyHost } from './strategies/host';
-import { type ChoicesRequest, type Strategy, startStrategy } from './strategies/strategy';
+import type { ChoicesRequest, StartStrategy, StrategyHost } from './strategies/host';
 
 export interface EngineOptions {
   /** Rows of one step, 1 … limits.maxRows (default). Smaller: shorter steps while a long prompt comes in. */
@@ -261,21 +260,21 @@ export class Engine {
   }
 
   #startStrategy(
-    strategy: Strategy,
+    start: StartStrategy,
     request: ChoicesRequest,
     count: number,
     onToken?: (index: number) => GenerateRequest['onToken'],
   ): readonly Generation[] {
     const { signal } = request;
     const live = new Set<Sequence>();
-    const abort = (): void => started?.abort();
+    const abort = (): void => started.abort();
     const host: StrategyHost = {
       maxOutput: this.#checkRequest(request),
       maxUnread: this.#maxUnread,
       takeIds: (count) => Array.from({ length: count }, () => this.#nextId++),
       add: (sequence) => {
         live.add(sequence);
-        this.#add(sequence, undefined, abort);
+        this.#add(sequence);
       },
       branch: (child, parent) => this.#loop.scheduler.branch(child, parent),
       end: (sequence) => {
@@ -286,7 +285,7 @@ export class Engine {
       ...this.#observers,
     };
     const { limits } = this.#loop.scheduler;
-    const started = startStrategy(strategy, { request, count, limits }, host, onToken);
+    const started = start({ request, count, limits, onToken }, host);
     signal?.addEventListener('abort', abort);
     if (signal?.aborted) abort();
     return started.generations;
@@ -319,7 +318,7 @@ export class Engine {
     checkPrompt(promptTokens, wanted, this.#loop.scheduler.limits);
   }
 
-  #add(sequence: Sequence, signal: AbortSignal | undefined, abort: () => void): void {
+  #add(sequence: Sequence, signal?: AbortSignal, abort: () => void = () => {}): void {
     const { maxQueued = Number.POSITIVE_INFINITY } = this.#options;
     const { scheduler } = this.#loop;
     if (this.#live.size >= scheduler.limits.maxSlots + maxQueued) throw new QueueFullError(this.#live.size, maxQueued);

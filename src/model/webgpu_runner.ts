@@ -51,6 +51,8 @@ export class WebGpuRunner implements Runner {
     readonly limits: RunnerLimits,
     private readonly logits: Activation,
     readonly pages: PageStore | undefined,
+    /** A page of any layer on its way to another place. */
+    private readonly page: GPUBuffer,
   ) {}
 
   static async create(parts: {
@@ -70,7 +72,12 @@ export class WebGpuRunner implements Runner {
     const maxRepeat = repeater ? MAX_REPEAT : 1;
     const limits = { ...parts.limits, maxRepeat };
     const ring = await ReadbackRing.create(gpu, maxRepeat * limits.maxSampledRows * SAMPLE_WORDS * 4, READBACK_DEPTH);
-    return new WebGpuRunner(gpu, tensors, plans, encoder, states, ring, repeater, limits, logits, pages);
+    const page = await gpu.createBuffer({
+      label: 'page copy',
+      size: Math.max(4, ...tensors.kvBuffers().map(({ pageBytes }) => pageBytes)),
+      usage: GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
+    });
+    return new WebGpuRunner(gpu, tensors, plans, encoder, states, ring, repeater, limits, logits, pages, page);
   }
 
   /** Undefined when a step of `rows` rows can run; otherwise its pipelines are being compiled: settles when they are. */
@@ -121,8 +128,10 @@ export class WebGpuRunner implements Runner {
     if (pairs.length === 0) return;
     const encoder = this.gpu.device.createCommandEncoder();
     for (const { buffer, pageBytes } of this.tensors.kvBuffers()) {
+      // WebGPU does not copy within a buffer. One after the other: what was copied may be copied on.
       for (const [from, to] of pairs) {
-        encoder.copyBufferToBuffer(buffer, from * pageBytes, buffer, to * pageBytes, pageBytes);
+        encoder.copyBufferToBuffer(buffer, from * pageBytes, this.page, 0, pageBytes);
+        encoder.copyBufferToBuffer(this.page, 0, buffer, to * pageBytes, pageBytes);
       }
     }
     this.gpu.device.queue.submit([encoder.finish()]);
@@ -137,6 +146,7 @@ export class WebGpuRunner implements Runner {
 
   dispose(): void {
     this.ring.dispose();
+    this.gpu.destroyBuffer(this.page);
     this.tensors.dispose();
   }
 

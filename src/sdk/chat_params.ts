@@ -4,6 +4,7 @@ import { MAX_PRIORITY } from '../engine/request_checks';
 import { GREEDY } from '../engine/runner';
 import { parseSampling, SAMPLING_FIELDS } from '../engine/sampling';
 import { MAX_DRAFT_LENGTH } from '../engine/speculation/draft_length';
+import { parseStrategy, STRATEGY_FIELDS } from '../engine/strategies/parse';
 import { InvalidOptionError } from '../errors';
 import type { ChatMessage, ChatRequest } from '../worker/protocol';
 import type { ChatCompletionParams } from './chat_types';
@@ -46,7 +47,7 @@ export function parseChatParams(params: ChatCompletionParams, model: string): Ch
   requireObject('params', params);
   const given = Object.fromEntries(Object.entries(params).filter(([, value]) => value !== undefined && value !== null));
   for (const field of Object.keys(given)) {
-    if (OTHER_FIELDS.includes(field) || SAMPLING_FIELDS.includes(field)) continue;
+    if ([OTHER_FIELDS, SAMPLING_FIELDS, STRATEGY_FIELDS].some((known) => known.includes(field))) continue;
     throw new InvalidOptionError(field, Object.hasOwn(UNSUPPORTED, field) ? UNSUPPORTED[field] : 'unknown option');
   }
   const { stream = false, model: asked = model, signal } = given;
@@ -59,15 +60,21 @@ export function parseChatParams(params: ChatCompletionParams, model: string): Ch
   if (given['top_logprobs'] !== undefined && given['logprobs'] !== true) {
     throw new InvalidOptionError('top_logprobs', 'needs logprobs: true');
   }
+  const strategy = parseStrategy(given);
+  const stop = parseStop(given['stop']);
+  if (strategy && stop.length > 0) {
+    throw new InvalidOptionError('stop', 'does not go with beam search, whose text comes when the search is over');
+  }
   const sampling = Object.fromEntries(Object.entries(given).filter(([field]) => SAMPLING_FIELDS.includes(field)));
   return {
     messages: parseMessages(given['messages']),
     n: parseChoices(given['n']),
     maxTokens: parseMaxTokens(given['max_tokens']),
-    stop: parseStop(given['stop']),
+    stop,
     priority: parsePriority(given['priority']),
     speculation: parseSpeculation(given['speculation']),
-    sampling: parseSampling(sampling, { defaults: DEFAULT_SAMPLING }),
+    sampling: parseSampling(sampling, { defaults: strategy ? GREEDY : DEFAULT_SAMPLING }),
+    strategy,
   };
 }
 

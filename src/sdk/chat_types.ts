@@ -29,6 +29,18 @@ export interface ChatCompletionParams {
   readonly seed?: number;
   /** Answers to give, 1 (default) … 128, each drawn for itself; the prompt is computed once. */
   readonly n?: number;
+  /**
+   * Beam search with so many beams, as in transformers; 1 (default): none. The `n` best are given, best first, each at once when the search is over.
+   * Temperature is 0; nothing that changes probabilities goes with it, nor do `stop` and `speculation`.
+   */
+  readonly num_beams?: number;
+  /** A beam's sum of log-probabilities is divided by its length to this power, default 1: above 0 favours long answers. */
+  readonly length_penalty?: number;
+  /**
+   * When `num_beams` answers are there: true ends the search, false (default) ends it when the best beam would be worse than all of them if it ended now,
+   * 'never' only when no beam can become better.
+   */
+  readonly early_stopping?: boolean | 'never';
   /** Tokens of the answer at most; by default the rest of the context. */
   readonly max_tokens?: number;
   /** Up to four strings; the answer ends before the first of them. */

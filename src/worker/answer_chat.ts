@@ -2,6 +2,7 @@ import type { GenerationResult } from '../engine/generation_output';
 import type { Sample } from '../engine/runner';
 import { resolveSampling } from '../engine/sampling';
 import type { SpeculationSettings } from '../engine/speculation/speculators';
+import { loadStrategy } from '../engine/strategies/load';
 import { AbortedError, throwIfAborted } from '../errors';
 import { renderChat } from '../tokenizer/chat_template';
 import { StreamingDecoder } from '../tokenizer/streaming_decoder';
@@ -25,6 +26,8 @@ export async function* answerChat(
   const { tokenizer, template, engine } = model;
   const promptTokens = renderChat(tokenizer, template, request.messages);
   const sampling = resolveSampling(request.sampling, { vocabSize: model.vocabSize });
+  const strategy = request.strategy && (await loadStrategy(request.strategy));
+  throwIfAborted(signal);
 
   const wantsScores = sampling.topLogprobs >= 0;
   const left = new AbortController();
@@ -37,6 +40,7 @@ export async function* answerChat(
       sampling,
       priority: request.priority,
       stopTokens: tokenizer.stopTokens,
+      strategy,
       oneByOne: request.stop.length > 0,
       speculation: speculationOf(request, model.drafts ?? false),
       signal: signal ? AbortSignal.any([signal, left.signal]) : left.signal,
@@ -96,9 +100,9 @@ function isEmpty({ text, scores }: AnswerPiece<ScoredToken>): boolean {
   return text === '' && scores.length === 0;
 }
 
-/** Where a draft model was loaded it drafts for every answer, unless that is switched off. */
-function speculationOf({ speculation }: ChatRequest, drafts: boolean): SpeculationSettings | undefined {
-  if (speculation === 'off') return undefined;
+/** Where a draft model was loaded it drafts for every answer that can be drafted for, unless that is switched off. */
+function speculationOf({ speculation, strategy }: ChatRequest, drafts: boolean): SpeculationSettings | undefined {
+  if (speculation === 'off' || (strategy && !speculation)) return undefined;
   return speculation ?? (drafts ? { ngram: true, draft: true } : undefined);
 }
 

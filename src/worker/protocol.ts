@@ -4,6 +4,7 @@ import type { EngineMetrics } from '../engine/metrics';
 import type { SamplingSettings } from '../engine/runner';
 import type { SpeculationUsage } from '../engine/speculation/speculator';
 import type { SpeculationSettings } from '../engine/speculation/speculators';
+import type { Strategy } from '../engine/strategies/strategy';
 import type { QuantizeFormat } from '../formats/quantize';
 import type { AdapterDescription, MaskableFeature } from '../gpu/capabilities';
 import type { KvType } from '../ops/op';
@@ -79,6 +80,8 @@ export interface ChatRequest {
   readonly sampling: SamplingSettings;
   /** Answers to give, each with a seed of its own; absent: 1. */
   readonly n?: number;
+  /** Absent: every answer is sampled token by token. */
+  readonly strategy?: Strategy;
   readonly priority?: number;
   /** Absent: with the draft model, where one was loaded. */
   readonly speculation?: SpeculationSettings | 'off';

@@ -1,7 +1,8 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { fileSource } from '../../src/cli/file_source';
 import { Engine } from '../../src/engine/engine';
 import { GREEDY, type SamplingSettings, type Segment } from '../../src/engine/runner';
+import { loadStrategy } from '../../src/engine/strategies/load';
 import { type CallCounter, countCalls } from '../../src/gpu/counters';
 import { type LoadedModel, loadModel } from '../../src/model/load_model';
 
@@ -81,6 +82,42 @@ describe('a decoded token of the demo model', () => {
     const again = await other.generate({ ...settings, promptTokens }).drain();
     expect(again).toMatchObject({ cachedTokens: promptTokens.length - 1, outputTokens });
     other.dispose();
+  });
+
+  test('has the log-probability of its whole text where beams go on in copies of shared pages', async () => {
+    const { runner } = model;
+    const copies = vi.spyOn(runner, 'copyPages');
+    const engine = new Engine(runner);
+    const promptTokens = Array.from({ length: 20 }, (_, i) => 5 + i);
+    const beams = { kind: 'beams', numBeams: 3, lengthPenalty: 1, earlyStopping: false } as const;
+    const sampling = { ...GREEDY, topLogprobs: 0 };
+    const request = { promptTokens, maxTokens: 5, sampling, stopTokens: new Set<number>() };
+    const answers = engine.generateChoices({ ...request, strategy: await loadStrategy(beams) }, 3);
+    const found: { tokens: number[]; logprobs: number[] }[] = [];
+    for (const answer of answers) {
+      const tokens: number[] = [];
+      const logprobs: number[] = [];
+      for await (const { token, logprob } of answer) {
+        tokens.push(token);
+        logprobs.push(logprob);
+      }
+      found.push({ tokens, logprobs });
+    }
+    expect(copies).toHaveBeenCalled();
+    expect(new Set(found.map(({ tokens }) => tokens.join(' '))).size).toBe(3);
+    for (const { tokens, logprobs } of found) {
+      const scored: number[] = [];
+      const onLogits = (position: number, logits: Float32Array): void => {
+        const next = tokens[position - promptTokens.length + 1];
+        if (next === undefined || position < promptTokens.length - 1) return;
+        const max = logits.reduce((a, b) => Math.max(a, b));
+        scored.push(logits[next] - max - Math.log(logits.reduce((sum, x) => sum + Math.exp(x - max), 0)));
+      };
+      await engine.score({ promptTokens: [...promptTokens, ...tokens], onLogits });
+      expect(logprobs).toEqual(scored.map((x) => expect.closeTo(x, 2)));
+    }
+    engine.dispose();
+    copies.mockRestore();
   });
 
   /**

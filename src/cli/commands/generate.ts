@@ -1,6 +1,8 @@
 import { Engine } from '../../engine/engine';
 import type { Generation, GenerationResult } from '../../engine/generation_output';
 import { parseSampling } from '../../engine/sampling';
+import { loadStrategy } from '../../engine/strategies/load';
+import { parseStrategy } from '../../engine/strategies/parse';
 import { ContextLengthError, InvalidOptionError } from '../../errors';
 import type { LoadedModel } from '../../model/load_model';
 import { chatTemplate, renderChat } from '../../tokenizer/chat_template';
@@ -23,6 +25,9 @@ export async function generateCommand(argv: readonly string[]): Promise<void> {
     'min-p': { type: 'string' },
     seed: { type: 'string' },
     n: { type: 'string' },
+    beams: { type: 'string' },
+    'length-penalty': { type: 'string' },
+    'early-stopping': { type: 'string' },
     draft: { type: 'string' },
     ngram: { type: 'boolean' },
     'draft-length': { type: 'string' },
@@ -35,6 +40,11 @@ export async function generateCommand(argv: readonly string[]): Promise<void> {
     top_p: args.number('top-p'),
     min_p: args.number('min-p'),
     seed: args.number('seed'),
+  });
+  const strategy = parseStrategy({
+    num_beams: args.integer('beams', 1),
+    length_penalty: args.number('length-penalty'),
+    early_stopping: parseEarlyStopping(args.text('early-stopping')),
   });
   const limit = args.integer('max-tokens', 1);
   const count = args.integer('n', 1) ?? 1;
@@ -66,6 +76,7 @@ export async function generateCommand(argv: readonly string[]): Promise<void> {
         promptTokens,
         maxTokens: Math.min(limit ?? contextLength, contextLength - promptTokens.length),
         sampling,
+        strategy: strategy && (await loadStrategy(strategy)),
         stopTokens: tokenizer.stopTokens,
         speculation: speculates ? { ngram, draft: draft !== undefined, length: draftLength } : undefined,
       },
@@ -80,6 +91,10 @@ export async function generateCommand(argv: readonly string[]): Promise<void> {
     draft?.dispose();
     model.dispose();
   }
+}
+
+function parseEarlyStopping(text: string | undefined): boolean | string | undefined {
+  return text === 'true' || text === 'false' ? text === 'true' : text;
 }
 
 interface Answer {

@@ -1,40 +1,23 @@
 /** Ways to choose tokens that are more than a sampler of one row; each a group of branches (docs/decoding.md). */
 import { InvalidOptionError, UnsupportedModelError } from '../../errors';
-import type { GenerateRequest } from '../generation';
-import type { Generation } from '../generation_output';
-import { GREEDY, MAX_TOP_LOGPROBS, type RunnerLimits, type SamplingSettings } from '../runner';
+import { GREEDY, MAX_TOP_LOGPROBS, type SamplingSettings } from '../runner';
 import { BeamSearch } from './beam_search';
 import { type BeamSettings, topNeeded } from './beam_selection';
-import type { StrategyHost } from './host';
+import type { StartedStrategy, StrategyHost, StrategyRequest } from './host';
 
 export type Strategy = { readonly kind: 'beams' } & BeamSettings;
 
-/** What several answers to a prompt are asked for with. */
-export interface ChoicesRequest extends Omit<GenerateRequest, 'onToken'> {
-  /** Absent: every answer is sampled token by token. */
-  readonly strategy?: Strategy;
-}
-
-/** What a strategy has in place of: settings of the sampler, and guesses. */
 const NAMES = { beams: 'beam search' } as const satisfies Record<Strategy['kind'], string>;
 
 /** Length penalties beyond this make numbers that no longer fit. */
 const MAX_LENGTH_PENALTY = 10;
 
-/**
- * Starts a strategy; the generations come in order of worth. Throws InvalidOptionError for options that do not go together,
- * UnsupportedModelError for a model that cannot do it.
- */
+/** See StartStrategy. */
 export function startStrategy(
   strategy: Strategy,
-  {
-    request,
-    count,
-    limits,
-  }: { readonly request: ChoicesRequest; readonly count: number; readonly limits: RunnerLimits },
+  { request, count, limits, onToken }: StrategyRequest,
   host: StrategyHost,
-  onToken?: (index: number) => GenerateRequest['onToken'],
-): { readonly generations: readonly Generation[]; readonly abort: () => void } {
+): StartedStrategy {
   const name = NAMES[strategy.kind];
   checkSampling(request.sampling, name);
   if (request.speculation) throw new InvalidOptionError('speculation', `does not go with ${name}`);

@@ -98,6 +98,21 @@ describe('tessera', () => {
     expect((await tessera('embed', DEMO, '--text', 'Hello', '--backend', 'reference')).err).toMatch(/predicts tokens/);
   });
 
+  it('searches with beams: the best hypothesis is at least as likely as the greedy answer, and says what goes with what', async () => {
+    const args = ['generate', DEMO, '-p', 'Hello!', '--chat', '-n', '6', '--backend', 'reference', '--json'];
+    const beams = ['--beams', '3', '--length-penalty', '0', '--early-stopping', 'never'];
+    const found = JSON.parse((await tessera(...args, ...beams, '--n', '3')).out);
+    const texts = found.choices.map(({ text }: { text: string }) => text);
+    expect(new Set(texts).size).toBe(3);
+    expect(texts).toContain(JSON.parse((await tessera(...args)).out).text);
+    const refused = await tessera(...args, '--length-penalty', '2');
+    expect(refused.status).not.toBe(0);
+    expect(refused.err).toMatch(/^tessera generate: --length-penalty: goes with beam search/);
+    const drawn = await tessera(...args, '--beams', '3', '--temperature', '1');
+    expect(drawn.err).toMatch(/--temperature: does not go with beam search/);
+    expect((await tessera(...args, '--beams', '30')).err).toMatch(/--beams: 30 is not an integer from 1/);
+  });
+
   it('gives log-probabilities for every prompt token, and the greedy continuation', async () => {
     const args = ['--tokens', '1,333,385', '--top', '4', '--greedy', '3', '--backend', 'reference', '--json'];
     const { status, out } = await tessera('logits', 'tests/fixtures/models/llama-gqa.gguf', ...args);

@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest';
 import type { EngineOptions } from '../../../src/engine/engine';
 import { GREEDY, type RunnerLimits } from '../../../src/engine/runner';
 import type { BeamSettings } from '../../../src/engine/strategies/beam_selection';
-import type { ChoicesRequest } from '../../../src/engine/strategies/strategy';
+import type { ChoicesRequest } from '../../../src/engine/strategies/host';
+import { startStrategy } from '../../../src/engine/strategies/strategy';
 import { InvalidOptionError, UnsupportedModelError } from '../../../src/errors';
 import { likeliest, seededRandom } from './fake_runner';
 import { expected, LIMITS, PROMPT, request, setup, turns } from './toy_engine';
@@ -11,7 +12,7 @@ const ROOMY: Partial<RunnerLimits> = { maxSlots: 8, maxRows: 16, maxSampledRows:
 
 function beams(more: Partial<ChoicesRequest> = {}, settings: Partial<BeamSettings> = {}): ChoicesRequest {
   const strategy = { kind: 'beams', numBeams: 4, lengthPenalty: 1, earlyStopping: false, ...settings } as const;
-  return { ...request(PROMPT), ...more, strategy };
+  return { ...request(PROMPT), ...more, strategy: (asked, host) => startStrategy(strategy, asked, host) };
 }
 
 /** The best outputs of exactly `length` tokens by trying all there are, best first. */

@@ -51,6 +51,15 @@ describe('chat options', () => {
     });
   });
 
+  test('beams are asked for as in transformers, and draw nothing', () => {
+    const { strategy, sampling } = parse({ num_beams: 3, n: 2 });
+    expect(strategy).toEqual({ kind: 'beams', numBeams: 3, lengthPenalty: 1, earlyStopping: false });
+    expect(sampling.temperature).toBe(0);
+    const asked = parse({ num_beams: 2, length_penalty: -0.5, early_stopping: 'never' });
+    expect(asked.strategy).toMatchObject({ lengthPenalty: -0.5, earlyStopping: 'never' });
+    expect(parse({ num_beams: 1 })).toMatchObject({ strategy: undefined, sampling: { temperature: 1 } });
+  });
+
   test('text parts are joined', () => {
     const content = [
       { type: 'text', text: 'a ' },
@@ -62,6 +71,12 @@ describe('chat options', () => {
   test.each<[field: string, params: object]>([
     ['n', { n: 0 }],
     ['n', { n: 129 }],
+    ['num_beams', { num_beams: '4' }],
+    ['length_penalty', { length_penalty: 2 }],
+    ['length_penalty', { num_beams: 3, length_penalty: 'long' }],
+    ['early_stopping', { num_beams: 1, early_stopping: true }],
+    ['early_stopping', { num_beams: 3, early_stopping: 'soon' }],
+    ['stop', { num_beams: 3, stop: 'x' }],
     ['tools', { tools: [] }],
     ['response_format', { response_format: { type: 'json_object' } }],
     ['max_completion_tokens', { max_completion_tokens: 3 }],

@@ -141,6 +141,24 @@ describe('an answer', () => {
     model.engine.checkIntegrity();
   });
 
+  test('beams come as answers that are whole, best first, and one usage', async () => {
+    const model = modelThatSays(TEXT);
+    const strategy = { kind: 'beams', numBeams: 2, lengthPenalty: 0, earlyStopping: true } as const;
+    const request = ask('Who are you?', { n: 2, strategy, sampling: { ...GREEDY, topLogprobs: 1 } });
+    const texts = ['', ''];
+    let usage: ChatUsage | undefined;
+    for await (const event of answerChat(model, request)) {
+      if (event.type === 'delta') texts[event.index] += event.text;
+      if (event.type === 'end') usage = event.usage ?? usage;
+    }
+    expect(texts[0]).toBe(TEXT);
+    expect(usage?.promptTokens).toBe(15);
+    expect(usage?.completionTokens).toBeGreaterThan(model.script.length);
+    model.engine.checkIntegrity();
+    const refused = collect(answerChat(model, ask('Hi', { strategy: { ...strategy, numBeams: 99 } })));
+    await expect(refused).rejects.toMatchObject({ name: 'InvalidOptionError', field: 'num_beams' });
+  });
+
   test('abort in the middle says how far it came', async () => {
     const controller = new AbortController();
     const events = answerChat(modelThatSays(TEXT), ask('Hi'), controller.signal);
