@@ -2,7 +2,6 @@ import { SourceError } from '../errors';
 import type { ByteSource } from './byte_source';
 import { openSplitGguf } from './gguf/split';
 import { splitPaths } from './gguf/split_paths';
-import { openHuggingFaceModel } from './huggingface/open_repository';
 import type { DescribedSource, ModelFolder } from './model_files';
 
 /**
@@ -15,7 +14,11 @@ export async function openModelFile(
   path: string,
   signal?: AbortSignal,
 ): Promise<ByteSource | DescribedSource> {
-  if (/\.safetensors(?:\.index\.json)?$/.test(path)) return await openHuggingFaceModel(folder, path, signal);
+  if (/\.safetensors(?:\.index\.json)?$/.test(path)) {
+    // Most models are GGUF files: the rest is loaded when the first repository of this kind is.
+    const { openHuggingFaceModel } = await import('./huggingface/open_repository');
+    return await openHuggingFaceModel(folder, path, signal);
+  }
   const parts = splitPaths(path);
   if (parts) return await openSplitGguf(folder, parts, signal);
   const source = await folder.open(path, signal);

@@ -4,9 +4,9 @@ import { GpuDevice } from '../gpu/device';
 import { type CallComparison, compareStep } from './compare';
 import { type LoadModelOptions, layOut } from './layout';
 import { weightOptions } from './load_model';
+import { type ModelOrigin, readHeader } from './origin';
 import { prepareReference } from './prepare_reference';
 import { prepareWebGpu } from './prepare_webgpu';
-import { type ModelOrigin, readHeader } from './synthetic';
 
 /**
  * Runs `tokens` as one step of a model on the GPU and on the reference executor and measures every call's output: where a model

@@ -6,11 +6,11 @@ import type { AdapterDescription, Capabilities } from '../gpu/capabilities';
 import { GpuDevice } from '../gpu/device';
 import type { TuningChoice } from './autotune/autotune';
 import { describe, type LoadModelOptions, layOut, type ModelDescription, type ModelLayout, plansOf } from './layout';
+import { type ModelOrigin, readHeader } from './origin';
 import { GpuPageStore } from './page_store';
 import { prepareReference } from './prepare_reference';
 import { prepareWebGpu } from './prepare_webgpu';
 import { ReferenceRunner } from './reference_runner';
-import { type ModelOrigin, readHeader } from './synthetic';
 import { WebGpuRunner } from './webgpu_runner';
 import type { LoadOptions } from './weight_loader';
 

@@ -3,8 +3,8 @@ import { decodeRow, rowBytes } from '../formats/dequantize';
 import type { Gguf } from '../formats/gguf/gguf';
 import { roundToFormat } from '../formats/quantize';
 import type { ModelLayout } from './layout';
+import { isSynthetic, type ModelOrigin } from './origin';
 import { ReferenceExecutor, type WeightRows } from './reference_executor';
-import { isSynthetic, type ModelOrigin } from './synthetic';
 import { type LoadOptions, loadWeights, type WeightSink } from './weight_loader';
 
 /** Reads a model's weights, decoded, into a reference executor: 4 bytes a weight in host memory. Rejects like `loadWeights`, and refuses synthetic models. */

@@ -2,15 +2,15 @@ import type { Gguf } from '../formats/gguf/gguf';
 import type { GpuDevice } from '../gpu/device';
 import type { RowBucket, Weight } from '../ops/op';
 import { maskWords } from '../ops/step_layout';
-import { autotune, type Tuned, type TuningChoice } from './autotune/autotune';
+import type { Tuned, TuningChoice } from './autotune/autotune';
 import type { TrialBench } from './autotune/bench';
 import type { PlanOfBucket } from './autotune/jobs';
 import { PACKAGE_VERSION } from './autotune/version';
 import { GpuTensors } from './gpu_tensors';
 import { type ModelLayout, plansOf, type TuneOptions } from './layout';
+import type { ModelOrigin } from './origin';
 import { advanceDispatch, sampleHistory } from './step_advance';
 import { StepEncoder, stepBufferWords, tileRowsOf } from './step_encoder';
-import type { ModelOrigin } from './synthetic';
 import { uploadWeights } from './upload_weights';
 import { allocatePlans } from './webgpu_executor';
 import type { BucketPlan, Repeater } from './webgpu_runner';
@@ -107,7 +107,8 @@ async function tune(
   const { mode = 'auto', ...rest } = options;
   if (mode === 'never' || (mode === 'auto' && bench.gpu.capabilities.software)) return undefined;
   onTune?.();
-  return autotune(bench, plans, { ...rest, version: PACKAGE_VERSION, signal });
+  const { autotune } = await import('./autotune/autotune');
+  return await autotune(bench, plans, { ...rest, version: PACKAGE_VERSION, signal });
 }
 
 /** Decode, short prompts, verification: what the first tokens of a chat need. */

@@ -4,8 +4,8 @@ import { GpuDevice } from '../gpu/device';
 import { profileDispatches } from '../gpu/profiler';
 import { type LoadModelOptions, layOut } from './layout';
 import { weightOptions } from './load_model';
+import { type ModelOrigin, readHeader } from './origin';
 import { prepareWebGpu } from './prepare_webgpu';
-import { type ModelOrigin, readHeader } from './synthetic';
 
 /** All dispatches of one label in a step. */
 export interface ProfiledKernel {

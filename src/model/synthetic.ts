@@ -1,56 +1,14 @@
 /** Models of real shape without a file: their weights are made on the GPU from a seed. For measuring speed and memory. */
 import { UnsupportedModelError } from '../errors';
-import type { ByteSource } from '../formats/byte_source';
 import { GGML_TYPES, type GgmlType } from '../formats/gguf/ggml_types';
-import type { Gguf, GgufTensor, GgufValue } from '../formats/gguf/gguf';
-import { readGguf } from '../formats/gguf/read_gguf';
-import { expectWhole } from '../formats/gguf/split';
-import type { DescribedSource } from '../formats/model_files';
-import { type QuantizeFormat, quantizeOnLoad } from '../formats/quantize';
+import type { GgufTensor, GgufValue } from '../formats/gguf/gguf';
 import { WEIGHT_FORMATS, type WeightFormat } from '../formats/weight_format';
 import { BYTE_TO_CHARACTER } from '../tokenizer/byte_level';
 import { TokenType } from '../tokenizer/vocabulary';
+import { SYNTHETIC_PREFIX, type SyntheticModel } from './origin';
 import { DECODER_SHAPES, type DecoderShape } from './synthetic_shapes';
 
-/** A model that is described as a file would, and has no bytes. */
-export interface SyntheticModel {
-  readonly name: string;
-  /** Bytes that its tensors would take in a file. */
-  readonly size: number;
-  readonly gguf: Gguf;
-  readonly seed: number;
-}
-
-/** What a model is loaded from. */
-export type ModelOrigin = ByteSource | DescribedSource | SyntheticModel;
-
-const PREFIX = 'synthetic:';
 const ALIGNMENT = 32;
-
-/** Whether a model's address names a synthetic one. */
-export function isSyntheticName(address: string): boolean {
-  return address.startsWith(PREFIX);
-}
-
-export function isSynthetic(origin: ModelOrigin): origin is SyntheticModel {
-  return 'seed' in origin;
-}
-
-/** The header of a model, wherever it comes from, as `quantize` will make it. Rejects like `readGguf`. */
-export async function readHeader(
-  origin: ModelOrigin,
-  { signal, quantize }: { readonly signal?: AbortSignal; readonly quantize?: QuantizeFormat } = {},
-): Promise<Gguf> {
-  const gguf = await storedHeader(origin, signal);
-  return quantize ? quantizeOnLoad(gguf, quantize) : gguf;
-}
-
-async function storedHeader(origin: ModelOrigin, signal: AbortSignal | undefined): Promise<Gguf> {
-  if ('gguf' in origin) return origin.gguf;
-  const gguf = await readGguf(origin, { signal });
-  expectWhole(gguf, origin.name);
-  return gguf;
-}
 
 /**
  * The model behind `synthetic:SHAPE:FORMAT`, for example `synthetic:llama-3.2-1b:q4_0`. Every matrix is stored in the format,
@@ -58,7 +16,7 @@ async function storedHeader(origin: ModelOrigin, signal: AbortSignal | undefined
  * Throws UnsupportedModelError that lists the shapes or formats that there are.
  */
 export function namedSyntheticModel(address: string): SyntheticModel {
-  const [shapeName = '', formatName = '', ...rest] = address.slice(PREFIX.length).split(':');
+  const [shapeName = '', formatName = '', ...rest] = address.slice(SYNTHETIC_PREFIX.length).split(':');
   const shape = Object.hasOwn(DECODER_SHAPES, shapeName) ? DECODER_SHAPES[shapeName] : undefined;
   const format = WEIGHT_FORMATS.find((known) => known === formatName.toLowerCase());
   if (!shape || !format || rest.length > 0) {

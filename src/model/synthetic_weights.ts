@@ -4,7 +4,7 @@ import type { GpuDevice } from '../gpu/device';
 import type { Weight } from '../ops/op';
 import type { GpuTensors, GpuWeightPart } from './gpu_tensors';
 import type { ModelSpec } from './model_spec';
-import type { SyntheticModel } from './synthetic';
+import type { SyntheticModel } from './origin';
 import { blockPattern } from './synthetic_blocks';
 import type { LoadOptions } from './weight_loader';
 import { WeightUploader } from './weight_uploader';

@@ -2,8 +2,7 @@ import type { Gguf } from '../formats/gguf/gguf';
 import type { GpuDevice } from '../gpu/device';
 import type { GpuTensors } from './gpu_tensors';
 import type { ModelSpec } from './model_spec';
-import { isSynthetic, type ModelOrigin } from './synthetic';
-import { fillWeights } from './synthetic_weights';
+import { isSynthetic, type ModelOrigin } from './origin';
 import { type LoadOptions, loadWeights } from './weight_loader';
 import { WeightUploader } from './weight_uploader';
 
@@ -30,7 +29,10 @@ export async function uploadWeights(
   options: LoadOptions,
 ): Promise<void> {
   await allocateWeights(tensors, spec);
-  if (isSynthetic(source)) return fillWeights(device, tensors, source, spec, options);
+  if (isSynthetic(source)) {
+    const { fillWeights } = await import('./synthetic_weights');
+    return await fillWeights(device, tensors, source, spec, options);
+  }
   const uploader = await WeightUploader.create(device);
   try {
     await loadWeights(

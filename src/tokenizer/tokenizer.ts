@@ -4,7 +4,6 @@ import { BpeModel } from './bpe';
 import type { Tokenizer } from './contract';
 import { preTokenizerName, readBpe, readSpm, readUnigram, readWordPiece } from './gguf_models';
 import { readVocabulary, strippingTokens, type VocabularyDefaults } from './gguf_vocabulary';
-import { createTokenizerFromJson } from './json/tokenizer_json';
 import { preTokenizer } from './pre_tokenizers';
 import { SpecialTokens } from './special_tokens';
 import { SpmModel } from './spm';
@@ -49,12 +48,10 @@ const KINDS: Readonly<Record<string, Kind>> = {
 
 /**
  * The tokenizer that a GGUF file describes: `tokenizer.ggml.model` "llama" (SentencePiece BPE), "gpt2" (byte-level BPE), "gemma4" (BPE over
- * characters), "bert" (WordPiece) or "t5" (unigram). Results equal llama.cpp's. A model that was read from a Hugging Face repository has its
- * tokenizer.json instead.
+ * characters), "bert" (WordPiece) or "t5" (unigram). Results equal llama.cpp's.
  * @throws InvalidFileError when the lists do not fit together, UnsupportedModelError for other kinds and unknown pre-tokenizers.
  */
 export function createTokenizer(gguf: GgufMetadata): Tokenizer {
-  if (gguf.tokenizer) return createTokenizerFromJson(gguf.tokenizer);
   const key = 'tokenizer.ggml.model';
   const name = getString(gguf, key);
   const kind = Object.hasOwn(KINDS, name) ? KINDS[name] : undefined;

@@ -2,13 +2,27 @@ import { Engine } from '../engine/engine';
 import type { Runner } from '../engine/runner';
 import { DeviceLostError, DisposedError } from '../errors';
 import type { LoadedModel } from '../model/load_model';
-import { type ChatTemplate, chatTemplate } from '../tokenizer/chat_template';
+import type { ChatTemplate } from '../tokenizer/chat_template';
 import { checkDraft } from '../tokenizer/draft_vocabulary';
-import { createTokenizer, type Tokenizer } from '../tokenizer/tokenizer';
+import { loadTokenizer } from '../tokenizer/load_tokenizer';
+import type { Tokenizer } from '../tokenizer/tokenizer';
 import type { Backend, ModelInfo } from './protocol';
 
 /** A device that is lost again within this time of its replacement is not coming back. */
 const RECOVERY_WINDOW_MS = 60_000;
+
+interface ActiveModelOptions {
+  readonly backend: Backend;
+  /** Loads the same model again, after its device was lost. */
+  readonly reload: () => Promise<LoadedModel>;
+  readonly draft?: LoadedModel;
+  readonly maxQueued?: number;
+}
+
+interface Texts {
+  readonly tokenizer: Tokenizer;
+  readonly template: ChatTemplate;
+}
 
 /** A loaded model with everything that answers need: tokenizer, chat template, serving core. */
 export class ActiveModel {
@@ -24,28 +38,32 @@ export class ActiveModel {
   #retired = false;
   #disposed = false;
 
-  /** Owns `loaded` and `draft` from here on, also when its tokenizer or template cannot be used. `reload` loads the same again. */
-  constructor(
-    loaded: LoadedModel,
-    backend: Backend,
-    reload: () => Promise<LoadedModel>,
-    { draft, maxQueued }: { readonly draft?: LoadedModel; readonly maxQueued?: number } = {},
-  ) {
+  private constructor(loaded: LoadedModel, texts: Texts, options: ActiveModelOptions) {
+    const { backend, reload, draft, maxQueued } = options;
     this.#loaded = loaded;
     this.#reload = reload;
     this.#draft = draft;
+    this.tokenizer = texts.tokenizer;
+    this.template = texts.template;
+    const recover = (error: DeviceLostError): Promise<Runner> => this.#recover(error);
+    this.engine = new Engine(loaded.runner, { recover, draft: draft?.runner, maxQueued });
+    this.info = describe(loaded, backend);
+  }
+
+  /** Owns `loaded` and its draft from here on, also when its tokenizer or template cannot be used: then rejects with what they throw. */
+  static async create(loaded: LoadedModel, options: ActiveModelOptions): Promise<ActiveModel> {
+    const { draft } = options;
     try {
       if (draft) checkDraft(loaded, draft);
-      this.tokenizer = createTokenizer(loaded.gguf);
-      this.template = chatTemplate(loaded.gguf, this.tokenizer);
+      const tokenizer = await loadTokenizer(loaded.gguf);
+      // Jinja is a tenth of the worker: not loaded before there is a model.
+      const { chatTemplate } = await import('../tokenizer/chat_template');
+      return new ActiveModel(loaded, { tokenizer, template: chatTemplate(loaded.gguf, tokenizer) }, options);
     } catch (error) {
       loaded.dispose();
       draft?.dispose();
       throw error;
     }
-    const recover = (error: DeviceLostError): Promise<Runner> => this.#recover(error);
-    this.engine = new Engine(loaded.runner, { recover, draft: draft?.runner, maxQueued });
-    this.info = describe(loaded, backend);
   }
 
   /** A draft model was loaded too. */

@@ -4,7 +4,7 @@ import { resolveSampling } from '../engine/sampling';
 import type { SpeculationSettings } from '../engine/speculation/speculators';
 import { loadStrategy } from '../engine/strategies/load';
 import { AbortedError, throwIfAborted } from '../errors';
-import { renderChat } from '../tokenizer/chat_template';
+import { renderChat } from '../tokenizer/render_chat';
 import { StreamingDecoder } from '../tokenizer/streaming_decoder';
 import type { Tokenizer } from '../tokenizer/tokenizer';
 import type { ActiveModel } from './active_model';

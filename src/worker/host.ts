@@ -138,7 +138,7 @@ export class EngineHost implements Host {
       const loaded = await open(hooks);
       try {
         const drafter = draft && (await open({ signal: hooks.signal }, draft));
-        return new ActiveModel(loaded, backend, () => open({}), { draft: drafter, maxQueued });
+        return await ActiveModel.create(loaded, { backend, reload: () => open({}), draft: drafter, maxQueued });
       } catch (error) {
         loaded.dispose();
         throw error;

@@ -1,6 +1,6 @@
 import { chooseModelFile } from '../formats/choose_file';
 import { openModelFile } from '../formats/open_model_file';
-import { isSyntheticName, type ModelOrigin, namedSyntheticModel } from '../model/synthetic';
+import { isSyntheticName, type ModelOrigin } from '../model/origin';
 import { type ByteSource, blobSource, bufferSource } from '../storage/byte_source';
 import { blobFolder, urlFolder } from '../storage/folder';
 import { openRepository } from '../storage/hub/hub_folder';
@@ -30,7 +30,10 @@ export async function withSource<T>(source: ModelSource | ByteSource, hooks: Loa
     case 'repository':
       return await withRepository(source, hooks, use);
     case 'url':
-      if (isSyntheticName(source.url)) return await use(namedSyntheticModel(source.url));
+      if (isSyntheticName(source.url)) {
+        const { namedSyntheticModel } = await import('../model/synthetic');
+        return await use(namedSyntheticModel(source.url));
+      }
       return await closing(signal, (until) => withUrl(source.url, until, use));
   }
 }

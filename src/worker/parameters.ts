@@ -1,4 +1,4 @@
-import { type ModelOrigin, readHeader } from '../model/synthetic';
+import { type ModelOrigin, readHeader } from '../model/origin';
 
 /** How many weights a model has, by its header alone. */
 export async function countParameters(source: ModelOrigin, signal?: AbortSignal): Promise<number> {

@@ -1,6 +1,7 @@
 import type { Engine } from '../engine/engine';
 import { InvalidFileError, InvalidOptionError } from '../errors';
-import { type ChatTemplate, renderChat } from '../tokenizer/chat_template';
+import type { ChatTemplate } from '../tokenizer/chat_template';
+import { renderChat } from '../tokenizer/render_chat';
 import type { Tokenizer } from '../tokenizer/tokenizer';
 import type { ChatMessage } from './protocol';
 

@@ -1,6 +1,6 @@
 import { Engine } from '../../engine/engine';
 import { InvalidOptionError } from '../../errors';
-import { createTokenizer } from '../../tokenizer/tokenizer';
+import { loadTokenizer } from '../../tokenizer/load_tokenizer';
 import { embedTokens } from '../../worker/embed_texts';
 import { Arguments } from '../arguments';
 import { openModel } from '../open_model';
@@ -22,7 +22,9 @@ export async function embedCommand(argv: readonly string[]): Promise<void> {
     const engine = new Engine(loaded.runner);
     // Tokens need no tokenizer, and the file may have none that is known.
     const promptTokens =
-      typeof input === 'string' ? createTokenizer(loaded.gguf).encode(input, { special: false, bos: 'auto' }) : input;
+      typeof input === 'string'
+        ? (await loadTokenizer(loaded.gguf)).encode(input, { special: false, bos: 'auto' })
+        : input;
     const { vectors } = await embedTokens(engine, [promptTokens]);
     engine.dispose();
     const embedding = [...vectors[0]];

@@ -5,10 +5,12 @@ import { loadStrategy } from '../../engine/strategies/load';
 import { parseStrategy } from '../../engine/strategies/parse';
 import { ContextLengthError, InvalidOptionError } from '../../errors';
 import type { LoadedModel } from '../../model/load_model';
-import { chatTemplate, renderChat } from '../../tokenizer/chat_template';
+import { chatTemplate } from '../../tokenizer/chat_template';
 import { checkDraft } from '../../tokenizer/draft_vocabulary';
+import { loadTokenizer } from '../../tokenizer/load_tokenizer';
+import { renderChat } from '../../tokenizer/render_chat';
 import { StreamingDecoder } from '../../tokenizer/streaming_decoder';
-import { createTokenizer, type Tokenizer } from '../../tokenizer/tokenizer';
+import type { Tokenizer } from '../../tokenizer/tokenizer';
 import { Arguments } from '../arguments';
 import { openModel } from '../open_model';
 import { notice, printJson, printLine } from '../output';
@@ -58,7 +60,7 @@ export async function generateCommand(argv: readonly string[]): Promise<void> {
   const model = await openModel(args, { compileInBackground: true });
   let draft: LoadedModel | undefined;
   try {
-    const tokenizer = createTokenizer(model.gguf);
+    const tokenizer = await loadTokenizer(model.gguf);
     const { contextLength } = model.description;
     const promptTokens = args.flag('chat')
       ? renderChat(tokenizer, chatTemplate(model.gguf, tokenizer), [{ role: 'user', content: prompt }])

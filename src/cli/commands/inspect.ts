@@ -1,9 +1,9 @@
 import { InvalidFileError, UnsupportedModelError } from '../../errors';
 import { type Gguf, optionalString } from '../../formats/gguf/gguf';
 import { describeModel, type ModelDescription } from '../../model/layout';
-import { readHeader } from '../../model/synthetic';
+import { readHeader } from '../../model/origin';
 import { templateOf } from '../../tokenizer/chat_template';
-import { createTokenizer } from '../../tokenizer/tokenizer';
+import { loadTokenizer } from '../../tokenizer/load_tokenizer';
 import { Arguments } from '../arguments';
 import { openSource } from '../open_source';
 import { formatBytes, printJson, printLine, table } from '../output';
@@ -14,8 +14,8 @@ export async function inspectCommand(argv: readonly string[]): Promise<void> {
   const source = await openSource(args.model());
   const gguf = await readHeader(source, { quantize: args.quantize });
   const { backend, contextLength, kvType } = args;
-  const model = orReason(() => describeModel(gguf, { backend, contextLength, kvType }));
-  const text = orReason(() => textOf(gguf));
+  const model = await orReason(() => describeModel(gguf, { backend, contextLength, kvType }));
+  const text = await orReason(() => textOf(gguf));
   const { value: description } = model;
   const reason = model.reason ?? text.reason;
   const types = storageTypes(gguf);
@@ -66,17 +66,17 @@ export async function inspectCommand(argv: readonly string[]): Promise<void> {
 }
 
 /** A file that cannot run can still be looked into: then `reason` says why. */
-function orReason<T>(read: () => T): { value?: T; reason?: string } {
+async function orReason<T>(read: () => T | Promise<T>): Promise<{ value?: T; reason?: string }> {
   try {
-    return { value: read() };
+    return { value: await read() };
   } catch (error) {
     if (error instanceof UnsupportedModelError || error instanceof InvalidFileError) return { reason: error.message };
     throw error;
   }
 }
 
-function textOf(gguf: Gguf) {
-  const tokenizer = createTokenizer(gguf);
+async function textOf(gguf: Gguf) {
+  const tokenizer = await loadTokenizer(gguf);
   const { template, isDefault, name } = templateOf(gguf, tokenizer);
   const { vocabSize, bos, eos, stopTokens } = tokenizer;
   return {

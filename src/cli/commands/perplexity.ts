@@ -1,8 +1,8 @@
 import { Engine } from '../../engine/engine';
 import { InvalidOptionError } from '../../errors';
+import { readHeader } from '../../model/origin';
 import { measurePerplexity } from '../../model/perplexity';
-import { readHeader } from '../../model/synthetic';
-import { createTokenizer } from '../../tokenizer/tokenizer';
+import { loadTokenizer } from '../../tokenizer/load_tokenizer';
 import { Arguments } from '../arguments';
 import { openModel } from '../open_model';
 import { openSource } from '../open_source';
@@ -18,7 +18,7 @@ export async function perplexityCommand(argv: readonly string[]): Promise<void> 
   const file = args.text('file');
   if (file === undefined) throw new InvalidOptionError('--file', 'which text? --file is missing');
   const text = await readText(file);
-  const tokenizer = createTokenizer(await readHeader(await openSource(model)));
+  const tokenizer = await loadTokenizer(await readHeader(await openSource(model)));
   const tokens = tokenizer.encode(text, { special: false, bos: false });
   const contextLength = args.contextLength ?? DEFAULT_WINDOW;
   if (tokenizer.addsBos) tokens.unshift(tokenizer.bos as number);

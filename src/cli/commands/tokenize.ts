@@ -1,6 +1,6 @@
 import { InvalidOptionError } from '../../errors';
-import { readHeader } from '../../model/synthetic';
-import { createTokenizer } from '../../tokenizer/tokenizer';
+import { readHeader } from '../../model/origin';
+import { loadTokenizer } from '../../tokenizer/load_tokenizer';
 import { Arguments } from '../arguments';
 import { openSource } from '../open_source';
 import { printJson, printLine } from '../output';
@@ -12,7 +12,7 @@ export async function tokenizeCommand(argv: readonly string[]): Promise<void> {
   const model = args.model();
   const text = await textOf(args);
   const source = await openSource(model);
-  const tokenizer = createTokenizer(await readHeader(source));
+  const tokenizer = await loadTokenizer(await readHeader(source));
   const tokens = tokenizer.encode(text, { special: args.flag('special'), bos: false });
   if (args.json) printJson({ tokens });
   else for (const token of tokens) printLine(`${token}\t${JSON.stringify(tokenizer.tokenText(token))}`);

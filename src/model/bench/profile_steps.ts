@@ -1,7 +1,7 @@
 import { WebGpuUnavailableError } from '../../errors';
 import type { LoadModelOptions } from '../layout';
+import type { ModelOrigin } from '../origin';
 import { profileModel } from '../profile_model';
-import type { ModelOrigin } from '../synthetic';
 import type { BenchmarkSettings, LeftOut, ProfiledStepTable } from './report';
 
 const MAX_CHUNK = 256;

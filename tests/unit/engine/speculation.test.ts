@@ -14,7 +14,8 @@ import { DraftLength, StepCosts } from '../../../src/engine/speculation/draft_le
 import { NgramDrafter } from '../../../src/engine/speculation/ngram_drafter';
 import type { SpeculationSettings } from '../../../src/engine/speculation/speculators';
 import { type LoadedModel, loadModel } from '../../../src/model/load_model';
-import { chatTemplate, renderChat } from '../../../src/tokenizer/chat_template';
+import { chatTemplate } from '../../../src/tokenizer/chat_template';
+import { renderChat } from '../../../src/tokenizer/render_chat';
 import { createTokenizer } from '../../../src/tokenizer/tokenizer';
 
 const MODES: readonly SpeculationSettings[] = [

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { InvalidFileError, SourceError } from '../../../src/errors';
 import type { DescribedSource } from '../../../src/formats/model_files';
 import { openModelFile } from '../../../src/formats/open_model_file';
-import { readHeader } from '../../../src/model/synthetic';
+import { readHeader } from '../../../src/model/origin';
 import { bufferSource } from '../../../src/storage/byte_source';
 import { type WrittenValue, writeGguf, written } from '../../support/gguf_writer';
 import { memoryFolder } from '../../support/safetensors_writer';

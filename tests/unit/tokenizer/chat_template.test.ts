@@ -1,12 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { TemplateError } from '../../../src/errors';
-import {
-  ChatTemplate,
-  chatTemplate,
-  DEFAULT_TEMPLATES,
-  renderChat,
-  templateOf,
-} from '../../../src/tokenizer/chat_template';
+import { ChatTemplate, chatTemplate, DEFAULT_TEMPLATES, templateOf } from '../../../src/tokenizer/chat_template';
+import { renderChat } from '../../../src/tokenizer/render_chat';
 import { createTokenizer, type Tokenizer } from '../../../src/tokenizer/tokenizer';
 import { metadata } from './support/metadata';
 import { bpeGguf, spmGguf } from './support/vocabularies';

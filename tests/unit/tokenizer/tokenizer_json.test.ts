@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { InvalidFileError, UnsupportedModelError } from '../../../src/errors';
 import { createTokenizerFromJson } from '../../../src/tokenizer/json/tokenizer_json';
-import { createTokenizer } from '../../../src/tokenizer/tokenizer';
+import { loadTokenizer } from '../../../src/tokenizer/load_tokenizer';
 import { SHAPES, TEXTS } from './support/json_shapes';
 
 const make = (json: object, configs: { config?: object; generation?: object } = {}) =>
@@ -26,8 +26,8 @@ describe('tokenizer.json', () => {
     });
   });
 
-  it('is what a model from a repository is read with', () => {
-    const tokenizer = createTokenizer({
+  it('is what a model from a repository is read with', async () => {
+    const tokenizer = await loadTokenizer({
       metadata: new Map(),
       tokenizer: { tokenizerJson: JSON.stringify(SHAPES.gemma) },
     });

@@ -1,7 +1,8 @@
 import type * as Transformers from '@xenova/transformers';
 import { describe, expect, it } from 'vitest';
-import { ChatTemplate, renderChat } from '../../../src/tokenizer/chat_template';
+import { ChatTemplate } from '../../../src/tokenizer/chat_template';
 import { createTokenizerFromJson } from '../../../src/tokenizer/json/tokenizer_json';
+import { renderChat } from '../../../src/tokenizer/render_chat';
 import { createTokenizer } from '../../../src/tokenizer/tokenizer';
 import { pick, seeded } from '../../support/seeded';
 import { ggufFromTokenizerJson, hasFixtures, readQwenConfig, readQwenTokenizerJson } from './support/files';

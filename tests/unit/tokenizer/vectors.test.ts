@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { chatTemplate, renderChat } from '../../../src/tokenizer/chat_template';
+import { chatTemplate } from '../../../src/tokenizer/chat_template';
 import { createTokenizerFromJson } from '../../../src/tokenizer/json/tokenizer_json';
+import { renderChat } from '../../../src/tokenizer/render_chat';
 import { createTokenizer, type Tokenizer } from '../../../src/tokenizer/tokenizer';
 import {
   demoModel,

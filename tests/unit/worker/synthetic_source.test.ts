@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { UnsupportedModelError } from '../../../src/errors';
-import { isSynthetic } from '../../../src/model/synthetic';
+import { isSynthetic } from '../../../src/model/origin';
 import { toModelSource } from '../../../src/sdk/model_input';
 import { withSource } from '../../../src/worker/open_source';
 import { countParameters } from '../../../src/worker/parameters';
