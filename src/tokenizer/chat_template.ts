@@ -1,6 +1,6 @@
 import { type GgufMetadata, optionalString } from '../formats/gguf/gguf';
 import { BoundedTemplate } from './bounded_template';
-import { type ChatOptions, joinParts, type TemplateMessage } from './render_chat';
+import { type ChatOptions, joinParts, type TemplateMessage } from './chat_messages';
 import type { Tokenizer } from './tokenizer';
 
 /** What a model without a template gets: `chatml` when its vocabulary has `<|im_start|>`, `plain` otherwise. */

@@ -1,24 +1,7 @@
+import { type ChatOptions, joinParts, type TemplateMessage } from './chat_messages';
 import type { ChatTemplate } from './chat_template';
 import { guardControlTexts, unusedCharacter } from './guard';
 import type { Tokenizer } from './tokenizer';
-
-interface TextPart {
-  readonly type: 'text';
-  readonly text: string;
-}
-
-/** A message; fields beside the two named ones reach the template as they are. */
-export interface TemplateMessage {
-  readonly role: string;
-  readonly content: string | readonly TextPart[];
-}
-
-export interface ChatOptions {
-  /** Whether the prompt ends where the assistant's answer begins. Default true. */
-  readonly addGenerationPrompt?: boolean;
-  /** Descriptions of tools in the form that the template expects. */
-  readonly tools?: readonly object[];
-}
 
 /**
  * The prompt's tokens. The template's control tokens become tokens; what looks like one inside of a message (or a tool's description) stays
@@ -41,9 +24,4 @@ export function renderChat(
   const tokens = tokenizer.encode(text, { special: true, bos: false, separator });
   if (tokenizer.addsBos && tokenizer.bos !== undefined && tokens[0] !== tokenizer.bos) tokens.unshift(tokenizer.bos);
   return tokens;
-}
-
-/** A message's content as one text. */
-export function joinParts(content: TemplateMessage['content']): string {
-  return typeof content === 'string' ? content : content.map(({ text }) => text).join('');
 }
