@@ -7,7 +7,8 @@
 // Mass is a fixed-point integer, so that its sums are exact and do not depend on the order of the atomics: with probabilities
 // normalised to a total of 1, `high` counts 2^-31 and `low` 2^-43.
 //
-// The including file defines key_at(t: u32, raw: bool) -> u32, relative_weight(key: u32, best: u32, scale: f32) -> f32 and VOCAB.
+// The including file defines key_at(t: u32, raw: bool) -> u32, selection_mass(t: u32, key: u32, scale: Scale) -> f32 (a token's share of the
+// total of 1) and VOCAB.
 
 const LANES = 256u;
 const BINS = 256u;
@@ -117,7 +118,7 @@ fn fill_histogram(lane: u32, goal: Goal, scale: Scale, bound: Bound, level: u32)
       let bin = copy + digit_of(key, rank, level);
       atomicAdd(&bin_counts[bin], 1u);
       if (goal.with_mass) {
-        let mass = mass_of(relative_weight(key, scale.best, 1.0) * scale.inverse_sum);
+        let mass = mass_of(selection_mass(t, key, scale));
         atomicAdd(&bin_high[bin], mass.high);
         atomicAdd(&bin_low[bin], mass.low);
       }

@@ -3,7 +3,7 @@
 
 const STEP_ROW_WORDS: u32 = 4u;
 const STEP_SEGMENT_WORDS: u32 = 8u;
-const STEP_SAMPLING_WORDS: u32 = 16u;
+const STEP_SAMPLING_WORDS: u32 = 32u;
 const STEP_SAMPLED_WORDS: u32 = 2u;
 const STEP_TILE_WORDS: u32 = 2u;
 const PENDING_TOKEN: u32 = 0xffffffffu;

@@ -9,6 +9,9 @@
 // #import "lib/step.wgsl"
 // #import "lib/rng.wgsl"
 // #import "lib/order_key.wgsl"
+// #import "lib/sampling.wgsl"
+// #import "lib/logit_changes.wgsl"
+// #import "lib/token_draw.wgsl"
 // #import "lib/workgroup_best.wgsl"
 // #import "lib/workgroup_scan.wgsl"
 // #import "lib/radix_select.wgsl"
@@ -16,29 +19,6 @@
 alias Act = f32;
 
 override VOCAB: u32 = 1u;
-
-const SAMPLE_WORDS = 44u;
-const MAX_LOGIT_BIAS = 1024u;
-const MAX_TOP_LOGPROBS = 20u;
-const NO_LOGPROB = 0x7fc00000u;
-const NEGATIVE_INFINITY_BITS = 0xff800000u;
-const OCCURRENCES = 0x7fffffffu;
-const MIN_TEMPERATURE = 1e-6;
-const TOKEN_STREAM = 0u;
-const LARGEST = 0x1.fffffep127f;
-
-// Words of a sampling record (SAMPLING in src/ops/step_layout.ts).
-const TEMPERATURE = 0u;
-const TOP_K = 1u;
-const TOP_P = 2u;
-const MIN_P = 3u;
-const REPETITION_PENALTY = 4u;
-const FREQUENCY_PENALTY = 5u;
-const PRESENCE_PENALTY = 6u;
-const SEED_LOW = 7u;
-const SEED_HIGH = 8u;
-const TOP_LOGPROBS = 9u;
-const BIAS_COUNT = 10u;
 
 @group(0) @binding(0) var<storage, read> step_data: array<u32>;
 @group(0) @binding(1) var<storage, read> logits: array<Act>;
@@ -49,15 +29,9 @@ const BIAS_COUNT = 10u;
 
 var<private> first_logit: u32;
 
-var<workgroup> drawn_first: atomic<u32>;
-var<workgroup> drawn_last: atomic<u32>;
-var<workgroup> drawn: Pick;
-var<workgroup> drawn_token: u32;
 var<workgroup> top_count: atomic<u32>;
 var<workgroup> top_keys: array<u32, MAX_TOP_LOGPROBS>;
 var<workgroup> top_tokens: array<u32, MAX_TOP_LOGPROBS>;
-
-fn setting_f32(segment: u32, field: u32) -> f32 { return bitcast<f32>(step_sampling(segment, field)); }
 
 fn raw_key(token: u32) -> u32 { return order_key(f32(logits[first_logit + token])); }
 
@@ -66,46 +40,18 @@ fn key_at(token: u32, raw: bool) -> u32 {
   return keys[first_logit + token];
 }
 
-// exp(scale · (value of key - value of best)), 0 for -inf. Halves and clamps keep every intermediate finite.
-fn relative_weight(key: u32, best: u32, scale: f32) -> f32 {
-  if (key <= KEY_NEGATIVE_INFINITY) { return 0.0; }
-  let half_distance = max(0.5 * key_value(key) - 0.5 * key_value(best), -1e30);
-  return exp(max(half_distance * (2.0 * scale), -128.0));
-}
-
 // Writes the keys of the logits after penalties and bias.
 fn adjust(lane: u32, segment: u32, slot: u32) {
-  let repetition = setting_f32(segment, REPETITION_PENALTY);
-  let frequency = setting_f32(segment, FREQUENCY_PENALTY);
-  let presence = setting_f32(segment, PRESENCE_PENALTY);
-  let penalised = repetition != 1.0 || frequency != 0.0 || presence != 0.0;
   for (var t = lane; t < VOCAB; t += LANES) {
-    var key = raw_key(t);
-    var seen = 0u;
-    if (penalised) { seen = counts[slot * VOCAB + t]; }
-    if (seen != 0u && key > KEY_NEGATIVE_INFINITY) {
-      var x = key_value(key);
-      if (repetition != 1.0) { x = select(x * repetition, x / repetition, x > 0.0); }
-      let occurrences = seen & OCCURRENCES;
-      if (occurrences > 0u) { x -= frequency * f32(occurrences) + presence; }
-      key = order_key(x);
-    }
-    keys[first_logit + t] = key;
+    keys[first_logit + t] = penalised_key(raw_key(t), t, segment, slot, 1.0);
   }
   storageBarrier();
-  let first_bias = slot * MAX_LOGIT_BIAS * 2u;
-  for (var i = lane; i < step_sampling(segment, BIAS_COUNT); i += LANES) {
-    let token = bias[first_bias + 2u * i];
-    if (token >= VOCAB) { continue; }
-    let bits = bias[first_bias + 2u * i + 1u];
-    let key = keys[first_logit + token];
-    if (bits == NEGATIVE_INFINITY_BITS) {
-      keys[first_logit + token] = KEY_NEGATIVE_INFINITY;
-    } else if (key > KEY_NEGATIVE_INFINITY) {
-      keys[first_logit + token] = order_key(key_value(key) + bitcast<f32>(bits));
-    }
-  }
+  add_bias(lane, segment, slot);
   storageBarrier();
+}
+
+fn selection_mass(token: u32, key: u32, scale: Scale) -> f32 {
+  return relative_weight(key, scale.best, 1.0) * scale.inverse_sum;
 }
 
 struct Statistics {
@@ -160,73 +106,6 @@ fn nucleus_mass(top_p: f32, whole: Mass) -> Mass {
   return Mass(mass.high, select(mass.low, 1u, mass.high == 0u && mass.low == 0u));
 }
 
-struct Pick {
-  lane: u32,
-  // Weight that is still to be passed within the lane's share.
-  rest: f32,
-}
-
-// The first lane whose inclusive sum passes the target; when rounding leaves none, the last one with any weight. Uniform.
-fn pick(lane: u32, own: f32, through: f32, wanted: f32) -> Pick {
-  if (lane == 0u) {
-    atomicStore(&drawn_first, LANES);
-    atomicStore(&drawn_last, 0u);
-  }
-  workgroupBarrier();
-  if (own > 0.0) {
-    atomicMax(&drawn_last, lane);
-    if (through > wanted) { atomicMin(&drawn_first, lane); }
-  }
-  workgroupBarrier();
-  let first = atomicLoad(&drawn_first);
-  if (lane == select(atomicLoad(&drawn_last), first, first < LANES)) {
-    drawn = Pick(lane, select(LARGEST, wanted - (through - own), first < LANES));
-  }
-  return workgroupUniformLoad(&drawn);
-}
-
-fn draw(lane: u32, raw: bool, best: u32, bound: Bound, scale: f32, uniform_draw: f32) -> u32 {
-  // First each lane has the column of tokens lane + LANES · i; then a contiguous share of the chosen column's i.
-  let share = (VOCAB + LANES * LANES - 1u) / (LANES * LANES);
-  var first = lane;
-  var end = VOCAB;
-  var chosen = Pick(0u, 0.0);
-  for (var narrowing = 0u; narrowing < 2u; narrowing++) {
-    var own = 0.0;
-    for (var t = first; t < end; t += LANES) {
-      let key = key_at(t, raw);
-      if (in_bound(key, t, bound)) { own += relative_weight(key, best, scale); }
-    }
-    let through = workgroup_scan_f32(lane, own);
-    let total = workgroup_scan_total();
-    chosen = pick(lane, own, through, select(chosen.rest, uniform_draw * total, narrowing == 0u));
-    if (narrowing == 0u) {
-      first = chosen.lane + LANES * share * lane;
-      end = min(VOCAB, first + LANES * share);
-    }
-  }
-
-  if (lane == chosen.lane) {
-    var passed = 0.0;
-    for (var t = first; t < end; t += LANES) {
-      let key = key_at(t, raw);
-      if (!in_bound(key, t, bound)) { continue; }
-      let weight = relative_weight(key, best, scale);
-      if (weight > 0.0) {
-        drawn_token = t;
-        passed += weight;
-        if (passed > chosen.rest) { break; }
-      }
-    }
-  }
-  return workgroupUniformLoad(&drawn_token);
-}
-
-fn logprob_bits(key: u32, found: Statistics) -> u32 {
-  if (key <= KEY_NEGATIVE_INFINITY) { return NEGATIVE_INFINITY_BITS; }
-  return bitcast<u32>(key_value(key) - key_value(found.best) - log(found.sum));
-}
-
 // The `wanted` tokens within the bound, in descending order of raw logits, lowest id first among equals.
 fn write_top(lane: u32, at: u32, wanted: u32, bound: Bound, found: Statistics) {
   if (lane == 0u) { atomicStore(&top_count, 0u); }
@@ -248,7 +127,7 @@ fn write_top(lane: u32, at: u32, wanted: u32, bound: Bound, found: Statistics) {
       if (top_keys[i] > key || (top_keys[i] == key && top_tokens[i] < token)) { better++; }
     }
     samples[at + 4u + 2u * better] = token;
-    samples[at + 5u + 2u * better] = logprob_bits(key, found);
+    samples[at + 5u + 2u * better] = logprob_bits(key, found.best, found.sum);
   }
 }
 
@@ -256,13 +135,14 @@ fn write_top(lane: u32, at: u32, wanted: u32, bound: Bound, found: Statistics) {
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let sampled_row = group.x;
   let segment = step_sampled_segment(sampled_row);
+  // ops/sample_chain.wgsl chooses those.
+  if (step_sampling(segment, CHAINED) != 0u) { return; }
   first_logit = sampled_row * VOCAB;
 
   let temperature = setting_f32(segment, TEMPERATURE);
   let top_logprobs = step_sampling(segment, TOP_LOGPROBS);
   let wants_logprobs = top_logprobs != 0xffffffffu;
-  let raw = setting_f32(segment, REPETITION_PENALTY) == 1.0 && setting_f32(segment, FREQUENCY_PENALTY) == 0.0
-    && setting_f32(segment, PRESENCE_PENALTY) == 0.0 && step_sampling(segment, BIAS_COUNT) == 0u;
+  let raw = !penalises(segment) && step_sampling(segment, BIAS_COUNT) == 0u;
   if (!raw) { adjust(lane, segment, step_segment(segment).slot); }
 
   let samples_token = temperature > 0.0;
@@ -310,8 +190,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       let least = min(order_key(key_value(chosen_from.best) + log(min_p)), chosen_from.best);
       if (least > kept.key) { kept = Bound(least, 0u); }
     }
-    let seed = vec2<u32>(step_sampling(segment, SEED_LOW), step_sampling(segment, SEED_HIGH));
-    let uniform_draw = uniform_at(seed, step_row_position(step_sampled_row(sampled_row)), TOKEN_STREAM);
+    let uniform_draw = drawn_at(segment, step_sampled_row(sampled_row), TOKEN_STREAM);
     token = draw(lane, raw, chosen_from.best, kept, 1.0 / max(temperature, MIN_TEMPERATURE), uniform_draw);
   }
 
@@ -320,7 +199,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   if (lane == 0u) {
     samples[at] = token;
     samples[at + 1u] = NO_LOGPROB;
-    if (wants_logprobs) { samples[at + 1u] = logprob_bits(raw_key(token), model); }
+    if (wants_logprobs) { samples[at + 1u] = logprob_bits(raw_key(token), model.best, model.sum); }
     samples[at + 2u] = wanted;
     samples[at + 3u] = 0u;
   }

@@ -1,15 +1,39 @@
 import { InvalidOptionError } from '../errors';
-import { GREEDY, MAX_LOGIT_BIAS, MAX_TOP_LOGPROBS, type SamplingSettings } from './runner';
+import {
+  GREEDY,
+  MAX_LOGIT_BIAS,
+  MAX_TOP_LOGPROBS,
+  SAMPLERS,
+  type SamplerName,
+  type SamplingSettings,
+} from './runner';
+import { isActive } from './sampler_chain';
 
-/** OpenAI's names of the sampling options, and those that it lacks in the same spelling. */
+/** OpenAI's names of the sampling options; what it lacks is spelled as llama.cpp's server has it. */
 const FIELD_NAMES = {
   temperature: 'temperature',
+  dynatempRange: 'dynatemp_range',
+  dynatempExponent: 'dynatemp_exponent',
   topK: 'top_k',
   topP: 'top_p',
   minP: 'min_p',
+  typicalP: 'typical_p',
+  topNSigma: 'top_n_sigma',
+  xtcProbability: 'xtc_probability',
+  xtcThreshold: 'xtc_threshold',
+  mirostat: 'mirostat',
+  mirostatTau: 'mirostat_tau',
+  mirostatEta: 'mirostat_eta',
   repetitionPenalty: 'repetition_penalty',
   frequencyPenalty: 'frequency_penalty',
   presencePenalty: 'presence_penalty',
+  repeatLastN: 'repeat_last_n',
+  dryMultiplier: 'dry_multiplier',
+  dryBase: 'dry_base',
+  dryAllowedLength: 'dry_allowed_length',
+  dryPenaltyLastN: 'dry_penalty_last_n',
+  drySequenceBreakers: 'dry_sequence_breakers',
+  samplers: 'samplers',
   logitBias: 'logit_bias',
   seed: 'seed',
   topLogprobs: 'top_logprobs',
@@ -30,7 +54,7 @@ function isBetween(low: number, high: number): (x: number) => boolean {
 }
 
 const RULES: readonly {
-  readonly field: Exclude<keyof SamplingSettings, 'logitBias'>;
+  readonly field: Exclude<keyof SamplingSettings, 'logitBias' | 'drySequenceBreakers' | 'samplers'>;
   readonly holds: (x: number) => boolean;
   readonly expected: string;
 }[] = [
@@ -41,6 +65,20 @@ const RULES: readonly {
   { field: 'repetitionPenalty', holds: (x) => x > 0 && x <= 100, expected: 'a number above 0, at most 100' },
   { field: 'frequencyPenalty', holds: isBetween(-2, 2), expected: 'a number from -2 to 2' },
   { field: 'presencePenalty', holds: isBetween(-2, 2), expected: 'a number from -2 to 2' },
+  { field: 'repeatLastN', holds: isWindow, expected: 'an integer of at least -1' },
+  { field: 'dryMultiplier', holds: isBetween(0, 100), expected: 'a number from 0 to 100' },
+  { field: 'dryBase', holds: isBetween(1, 100), expected: 'a number from 1 to 100' },
+  { field: 'dryAllowedLength', holds: isCount(2 ** 31), expected: 'an integer of at least 0' },
+  { field: 'dryPenaltyLastN', holds: isWindow, expected: 'an integer of at least -1' },
+  { field: 'dynatempRange', holds: isBetween(0, 100), expected: 'a number from 0 to 100' },
+  { field: 'dynatempExponent', holds: isBetween(0, 100), expected: 'a number from 0 to 100' },
+  { field: 'topNSigma', holds: isBetween(0, 1e6), expected: 'a number of at least 0' },
+  { field: 'typicalP', holds: (x) => x > 0 && x <= 1, expected: 'a number above 0, at most 1' },
+  { field: 'xtcProbability', holds: isBetween(0, 1), expected: 'a number from 0 to 1' },
+  { field: 'xtcThreshold', holds: (x) => x > 0 && x <= 1, expected: 'a number above 0, at most 1' },
+  { field: 'mirostat', holds: isCount(2), expected: '0, 1 or 2' },
+  { field: 'mirostatTau', holds: isBetween(0, 100), expected: 'a number from 0 to 100' },
+  { field: 'mirostatEta', holds: isBetween(0, 100), expected: 'a number from 0 to 100' },
   { field: 'seed', holds: isCount(Number.MAX_SAFE_INTEGER), expected: 'an integer from 0 to 2^53 - 1' },
   {
     field: 'topLogprobs',
@@ -51,6 +89,10 @@ const RULES: readonly {
 
 function isCount(most: number): (x: number) => boolean {
   return (x) => Number.isInteger(x) && x >= 0 && x <= most;
+}
+
+function isWindow(x: number): boolean {
+  return Number.isInteger(x) && x >= -1 && x <= 2 ** 31;
 }
 
 /** A value as an error message shows it: short, whatever it is. */
@@ -83,6 +125,71 @@ function checkBias(pairs: SamplingSettings['logitBias'], vocabSize: number): voi
   }
 }
 
+const MAX_BREAKERS = 64;
+const MAX_BREAKER_LENGTH = 40;
+
+function checkBreakers(breakers: unknown): void {
+  const field = FIELD_NAMES.drySequenceBreakers;
+  if (!Array.isArray(breakers)) throw new InvalidOptionError(field, `expected a list of strings, got ${show(breakers)}`);
+  if (breakers.length > MAX_BREAKERS) {
+    throw new InvalidOptionError(field, `has ${breakers.length} strings, at most ${MAX_BREAKERS} are possible`);
+  }
+  for (const breaker of breakers as readonly unknown[]) {
+    if (typeof breaker !== 'string' || breaker === '' || breaker.length > MAX_BREAKER_LENGTH) {
+      throw new InvalidOptionError(field, `expected strings of 1 to ${MAX_BREAKER_LENGTH} characters, got ${show(breaker)}`);
+    }
+  }
+}
+
+function isSampler(name: unknown): name is SamplerName {
+  return (SAMPLERS as readonly unknown[]).includes(name);
+}
+
+function checkSamplers(samplers: unknown): void {
+  if (!Array.isArray(samplers)) throw new InvalidOptionError('samplers', `expected a list, got ${show(samplers)}`);
+  samplers.forEach((name: unknown, i) => {
+    if (!isSampler(name)) {
+      throw new InvalidOptionError('samplers', `${show(name)} is none; there are ${SAMPLERS.join(', ')}`);
+    }
+    if (samplers.indexOf(name) < i) throw new InvalidOptionError('samplers', `"${name}" is listed twice`);
+  });
+}
+
+/** The option that a sampler is switched on with. */
+const SWITCHES: Readonly<Record<SamplerName, string>> = {
+  penalties: 'a penalty',
+  dry: 'dry_multiplier',
+  top_n_sigma: 'top_n_sigma',
+  top_k: 'top_k',
+  typ_p: 'typical_p',
+  top_p: 'top_p',
+  min_p: 'min_p',
+  xtc: 'xtc_probability',
+  temperature: 'temperature',
+};
+
+/** What mirostat can be combined with: whatever drops no tokens. */
+const KEEPS_ALL: readonly SamplerName[] = ['penalties', 'dry', 'temperature'];
+
+/** Settings that are right each for itself and contradict each other. */
+function checkTogether(s: SamplingSettings): void {
+  const unlisted = SAMPLERS.find((sampler) => isActive(sampler, s) && !s.samplers.includes(sampler));
+  if (unlisted) {
+    throw new InvalidOptionError('samplers', `${SWITCHES[unlisted]} is set, and "${unlisted}" is not in the list`);
+  }
+  if (s.dynatempRange > 0 && s.temperature === 0) {
+    throw new InvalidOptionError('dynatemp_range', 'needs a temperature above 0: with 0 the likeliest token is taken');
+  }
+  if (s.mirostat === 0) return;
+  if (s.temperature === 0) {
+    throw new InvalidOptionError('mirostat', 'needs a temperature above 0: with 0 the likeliest token is taken');
+  }
+  const other = SAMPLERS.find((sampler) => isActive(sampler, s) && !KEEPS_ALL.includes(sampler));
+  if (other) {
+    throw new InvalidOptionError('mirostat', `decides itself which tokens are kept: not together with ${SWITCHES[other]}`);
+  }
+}
+
 function randomSeed(): number {
   const [high, low] = crypto.getRandomValues(new Uint32Array(2));
   return (high >>> 11) * 2 ** 32 + low;
@@ -105,7 +212,11 @@ export function resolveSampling(
     }
   }
   checkBias(settings.logitBias, vocabSize);
-  return partial.seed === undefined && settings.temperature > 0 ? { ...settings, seed: randomSeed() } : settings;
+  checkBreakers(settings.drySequenceBreakers);
+  checkSamplers(settings.samplers);
+  checkTogether(settings);
+  const draws = settings.temperature > 0 || settings.xtcProbability > 0;
+  return partial.seed === undefined && draws ? { ...settings, seed: randomSeed() } : settings;
 }
 
 function parseBias(value: unknown): SamplingSettings['logitBias'] {

@@ -154,7 +154,7 @@ export function layOut(gguf: Gguf, options: LoadModelOptions, capabilities: Capa
       pageSize: PAGE_SIZE,
       numPages,
     },
-    states: samplerStates({ vocabSize: spec.vocabSize, maxSlots, maxSampledRows }),
+    states: samplerStates({ vocabSize: spec.vocabSize, maxSlots, maxSampledRows, contextLength }),
     logits: { name: 'logits', cols: spec.embeddingSize ?? spec.vocabSize, rows: 'sampled', type: 'f32' },
     kvType,
     activationType: options.activationType ?? 'f32',

@@ -8,10 +8,11 @@ import {
 } from '../engine/runner';
 import type { OpCall } from '../ops/calls';
 import type { Activation } from '../ops/op';
-import { decodeSamples, encodeBias, encodeCounts, SAMPLE_WORDS } from '../ops/sample/record';
+import { decodeSamples, encodeBias, encodeCounts, encodePast, floatBits, SAMPLE_WORDS } from '../ops/sample/record';
 import type { SamplerStates } from '../ops/sampler_state';
 import type { ReferenceExecutor } from './reference_executor';
 import { groupSamples } from './results';
+import { firstMu } from './slots';
 import { describeStep } from './step_encoder';
 
 /** Runs batches on the reference executor: the fallback for tiny models where there is no WebGPU. */
@@ -31,6 +32,8 @@ export class ReferenceRunner implements Runner {
       const { vocabSize } = this.limits;
       this.executor.state(this.states.counts).set(encodeCounts(init, vocabSize), slot * vocabSize);
       this.executor.state(this.states.bias).set(encodeBias(init.sampling, vocabSize), slot * MAX_LOGIT_BIAS * 2);
+      this.executor.state(this.states.past).set(encodePast(init), slot * this.limits.contextLength);
+      this.executor.state(this.states.mu)[slot] = floatBits(firstMu(init));
     });
   }
 

@@ -1,6 +1,6 @@
-import type { SamplingSettings } from '../engine/runner';
+import type { SlotInit } from '../engine/runner';
 
-/** True when sampling with these settings reads the slot's token counts. */
-export function usesCounts(s: SamplingSettings): boolean {
-  return s.repetitionPenalty !== 1 || s.frequencyPenalty !== 0 || s.presencePenalty !== 0;
+/** Mirostat's limit of surprise for a slot's next token, in bits: at first twice what it aims at (Basu et al. 2021). */
+export function firstMu({ sampling, mu = 2 * sampling.mirostatTau }: SlotInit): number {
+  return mu;
 }

@@ -8,18 +8,19 @@ import {
   type SlotInit,
   type StepResult,
 } from '../engine/runner';
+import { usesPenalties } from '../engine/sampler_chain';
 import type { StepFeature } from '../engine/step_features';
 import { InternalError } from '../errors';
 import type { GpuDevice } from '../gpu/device';
 import { ReadbackRing } from '../gpu/readback';
 import type { Activation, RowBucket, State } from '../ops/op';
-import { decodeSamples, encodeBias, encodeCounts, SAMPLE_WORDS } from '../ops/sample/record';
+import { decodeSamples, encodeBias, encodeCounts, encodePast, SAMPLE_WORDS, windowOf } from '../ops/sample/record';
 import type { SamplerStates } from '../ops/sampler_state';
 import type { StepShape } from '../ops/step_layout';
 import type { GpuTensors } from './gpu_tensors';
 import { mappedBytes } from './read_buffer';
 import { groupSamples } from './results';
-import { usesCounts } from './slots';
+import { firstMu } from './slots';
 import { MAX_REPEAT } from './step_advance';
 import type { StepEncoder } from './step_encoder';
 import type { PreparedPlan } from './webgpu_executor';
@@ -89,8 +90,15 @@ export class WebGpuRunner implements Runner {
   openSlot(slot: number, init: SlotInit): void {
     const { queue } = this.gpu.device;
     const { vocabSize } = this.limits;
-    if (usesCounts(init.sampling)) {
+    if (usesPenalties(init.sampling)) {
       queue.writeBuffer(this.tensors.state(this.states.counts), slot * vocabSize * 4, encodeCounts(init, vocabSize));
+    }
+    if (windowOf(init.sampling) !== undefined) {
+      const past = this.tensors.state(this.states.past);
+      queue.writeBuffer(past, slot * this.limits.contextLength * 4, encodePast(init));
+    }
+    if (init.sampling.mirostat > 0) {
+      queue.writeBuffer(this.tensors.state(this.states.mu), slot * 4, Float32Array.of(firstMu(init)));
     }
     if (init.sampling.logitBias.length > 0) {
       const bias = encodeBias(init.sampling, vocabSize);

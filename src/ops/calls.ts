@@ -300,15 +300,28 @@ export interface ArgmaxCall {
   readonly samples: State;
 }
 
-/** The general sampler, for steps that are not all greedy: see ops/sample.ts. */
+/**
+ * The general sampler, for steps that are not all greedy, except for rows that SampleChainCall chooses. Takes all rows' tokens over into
+ * the slots. See ops/sample/sample.ts, and ops/sampler_state.ts for the states.
+ */
 export interface SampleCall {
   readonly op: 'sample';
   readonly logits: Activation;
   readonly lastTokens: State;
-  /** Per slot and token: bit 31 = in the prompt, the rest = occurrences in the output. [maxSlots × vocab] */
   readonly counts: State;
-  /** Per slot: MAX_LOGIT_BIAS pairs of (token, f32 bits). */
   readonly bias: State;
+  readonly past: State;
+  readonly mu: State;
+  readonly samples: State;
+}
+
+/** Chooses the tokens of rows whose settings ask for more than the general sampler has: any chain of samplers, mirostat. */
+export interface SampleChainCall {
+  readonly op: 'sample_chain';
+  readonly logits: Activation;
+  readonly counts: State;
+  readonly bias: State;
+  readonly mu: State;
   readonly samples: State;
 }
 
@@ -344,6 +357,7 @@ type AnyCall =
   | GateRowsCall
   | MaskLogitsCall
   | ArgmaxCall
-  | SampleCall;
+  | SampleCall
+  | SampleChainCall;
 
 export type OpCall = AnyCall & Optional;

@@ -20,6 +20,7 @@ import { headGateOp } from './recurrent/head_gate';
 import { shortConvOp } from './recurrent/short_conv';
 import { rmsNormOp } from './rms_norm';
 import { ropeKvOp } from './rope_kv';
+import { sampleChainOp } from './sample/chain_op';
 import { sampleOp } from './sample/sample';
 
 type AnyOp = { [Call in OpCall as Call['op']]: Op<Call> };
@@ -45,6 +46,7 @@ const OPS: AnyOp = {
   mask_logits: maskLogitsOp,
   argmax: argmaxOp,
   sample: sampleOp,
+  sample_chain: sampleChainOp,
 };
 
 function opOf(call: OpCall): Op<OpCall> {

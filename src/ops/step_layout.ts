@@ -7,11 +7,12 @@ import type { StepFeature } from '../engine/step_features';
  * [0, 16)            header
  * rowsOffset         4 words a row:       token, position, segment, reserved
  * segmentsOffset     8 words a segment:   slot, firstRow, rowCount, firstPosition, pagesOffset, length, firstSampledRow, sampledRows
- * samplingOffset    16 words a segment:   see SAMPLING
+ * samplingOffset    32 words a segment:   see SAMPLING
  * sampledOffset      2 words a sampled row: row, segment
  * tilesOffset        2 words an attention tile: segment, first row (of the step); rows of one tile belong to one segment
  * pages              the segments' block tables, one after another (segment.pagesOffset is a word index from the buffer's start)
  * masksOffset        1 word a sampled row: where its mask of allowed tokens begins, 0 for none; then the masks
+ * dry penalties      2 words each: token, f32; of segments that have them (SAMPLING.dryOffset, SAMPLING.dryCount)
  * ```
  *
  * `length` is firstPosition + rowCount: [0, length) is in the cache once the step's KV write has run. shaders/lib/step.wgsl mirrors this.
@@ -19,7 +20,7 @@ import type { StepFeature } from '../engine/step_features';
 export const STEP_HEADER_WORDS = 16;
 export const ROW_WORDS = 4;
 export const SEGMENT_WORDS = 8;
-export const SAMPLING_WORDS = 16;
+export const SAMPLING_WORDS = 32;
 export const SAMPLED_WORDS = 2;
 export const TILE_WORDS = 2;
 
@@ -65,6 +66,26 @@ export const SAMPLING = {
   /** -1 as 0xffffffff: nothing to report */
   topLogprobs: 9,
   biasCount: 10,
+  /** -1 as 0xffffffff: no window */
+  repeatLastN: 11,
+  /** 1: the row is the chain's (ops/sample/chain_op.ts), 0: the plain sampler's */
+  chained: 12,
+  /** How many stages there are, then their codes (CHAIN_CODES), four bits each from the lowest on, in two words. */
+  stages: 13,
+  stageCodes: 14,
+  topNSigma: 16, // f32
+  typicalP: 17, // f32
+  xtcProbability: 18, // f32
+  xtcThreshold: 19, // f32
+  dynatempRange: 20, // f32
+  dynatempExponent: 21, // f32
+  /** 0, 1, 2 */
+  mirostat: 22,
+  mirostatTau: 23, // f32
+  mirostatEta: 24, // f32
+  /** Word index from the buffer's start, and how many pairs of token and f32 there are. */
+  dryOffset: 25,
+  dryCount: 26,
 } as const;
 
 /** Positions of a KV page: a K tile of attention lies in one page. */

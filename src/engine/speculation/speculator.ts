@@ -15,11 +15,6 @@ export interface SpeculationUsage {
 /** Tokens to go on without drafts when no drafter has a guess. */
 const NO_GUESS_REST = 4;
 
-/** Penalties look at what was sampled before, rejected drafts included: those requests are not speculated on. */
-export function canSpeculate({ repetitionPenalty, frequencyPenalty, presencePenalty }: SamplingSettings): boolean {
-  return repetitionPenalty === 1 && frequencyPenalty === 0 && presencePenalty === 0;
-}
-
 /**
  * Drafts for one sequence. The model verifies them in one step of k + 1 rows, each sampled as it would be alone: a draw depends on seed and
  * position, and a row on no other row. So what comes out is token for token what comes out without, greedy or sampled, and a draft is

@@ -91,7 +91,7 @@ export function decoderSpec(decoder: Decoder, sources: Pick<ModelSpec, 'weights'
 function plan({ embedding, layers, head }: Decoder, context: PlanContext): OpCall[] {
   const { x, options } = context;
   const { table, scale, positions } = embedding;
-  const { lastTokens, samples, counts, bias } = options.states;
+  const { lastTokens, samples, counts, bias, past, mu } = options.states;
   const body: OpCall[] = [
     { op: 'embed', table, lastTokens, out: x, scale, positions },
     ...(embedding.norm ? [context.norm(x, embedding.norm, x)] : []),
@@ -105,7 +105,8 @@ function plan({ embedding, layers, head }: Decoder, context: PlanContext): OpCal
     ...headCalls(head, logits, context),
     { op: 'mask_logits', logits, when: 'masks' },
     { op: 'argmax', logits, lastTokens, samples },
-    { op: 'sample', logits, lastTokens, counts, bias, samples },
+    { op: 'sample_chain', logits, counts, bias, mu, samples },
+    { op: 'sample', logits, lastTokens, counts, bias, past, mu, samples },
   ];
 }
 

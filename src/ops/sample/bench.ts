@@ -7,7 +7,7 @@ import { samplerStates } from '../sampler_state';
 /** The choice of a token among a large vocabulary: greedy, and by the whole sampler. */
 export function sampleBenches(): readonly KernelBench<ArgmaxCall | SampleCall>[] {
   const [{ name, vocabSize }] = BENCH_SHAPES;
-  const states = samplerStates({ vocabSize, maxSlots: 1, maxSampledRows: 1 });
+  const states = samplerStates({ vocabSize, maxSlots: 1, maxSampledRows: 1, contextLength: 1 });
   const logits = { name: 'logits', cols: vocabSize, rows: 'sampled', type: 'f32' } as const;
   const sampling = { ...GREEDY, temperature: 0.8, topK: 40, topP: 0.95, minP: 0.05 };
   return (['argmax', 'sample'] as const).map((op) => {

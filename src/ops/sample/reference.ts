@@ -1,11 +1,12 @@
 import { MAX_TOP_LOGPROBS, type SamplingSettings } from '../../engine/runner';
+import { usesPenalties } from '../../engine/sampler_chain';
 import { IN_PROMPT } from './record';
 
 /** Lanes of the kernel's workgroup: the draw walks tokens 0, LANES, 2·LANES …, then 1, LANES + 1 …. */
 const LANES = 256;
 const LARGEST_F32 = 3.4028234663852886e38;
 /** Temperatures above 0 act as at least this one. */
-const MIN_TEMPERATURE = 1e-6;
+export const MIN_TEMPERATURE = 1e-6;
 
 /** What a slot knows when a token is chosen. */
 export interface SlotState {
@@ -14,7 +15,7 @@ export interface SlotState {
   readonly bias: readonly (readonly [token: number, bias: number])[];
 }
 
-interface Choice {
+export interface Choice {
   readonly token: number;
   /**
    * How far the choice is from another one: the least distance of the draw from its interval's ends, of top-p's target from the
@@ -25,31 +26,38 @@ interface Choice {
 }
 
 /** Logits as the sampler sees them: NaN as -Infinity, +Infinity as the largest finite f32. */
-function clean(x: number): number {
+export function clean(x: number): number {
   return Number.isNaN(x) ? Number.NEGATIVE_INFINITY : Math.min(x, LARGEST_F32);
 }
 
 /** True when a setting changes logits before the choice. */
 export function adjustsLogits(s: SamplingSettings): boolean {
-  return s.repetitionPenalty !== 1 || s.frequencyPenalty !== 0 || s.presencePenalty !== 0 || s.logitBias.length > 0;
+  return usesPenalties(s) || s.logitBias.length > 0;
 }
 
 /** Logits after repetition penalty (CTRL), frequency and presence penalty (OpenAI), and bias, in this order, rounded to f32. */
 export function adjustLogits(logits: Float32Array, s: SamplingSettings, slot: SlotState): Float32Array {
   const adjusted = Float32Array.from(logits, clean);
-  if (!adjustsLogits(s)) return adjusted;
-  const penalised = s.repetitionPenalty !== 1 || s.frequencyPenalty !== 0 || s.presencePenalty !== 0;
-  for (let t = 0; t < adjusted.length; t++) {
-    const seen = penalised ? slot.counts[t] : 0;
-    if (seen === 0 || adjusted[t] === Number.NEGATIVE_INFINITY) continue;
-    let x = adjusted[t];
+  if (usesPenalties(s)) penalise(adjusted, s, slot.counts);
+  addBias(adjusted, slot.bias);
+  return adjusted;
+}
+
+/** Repetition, frequency and presence penalty, in place; `temperature` is what the logits are still to be divided by. */
+export function penalise(values: Float32Array, s: SamplingSettings, counts: Uint32Array, temperature = 1): void {
+  for (let t = 0; t < values.length; t++) {
+    const seen = counts[t];
+    if (seen === 0 || values[t] === Number.NEGATIVE_INFINITY) continue;
+    let x = values[t];
     x = x > 0 ? x / s.repetitionPenalty : x * s.repetitionPenalty;
     const occurrences = seen & ~IN_PROMPT;
-    if (occurrences > 0) x -= s.frequencyPenalty * occurrences + s.presencePenalty;
-    adjusted[t] = clean(Math.fround(x));
+    if (occurrences > 0) x -= (s.frequencyPenalty * occurrences + s.presencePenalty) * temperature;
+    values[t] = clean(Math.fround(x));
   }
-  for (const [token, bias] of slot.bias) adjusted[token] = clean(Math.fround(adjusted[token] + bias));
-  return adjusted;
+}
+
+export function addBias(values: Float32Array, bias: SlotState['bias']): void {
+  for (const [token, by] of bias) values[token] = clean(Math.fround(values[token] + by));
 }
 
 /**
@@ -112,7 +120,7 @@ export function chooseToken(logits: Float32Array, s: SamplingSettings, slot: Slo
 }
 
 /** Inverse CDF over tokens in lane order: the first token whose cumulative weight exceeds uniform · total. */
-function drawInLaneOrder(weights: Float64Array, uniform: number): Choice {
+export function drawInLaneOrder(weights: Float64Array, uniform: number): Choice {
   const total = weights.reduce((sum, weight) => sum + weight, 0);
   const target = uniform * total;
   let passed = 0;
@@ -135,7 +143,7 @@ function drawInLaneOrder(weights: Float64Array, uniform: number): Choice {
 }
 
 /** Negative when a comes first in descending order. */
-function compare(a: number, b: number): number {
+export function compare(a: number, b: number): number {
   return a === b ? 0 : a > b ? -1 : 1;
 }
 

@@ -1,17 +1,40 @@
 import { MAX_LOGIT_BIAS } from '../../engine/runner';
+import { chainOf } from '../../engine/sampler_chain';
 import { InternalError } from '../../errors';
 import type { SampleCall } from '../calls';
 import type { Dispatch, Op } from '../op';
-import { checkSampledLogits } from './check';
-import { bitsToFloat, floatBits, NO_LOGPROB, SAMPLE, SAMPLE_WORDS } from './record';
+import { checkSampledLogits, checkStates } from './check';
+import { bitsToFloat, commitToken, floatBits, NO_LOGPROB, SAMPLE, SAMPLE_WORDS, windowOf } from './record';
 import { chooseToken, logSoftmax, type SlotState, topLogprobs } from './reference';
 import { STREAM, uniformAt } from './rng';
 
 /** Invocations of a workgroup of ops/sample_commit.wgsl: segments that one takes over. */
 const COMMIT_SEGMENTS = 64;
 
+/** Writes a row's sample record: what was asked of the log-probabilities is of the raw logits. */
+export function writeSample(
+  samples: Uint32Array,
+  row: number,
+  token: number,
+  logits: Float32Array,
+  wanted: number,
+): void {
+  const at = row * SAMPLE_WORDS;
+  if (wanted < 0) {
+    samples.set([token, NO_LOGPROB, 0, 0], at);
+    return;
+  }
+  const logprobs = logSoftmax(logits);
+  const top = topLogprobs(logits, logprobs, wanted);
+  samples.set([token, floatBits(logprobs[token]), top.length, 0], at);
+  samples.set(
+    top.flatMap(([t, logprob]) => [t, floatBits(logprob)]),
+    at + SAMPLE.top,
+  );
+}
+
 /** The slot's parts of the counts and bias states. */
-function slotState(counts: Uint32Array, bias: Uint32Array, slot: number, vocab: number, biasCount: number): SlotState {
+export function slotState(counts: Uint32Array, bias: Uint32Array, slot: number, vocab: number, biasCount: number): SlotState {
   const first = slot * MAX_LOGIT_BIAS * 2;
   return {
     counts: counts.subarray(slot * vocab, (slot + 1) * vocab),
@@ -28,18 +51,15 @@ export const sampleOp: Op<SampleCall> = {
 
   check(call) {
     checkSampledLogits(call);
-    const { logits, lastTokens, counts, bias } = call;
+    const { logits, lastTokens, counts, bias, mu, past } = call;
     const slots = lastTokens.words;
-    const expected = [
-      [counts, slots * logits.cols],
-      [bias, slots * MAX_LOGIT_BIAS * 2],
-    ] as const;
-    for (const [state, words] of expected) {
-      if (state.words !== words) {
-        throw new InternalError(
-          `sample: "${state.name}" has ${state.words} words, expected ${words} for ${slots} slots`,
-        );
-      }
+    checkStates('sample', slots, [
+      [counts, logits.cols],
+      [bias, MAX_LOGIT_BIAS * 2],
+      [mu, 1],
+    ]);
+    if (past.words === 0 || past.words % slots !== 0) {
+      throw new InternalError(`sample: "${past.name}" has ${past.words} words for ${slots} slots`);
     }
   },
 
@@ -53,30 +73,31 @@ export const sampleOp: Op<SampleCall> = {
     const lastTokens = env.state(call.lastTokens);
     batch.sampled.forEach(({ row, segment }, index) => {
       const { sampling } = batch.source.segments[segment];
+      if (chainOf(sampling)) return;
       const state = slotState(counts, bias, batch.segments[segment].slot, cols, sampling.logitBias.length);
       const rowLogits = logits.subarray(index * cols, (index + 1) * cols);
       const uniform = uniformAt(sampling.seed, batch.rows[row].position, STREAM.token);
       const { token } = chooseToken(rowLogits, sampling, state, uniform);
+      writeSample(samples, index, token, rowLogits, sampling.topLogprobs);
+    });
+    const past = env.state(call.past);
+    const mu = env.state(call.mu);
+    const contextLength = past.length / lastTokens.length;
+    batch.sampled.forEach(({ row, segment }, index) => {
+      const { slot } = batch.segments[segment];
+      const { sampling } = batch.source.segments[segment];
       const at = index * SAMPLE_WORDS;
-      if (sampling.topLogprobs < 0) {
-        samples.set([token, NO_LOGPROB, 0, 0], at);
-        return;
-      }
-      const logprobs = logSoftmax(rowLogits);
-      const top = topLogprobs(rowLogits, logprobs, sampling.topLogprobs);
-      samples.set([token, floatBits(logprobs[token]), top.length, 0], at);
-      samples.set(
-        top.flatMap(([t, logprob]) => [t, floatBits(logprob)]),
-        at + SAMPLE.top,
+      const token = samples[at + SAMPLE.token];
+      lastTokens[slot] = token;
+      if (sampling.mirostat > 0) mu[slot] = samples[at + SAMPLE.mu];
+      commitToken(
+        token,
+        batch.rows[row].position + 1,
+        windowOf(sampling),
+        counts.subarray(slot * cols, (slot + 1) * cols),
+        past.subarray(slot * contextLength, (slot + 1) * contextLength),
       );
     });
-    for (const segment of batch.segments) {
-      for (let i = 0; i < segment.sampledRows; i++) {
-        const token = samples[(segment.firstSampledRow + i) * SAMPLE_WORDS + SAMPLE.token];
-        counts[segment.slot * cols + token]++;
-        lastTokens[segment.slot] = token;
-      }
-    }
   },
 
   dispatches(call, target): readonly Dispatch[] {
@@ -102,12 +123,17 @@ export const sampleOp: Op<SampleCall> = {
       },
       {
         label: 'sample commit',
-        source: { entry: 'ops/sample_commit.wgsl', overrides: { VOCAB: cols } },
+        source: {
+          entry: 'ops/sample_commit.wgsl',
+          overrides: { VOCAB: cols, CONTEXT: call.past.words / call.lastTokens.words },
+        },
         bindings: [
           { kind: 'step' },
           { kind: 'state', state: call.samples, access: 'read' },
           { kind: 'state', state: call.lastTokens, access: 'write' },
           { kind: 'state', state: call.counts, access: 'write' },
+          { kind: 'state', state: call.past, access: 'write' },
+          { kind: 'state', state: call.mu, access: 'write' },
         ],
         workgroups: (step) =>
           step.greedy || step.sampledRows === 0 ? [0, 0, 0] : [Math.ceil(step.segments / COMMIT_SEGMENTS), 1, 1],
