@@ -1,6 +1,8 @@
+import { type DryBreakers, dryPenalties } from './dry';
 import { type Generation, GenerationOutput } from './generation_output';
 import type { RequestMetrics } from './metrics';
-import type { Sample, SamplingSettings, SegmentResult } from './runner';
+import type { Sample, SamplingSettings, Segment, SegmentResult } from './runner';
+import { usesDry } from './sampler_chain';
 import { type RowRange, Sequence } from './sequence';
 import type { Speculator } from './speculation/speculator';
 import type { SpeculationSettings } from './speculation/speculators';
@@ -21,6 +23,8 @@ export interface ForkRequest {
    * was computed ahead would be thrown away.
    */
   readonly oneByOne?: boolean;
+  /** The tokens of `sampling.drySequenceBreakers`; without them nothing breaks a repetition. */
+  readonly dryBreakers?: DryBreakers;
   /** Guessing tokens ahead, where the engine has something to guess with; the output is the same with and without. */
   readonly speculation?: SpeculationSettings;
 }
@@ -105,7 +109,8 @@ export class GeneratingSequence extends Sequence {
   }
 
   override get stepsAhead(): number {
-    if (this.request.oneByOne || this.tokens.length === this.promptLength || this.#speculates) return 0;
+    if (this.request.oneByOne || this.#waitsForTokens || this.tokens.length === this.promptLength || this.#speculates)
+      return 0;
     const room = this.host.maxUnread - this.#output.unread - this.samplesInFlight;
     return Math.max(0, Math.min(this.#outputLeft, room));
   }
@@ -113,6 +118,11 @@ export class GeneratingSequence extends Sequence {
   /** Output tokens that are neither there nor in flight. */
   get #outputLeft(): number {
     return this.#maxOutput - (this.tokens.length - this.promptLength + this.samplesInFlight);
+  }
+
+  /** What may be chosen depends on the tokens before, and is found out here. */
+  get #waitsForTokens(): boolean {
+    return usesDry(this.sampling);
   }
 
   /** The next tokens are guessed, for which the last one has to be known. */
@@ -131,6 +141,8 @@ export class GeneratingSequence extends Sequence {
       if (this.host.speculator?.waiting) return undefined;
       if (drafts > 0) return { position, count: 1 + drafts, sample: 'all', drafted: true };
     }
+    // Its newest token is still on the GPU.
+    if (this.#waitsForTokens && position >= this.tokens.length) return undefined;
     const whole = backlog <= maxRows && maxSampledRows > 0;
     const count = whole ? backlog : Math.min(maxRows, backlog - 1);
     return count > 0 ? { position, count, sample: whole ? 'last' : 'none' } : undefined;
@@ -150,11 +162,19 @@ export class GeneratingSequence extends Sequence {
     return [...this.tokens.slice(rows.position), ...(this.host.speculator?.current ?? [])].slice(0, rows.count);
   }
 
+  override dryPenalties({ sample }: RowRange): Segment['dryPenalties'] {
+    if (sample === 'none' || !usesDry(this.sampling)) return undefined;
+    return dryPenalties(this.tokens, this.sampling, this.request.dryBreakers ?? new Map());
+  }
+
   accept(rows: RowRange, { samples }: SegmentResult): boolean {
     const { speculator } = this.host;
     if (rows.drafted && speculator) return this.#verify(rows, samples, speculator);
     if (samples.length > 0 && this.tokens.length > this.promptLength) speculator?.settle(0, 0);
-    for (const sample of samples) if (this.#output.append(sample)) return true;
+    for (const sample of samples) {
+      this.mu = sample.mu;
+      if (this.#output.append(sample)) return true;
+    }
     return false;
   }
 

@@ -1,7 +1,9 @@
 /** What is wrong with a request before any of it runs. */
 import { ContextLengthError, InvalidOptionError } from '../errors';
+import type { DryBreakers } from './dry';
 import { expectPurpose, type Purpose } from './purpose';
-import type { RunnerLimits } from './runner';
+import type { RunnerLimits, SamplingSettings } from './runner';
+import { usesDry } from './sampler_chain';
 
 /** Of a request's priority, in either direction. */
 export const MAX_PRIORITY = 100;
@@ -20,7 +22,13 @@ export function checkPrompt(promptTokens: readonly number[], wanted: Purpose, li
 
 /** Output tokens that the context has room for. Throws InvalidOptionError, and ContextLengthError when there is none. */
 export function checkRequest(
-  request: { readonly promptTokens: readonly number[]; readonly maxTokens: number; readonly priority?: number },
+  request: {
+    readonly promptTokens: readonly number[];
+    readonly maxTokens: number;
+    readonly priority?: number;
+    readonly sampling: SamplingSettings;
+    readonly dryBreakers?: DryBreakers;
+  },
   contextLength: number,
 ): number {
   const { promptTokens, maxTokens, priority = 0 } = request;
@@ -29,6 +37,13 @@ export function checkRequest(
   }
   if (!Number.isSafeInteger(priority) || Math.abs(priority) > MAX_PRIORITY) {
     throw new InvalidOptionError('priority', `${priority} is not an integer from -${MAX_PRIORITY} to ${MAX_PRIORITY}`);
+  }
+  const { sampling, dryBreakers } = request;
+  if (usesDry(sampling) && sampling.drySequenceBreakers.length > 0 && !dryBreakers) {
+    throw new InvalidOptionError(
+      'dry_sequence_breakers',
+      'are given as text alone: a tokenizer has to look up their tokens',
+    );
   }
   const maxOutput = contextLength - promptTokens.length;
   if (maxOutput < 1) throw new ContextLengthError(promptTokens.length, contextLength);

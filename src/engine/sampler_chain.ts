@@ -1,4 +1,4 @@
-import type { SamplerName, SamplingSettings } from './runner';
+import type { SamplerName, SamplingSettings } from './sampling_settings';
 
 /** One thing that is done to the logits before the draw. */
 export type ChainStage = SamplerName | 'bias' | 'mirostat_1' | 'mirostat_2';

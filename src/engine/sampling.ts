@@ -1,12 +1,5 @@
 import { InvalidOptionError } from '../errors';
-import {
-  GREEDY,
-  MAX_LOGIT_BIAS,
-  MAX_TOP_LOGPROBS,
-  SAMPLERS,
-  type SamplerName,
-  type SamplingSettings,
-} from './runner';
+import { GREEDY, MAX_LOGIT_BIAS, MAX_TOP_LOGPROBS, SAMPLERS, type SamplerName, type SamplingSettings } from './runner';
 import { isActive } from './sampler_chain';
 
 /** OpenAI's names of the sampling options; what it lacks is spelled as llama.cpp's server has it. */
@@ -130,13 +123,17 @@ const MAX_BREAKER_LENGTH = 40;
 
 function checkBreakers(breakers: unknown): void {
   const field = FIELD_NAMES.drySequenceBreakers;
-  if (!Array.isArray(breakers)) throw new InvalidOptionError(field, `expected a list of strings, got ${show(breakers)}`);
+  if (!Array.isArray(breakers))
+    throw new InvalidOptionError(field, `expected a list of strings, got ${show(breakers)}`);
   if (breakers.length > MAX_BREAKERS) {
     throw new InvalidOptionError(field, `has ${breakers.length} strings, at most ${MAX_BREAKERS} are possible`);
   }
   for (const breaker of breakers as readonly unknown[]) {
     if (typeof breaker !== 'string' || breaker === '' || breaker.length > MAX_BREAKER_LENGTH) {
-      throw new InvalidOptionError(field, `expected strings of 1 to ${MAX_BREAKER_LENGTH} characters, got ${show(breaker)}`);
+      throw new InvalidOptionError(
+        field,
+        `expected strings of 1 to ${MAX_BREAKER_LENGTH} characters, got ${show(breaker)}`,
+      );
     }
   }
 }
@@ -186,7 +183,10 @@ function checkTogether(s: SamplingSettings): void {
   }
   const other = SAMPLERS.find((sampler) => isActive(sampler, s) && !KEEPS_ALL.includes(sampler));
   if (other) {
-    throw new InvalidOptionError('mirostat', `decides itself which tokens are kept: not together with ${SWITCHES[other]}`);
+    throw new InvalidOptionError(
+      'mirostat',
+      `decides itself which tokens are kept: not together with ${SWITCHES[other]}`,
+    );
   }
 }
 

@@ -243,10 +243,10 @@ export class Scheduler {
       sequence.parent = undefined;
       sequence.cachedTokens ??= sequence.computed;
       sequence.start();
-      const { sampling, tokens, promptLength, computed } = sequence;
+      const { sampling, tokens, promptLength, computed, mu } = sequence;
       draft.slots.push({
         slot,
-        init: { sampling, promptTokens: tokens.slice(0, promptLength), outputTokens: tokens.slice(promptLength) },
+        init: { sampling, promptTokens: tokens.slice(0, promptLength), outputTokens: tokens.slice(promptLength), mu },
       });
       draft.copies.push(...this.#blocks.allocate(sequence.id, computed, tokens.length));
       this.#running.push(sequence);
@@ -325,6 +325,7 @@ export class Scheduler {
       pages: this.#blocks.table(sequence.id, end),
       sample: rows.sample,
       sampling: sequence.sampling,
+      dryPenalties: sequence.dryPenalties(rows),
       returnLogits: sequence.returnLogits && rows.sample !== 'none',
     });
     draft.entries.push({ sequence, rows });

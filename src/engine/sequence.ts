@@ -48,6 +48,8 @@ export abstract class Sequence {
   samplesInFlight = 0;
   /** Positions that were in the cache already when the sequence started first: undefined until then. */
   cachedTokens: number | undefined;
+  /** `Sample.mu` of the last token. */
+  mu: number | undefined;
   /** Called once, when the sequence has ended for whatever reason. */
   onEnd: (() => void) | undefined;
 
@@ -132,6 +134,11 @@ export abstract class Sequence {
   tokensOf({ position, count, repeated }: RowRange): number[] {
     if (position >= this.tokens.length) return [PENDING_TOKEN];
     return this.tokens.slice(position, position + (repeated ? 1 : count));
+  }
+
+  /** What DRY makes of the tokens before the last of these rows. */
+  dryPenalties(_rows: RowRange): Segment['dryPenalties'] {
+    return undefined;
   }
 
   end(): void {

@@ -1,15 +1,22 @@
+import { chainOf } from './sampler_chain';
+import type { SamplingSettings } from './sampling_settings';
+
 /**
  * Parts of a step that most steps do without: calls of a plan that are marked with one of these run only in batches that ask for it.
- * `masks`: some sampled row has a mask of the tokens that may be chosen.
+ * `masks`: some sampled row has a mask of the tokens that may be chosen. `sampler_chain`: some row's settings ask for more than the plain
+ * sampler has.
  */
-export type StepFeature = 'masks';
+export type StepFeature = 'masks' | 'sampler_chain';
 
 /** The fields of a batch (runner.ts) that ask for something. */
 interface Asking {
-  readonly segments: readonly { readonly masks?: unknown }[];
+  readonly segments: readonly { readonly masks?: unknown; readonly sampling: SamplingSettings }[];
 }
 
 /** What a batch asks for, beyond what every step does. */
 export function featuresOf({ segments }: Asking): readonly StepFeature[] {
-  return segments.some(({ masks }) => masks !== undefined) ? ['masks'] : [];
+  const features: StepFeature[] = [];
+  if (segments.some(({ masks }) => masks !== undefined)) features.push('masks');
+  if (segments.some(({ sampling }) => chainOf(sampling) !== undefined)) features.push('sampler_chain');
+  return features;
 }

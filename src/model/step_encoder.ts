@@ -1,15 +1,17 @@
-import type { Batch, SamplingSettings, Segment } from '../engine/runner';
+import { type Batch, MAX_DRY_PENALTIES, type SamplingSettings, type Segment } from '../engine/runner';
+import { chainOf, usesPenalties } from '../engine/sampler_chain';
 import { featuresOf } from '../engine/step_features';
 import { InternalError } from '../errors';
 import { attentionTileRows } from '../ops/attention/tile';
 import type { OpCall } from '../ops/calls';
 import type { ReferenceStep } from '../ops/op';
-import { encodeSampling } from '../ops/sample/record';
+import { encodeSampling, floatBits, LARGEST_F32 } from '../ops/sample/record';
 import {
   HEADER,
   PAGE_SIZE,
   ROW_WORDS,
   SAMPLED_WORDS,
+  SAMPLING,
   SAMPLING_WORDS,
   SEGMENT_WORDS,
   STEP_HEADER_WORDS,
@@ -46,7 +48,7 @@ export function stepBufferWords(c: StepCapacity): number {
   return (
     STEP_HEADER_WORDS +
     c.maxRows * (ROW_WORDS + TILE_WORDS) +
-    c.maxSegments * (SEGMENT_WORDS + SAMPLING_WORDS) +
+    c.maxSegments * (SEGMENT_WORDS + SAMPLING_WORDS + 2 * MAX_DRY_PENALTIES) +
     c.maxSampledRows * SAMPLED_WORDS +
     tables +
     (c.maskWords ? c.maxSampledRows * (1 + c.maskWords) : 0)
@@ -63,11 +65,10 @@ function sampledRange(segment: Segment): { first: number; count: number } {
 function isPlainGreedy(s: SamplingSettings): boolean {
   return (
     s.temperature === 0 &&
-    s.repetitionPenalty === 1 &&
-    s.frequencyPenalty === 0 &&
-    s.presencePenalty === 0 &&
+    !usesPenalties(s) &&
     s.logitBias.length === 0 &&
-    s.topLogprobs < 0
+    s.topLogprobs < 0 &&
+    chainOf(s) === undefined
   );
 }
 
@@ -198,11 +199,37 @@ export class StepEncoder {
     });
 
     const features = featuresOf(batch);
-    const end = features.includes('masks') ? this.encodeMasks(batch, pagesOffset, sampledRows) : pagesOffset;
+    const dryEnd = features.includes('sampler_chain')
+      ? this.encodeDry(batch, pagesOffset, samplingOffset)
+      : pagesOffset;
+    const end = features.includes('masks') ? this.encodeMasks(batch, dryEnd, sampledRows) : dryEnd;
     return {
       words: words.subarray(0, end),
       shape: { rows, segments, sampledRows, tiles, maxLength, greedy, features },
     };
+  }
+
+  /** Writes the penalties of DRY, and into the sampling records where they are; returns where they end. */
+  private encodeDry(batch: Batch, offset: number, samplingOffset: number): number {
+    const { words } = this;
+    let end = offset;
+    batch.segments.forEach((segment, index) => {
+      const { slot, dryPenalties = [] } = segment;
+      if (dryPenalties.length === 0) return;
+      if (dryPenalties.length > MAX_DRY_PENALTIES || sampledRange(segment).count !== 1 || (batch.repeat ?? 1) > 1) {
+        throw new InternalError(
+          `segment of slot ${slot}: ${dryPenalties.length} penalties of DRY for ${sampledRange(segment).count} sampled rows, ${batch.repeat ?? 1} times`,
+        );
+      }
+      const at = samplingOffset + index * SAMPLING_WORDS;
+      words[at + SAMPLING.dryOffset] = end;
+      words[at + SAMPLING.dryCount] = dryPenalties.length;
+      for (const [token, penalty] of dryPenalties) {
+        words[end++] = token;
+        words[end++] = floatBits(Math.min(penalty, LARGEST_F32));
+      }
+    });
+    return end;
   }
 
   /** Writes the table of masks and the masks; returns where they end. */

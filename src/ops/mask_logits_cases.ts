@@ -24,7 +24,12 @@ export function maskLogitsCases(seed: number): readonly OpCase<(MaskLogitsCall |
     { ...rows, slot: 1, sample: 'last', masks: [one] },
   ];
   const logits = { name: 'logits', cols: VOCAB, rows: 'sampled', type: 'f32' } as const;
-  const { lastTokens, samples } = samplerStates({ maxSlots: 3, vocabSize: VOCAB, maxSampledRows: 5 });
+  const { lastTokens, samples } = samplerStates({
+    maxSlots: 3,
+    vocabSize: VOCAB,
+    maxSampledRows: 5,
+    contextLength: PAGE_SIZE,
+  });
   return [
     {
       label: `mask_logits ${VOCAB}`,

@@ -52,7 +52,7 @@ export class SamplerHarness {
     private readonly rows: number,
     private readonly slots: number,
   ) {
-    this.states = samplerStates({ maxSlots: slots, vocabSize: vocab, maxSampledRows: rows });
+    this.states = samplerStates({ maxSlots: slots, vocabSize: vocab, maxSampledRows: rows, contextLength: CONTEXT });
     this.logits = { name: 'logits', cols: vocab, rows: 'sampled', type: 'f32' };
     this.encoder = new StepEncoder(this.capacity());
   }

@@ -1,9 +1,10 @@
 import { InvalidOptionError } from '../../errors';
 import type { Runner, RunnerLimits, SamplingSettings } from '../runner';
+import { isMemoryless } from '../sampler_chain';
 import { DraftLength, MAX_DRAFT_LENGTH, StepCosts } from './draft_length';
 import { ModelDrafter } from './model_drafter';
 import { NgramDrafter } from './ngram_drafter';
-import { canSpeculate, Speculator } from './speculator';
+import { Speculator } from './speculator';
 
 export interface SpeculationSettings {
   /** Look up what followed the last tokens before. */
@@ -41,7 +42,7 @@ export class Speculators {
         `a draft length of ${length} is not an integer from 1 to ${MAX_DRAFT_LENGTH}`,
       );
     }
-    if (recurrent || !canSpeculate(sampling)) return undefined;
+    if (recurrent || !isMemoryless(sampling)) return undefined;
     const drafters = [...(ngram ? [this.#ngram] : []), ...(draft && this.#model ? [this.#model] : [])];
     const most = Math.min(MAX_DRAFT_LENGTH, maxSampledRows - 1);
     if (drafters.length === 0 || most < 1) return undefined;

@@ -105,7 +105,7 @@ function plan({ embedding, layers, head }: Decoder, context: PlanContext): OpCal
     ...headCalls(head, logits, context),
     { op: 'mask_logits', logits, when: 'masks' },
     { op: 'argmax', logits, lastTokens, samples },
-    { op: 'sample_chain', logits, counts, bias, mu, samples },
+    { op: 'sample_chain', logits, counts, bias, mu, samples, when: 'sampler_chain' },
     { op: 'sample', logits, lastTokens, counts, bias, past, mu, samples },
   ];
 }

@@ -10,6 +10,7 @@ import { philox, STREAM, uniformAt } from './rng';
 /** A draw this far from a border comes out the same in f32. */
 const SAFE_MARGIN = 1e-4;
 const MAX_TRIES = 100;
+const CONTEXT = 256;
 
 type Row = SamplingSettings;
 
@@ -44,7 +45,10 @@ function segmentsOf(rows: readonly Row[], sampleAll: boolean): Segment[] {
 
 function tensorsOf(vocabSize: number, slots: number, sampledRows: number, type: ActivationType) {
   const logits: Activation = { name: 'logits', cols: vocabSize, rows: 'sampled', type };
-  return { logits, ...samplerStates({ maxSlots: slots, vocabSize, maxSampledRows: sampledRows }) };
+  return {
+    logits,
+    ...samplerStates({ maxSlots: slots, vocabSize, maxSampledRows: sampledRows, contextLength: CONTEXT }),
+  };
 }
 
 function shapeOf(segments: readonly Segment[]) {

@@ -1,6 +1,15 @@
 import type { SamplingSettings } from '../../engine/runner';
 import { type ChainStage, chainOf } from '../../engine/sampler_chain';
-import { addBias, type Choice, clean, compare, drawInLaneOrder, MIN_TEMPERATURE, penalise, type SlotState } from './reference';
+import {
+  addBias,
+  type Choice,
+  clean,
+  compare,
+  drawInLaneOrder,
+  MIN_TEMPERATURE,
+  penalise,
+  type SlotState,
+} from './reference';
 
 /** Tokens from which mirostat 1 estimates how fast probabilities fall. */
 export const MIROSTAT_TOKENS = 100;
@@ -221,7 +230,8 @@ export function chooseByChain(
   d.tokens.forEach((t, i) => {
     weights[t] = d.probabilities[i];
   });
-  const drawn = d.tokens.length === 0 ? { token: 0, margin: Number.POSITIVE_INFINITY } : drawInLaneOrder(weights, uniforms.token);
+  const drawn =
+    d.tokens.length === 0 ? { token: 0, margin: Number.POSITIVE_INFINITY } : drawInLaneOrder(weights, uniforms.token);
   const margin = Math.min(shaped.margin, drawn.margin);
   if (s.mirostat === 0) return { token: drawn.token, margin };
   // Where every logit is -Infinity nothing can be learned.

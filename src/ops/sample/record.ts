@@ -48,7 +48,7 @@ const CHAIN_CODES: Readonly<Record<ChainStage, readonly number[]>> = {
 };
 const CODES_PER_WORD = 8;
 
-const LARGEST_F32 = 3.4028234663852886e38;
+export const LARGEST_F32 = 3.4028234663852886e38;
 
 const f32 = new Float32Array(1);
 const u32 = new Uint32Array(f32.buffer);

@@ -34,7 +34,13 @@ export function writeSample(
 }
 
 /** The slot's parts of the counts and bias states. */
-export function slotState(counts: Uint32Array, bias: Uint32Array, slot: number, vocab: number, biasCount: number): SlotState {
+export function slotState(
+  counts: Uint32Array,
+  bias: Uint32Array,
+  slot: number,
+  vocab: number,
+  biasCount: number,
+): SlotState {
   const first = slot * MAX_LOGIT_BIAS * 2;
   return {
     counts: counts.subarray(slot * vocab, (slot + 1) * vocab),

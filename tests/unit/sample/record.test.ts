@@ -85,11 +85,11 @@ describe('encodeBias', () => {
 
 describe('encodeCounts', () => {
   it('marks the prompt and counts the output', () => {
-    const words = encodeCounts({ promptTokens: [1, 1, 3], outputTokens: [3, 2, 3] }, 5);
+    const words = encodeCounts({ sampling: GREEDY, promptTokens: [1, 1, 3], outputTokens: [3, 2, 3] }, 5);
     expect([...words]).toEqual([0, 0x80000000, 1, 0x80000002, 0]);
   });
 
   it('refuses a token outside of the vocabulary', () => {
-    expect(() => encodeCounts({ promptTokens: [5], outputTokens: [] }, 5)).toThrow(/token 5/);
+    expect(() => encodeCounts({ sampling: GREEDY, promptTokens: [5], outputTokens: [] }, 5)).toThrow(/token 5/);
   });
 });
