@@ -1,9 +1,11 @@
 import { GREEDY, type SamplingSettings, type Segment } from '../../engine/runner';
-import type { ArgmaxCall, SampleCall } from '../calls';
+import { chainOf } from '../../engine/sampler_chain';
+import type { ArgmaxCall, Optional, SampleCall, SampleChainCall } from '../calls';
 import type { Activation, ActivationType, OpCase } from '../op';
 import { samplerStates } from '../sampler_state';
 import { PAGE_SIZE } from '../step_layout';
-import { encodeBias, IN_PROMPT } from './record';
+import { chooseByChain } from './chain';
+import { encodeBias, floatBits, IN_PROMPT } from './record';
 import { adjustsLogits, chooseToken } from './reference';
 import { philox, STREAM, uniformAt } from './rng';
 
@@ -127,17 +129,19 @@ interface SampleCaseInit {
   readonly vocab: number;
   readonly type?: ActivationType;
   readonly settings: readonly Partial<SamplingSettings>[];
+  /** What DRY subtracts in the row of the same index. */
+  readonly dry?: readonly (Segment['dryPenalties'] | undefined)[];
   /** Replaces the logits of every sampled row. */
   readonly logits?: (token: number) => number;
 }
 
 /** Finds inputs whose outcome does not hang on rounding, so that f32 must agree with the reference to the token. */
-function sampleCase(init: SampleCaseInit, random: () => number): OpCase<SampleCall> {
+function sampleCase(init: SampleCaseInit, random: () => number): OpCase<(SampleCall | SampleChainCall) & Optional> {
   const { vocab, type = 'f32' } = init;
   const slots = init.settings.length;
   // Several rows of one segment only where no penalty makes them read each other's counts.
   const first: Row = { ...GREEDY, ...init.settings[0] };
-  const sampleAll = !adjustsLogits(first);
+  const sampleAll = !adjustsLogits(first) && !init.dry;
   const sampledRows = slots + (sampleAll ? 2 : 0);
   const tensors = tensorsOf(vocab, slots, sampledRows, type);
   for (let attempt = 0; attempt < MAX_TRIES; attempt++) {
@@ -146,7 +150,8 @@ function sampleCase(init: SampleCaseInit, random: () => number): OpCase<SampleCa
       return kind > 3 ? 0 : (kind & 1 ? IN_PROMPT : 0) + (kind & 2 ? Math.ceil(random() * 3) : 0);
     });
     const rows = init.settings.map((partial) => ({ ...GREEDY, ...partial, seed: Math.floor(random() * 2 ** 53) }));
-    const segments = segmentsOf(rows, sampleAll);
+    const segments = segmentsOf(rows, sampleAll).map((segment, i) => ({ ...segment, dryPenalties: init.dry?.[i] }));
+    const mu = Float32Array.from({ length: slots }, () => 2 + 6 * random());
     const logits = init.logits
       ? Float32Array.from({ length: sampledRows * vocab }, (_, i) => init.logits?.(i % vocab) ?? 0)
       : coarseLogits(sampledRows * vocab, random);
@@ -155,31 +160,81 @@ function sampleCase(init: SampleCaseInit, random: () => number): OpCase<SampleCa
 
     let row = 0;
     let margin = Number.POSITIVE_INFINITY;
-    for (const { slot, sampling, sample, position } of segments) {
+    for (const { slot, sampling, sample, position, dryPenalties: dry = [] } of segments) {
       for (let i = sample === 'all' ? 0 : 2; i < 3; i++, row++) {
         const state = { counts: counts.subarray(slot * vocab, (slot + 1) * vocab), bias: sampling.logitBias };
-        const uniform = uniformAt(sampling.seed, position + i, STREAM.token);
-        const choice = chooseToken(logits.subarray(row * vocab, (row + 1) * vocab), sampling, state, uniform);
+        const token = uniformAt(sampling.seed, position + i, STREAM.token);
+        const xtc = uniformAt(sampling.seed, position + i, STREAM.xtc);
+        const own = logits.subarray(row * vocab, (row + 1) * vocab);
+        const choice = chainOf(sampling)
+          ? chooseByChain(own, sampling, { ...state, dry, mu: mu[slot] }, { token, xtc })
+          : chooseToken(own, sampling, state, token);
         margin = Math.min(margin, choice.margin);
       }
     }
     if (margin < SAFE_MARGIN && attempt < MAX_TRIES - 1) continue;
 
-    const logprobs = rows.some((settings) => settings.topLogprobs >= 0);
-    const outputs = [tensors.lastTokens, tensors.counts, ...(logprobs ? [] : [tensors.samples])];
+    // Floats of the records are not the same to the bit.
+    const floats = rows.some((settings) => settings.topLogprobs >= 0 || settings.mirostat > 0);
+    const outputs = [tensors.lastTokens, tensors.counts, ...(floats ? [] : [tensors.samples])];
     return {
       label: `sample ${type} ${vocab} ${init.label}`,
-      calls: [{ op: 'sample', ...tensors }],
+      calls: [
+        { op: 'sample_chain', ...tensors, when: 'sampler_chain' },
+        { op: 'sample', ...tensors },
+      ],
       ...shapeOf(segments),
-      inputs: { logits, [tensors.counts.name]: counts, [tensors.bias.name]: bias },
+      inputs: {
+        logits,
+        [tensors.counts.name]: counts,
+        [tensors.bias.name]: bias,
+        [tensors.mu.name]: Uint32Array.from(mu, floatBits),
+      },
       outputs: outputs.map((tensor) => ({ tensor, budget: 'exact' as const })),
     };
   }
   throw new RangeError('unreachable: the last attempt returns');
 }
 
+const xtc = { xtcProbability: 0.7, xtcThreshold: 0.04 };
+const OTHER_ORDER = ['temperature', 'min_p', 'xtc', 'typ_p', 'penalties', 'dry', 'top_k', 'top_n_sigma'] as const;
+
+/** Every sampler of the chain alone, and together in two orders; rows of the plain sampler beside them. */
+const CHAIN_INITS: readonly SampleCaseInit[] = [
+  {
+    label: 'chain, alone',
+    vocab: 500,
+    settings: [
+      { temperature: 1, topNSigma: 1.7 },
+      { temperature: 1, typicalP: 0.6 },
+      { temperature: 1.5, ...xtc },
+      { temperature: 1, dynatempRange: 0.7, dynatempExponent: 1.5 },
+      { temperature: 0.7, topK: 20 },
+      { temperature: 1, mirostat: 1, mirostatTau: 3 },
+      { temperature: 1.2, mirostat: 2, mirostatTau: 3 },
+    ],
+  },
+  {
+    label: 'chain, together',
+    vocab: 500,
+    dry: [[[7, 3.5]], [[3, 1e38]], undefined],
+    settings: [
+      {
+        ...{ temperature: 0.8, dynatempRange: 0.3, topNSigma: 2.5, topK: 60, typicalP: 0.97, topP: 0.95, minP: 0.01 },
+        ...{ repetitionPenalty: 1.3, frequencyPenalty: 0.7, presencePenalty: -0.4, dryMultiplier: 1, ...xtc },
+        ...{ logitBias: [[5, 3]] as const, topLogprobs: 3 },
+      },
+      {
+        ...{ temperature: 1.7, minP: 0.005, typicalP: 0.95, topK: 70, topNSigma: 4, dryMultiplier: 1, ...xtc },
+        ...{ repetitionPenalty: 1.2, samplers: OTHER_ORDER },
+      },
+      { temperature: 0, typicalP: 0.5, topLogprobs: 20 },
+    ],
+  },
+];
+
 /** Draws under every setting, alone and together. Rows of one case differ in settings, as in a batch of several users. */
-export function sampleCases(seed: number): readonly OpCase<SampleCall>[] {
+export function sampleCases(seed: number): readonly OpCase<(SampleCall | SampleChainCall) & Optional>[] {
   const random = randomOf(seed, 2);
   const penalties = { repetitionPenalty: 1.3, frequencyPenalty: 0.7, presencePenalty: -0.4 };
   const bias = [
@@ -225,6 +280,7 @@ export function sampleCases(seed: number): readonly OpCase<SampleCall>[] {
       logits: () => 0.5,
     },
     { label: 'one token', vocab: 1, settings: [{ temperature: 1, topK: 3, topP: 0.5, minP: 0.1 }] },
+    ...CHAIN_INITS,
     { label: 'large vocabulary', vocab: 32000, settings: [{ temperature: 0.7, topK: 50, topP: 0.95 }] },
   ];
   return inits.map((init) => sampleCase(init, random));
