@@ -180,7 +180,7 @@ function sampleCase(init: SampleCaseInit, random: () => number): OpCase<(SampleC
     return {
       label: `sample ${type} ${vocab} ${init.label}`,
       calls: [
-        { op: 'sample_chain', ...tensors, when: 'sampler_chain' },
+        ...(rows.some(chainOf) ? [{ op: 'sample_chain', ...tensors, when: 'sampler_chain' } as const] : []),
         { op: 'sample', ...tensors },
       ],
       ...shapeOf(segments),

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { GREEDY } from '../../../src/engine/runner';
+import { GREEDY, SAMPLERS } from '../../../src/engine/runner';
 import { parseSampling, resolveSampling } from '../../../src/engine/sampling';
 import { InvalidOptionError } from '../../../src/errors';
 
@@ -27,8 +27,40 @@ describe('parseSampling', () => {
       seed: 2 ** 53 - 1,
       logprobs: true,
       top_logprobs: 5,
+      typical_p: 0.9,
+      top_n_sigma: 1.5,
+      xtc_probability: 0.5,
+      xtc_threshold: 0.2,
+      dynatemp_range: 0.3,
+      dynatemp_exponent: 2,
+      repeat_last_n: 64,
+      dry_multiplier: 0.8,
+      dry_base: 1.5,
+      dry_allowed_length: 3,
+      dry_penalty_last_n: 100,
+      dry_sequence_breakers: ['.'],
+      mirostat: 0,
+      mirostat_tau: 4,
+      mirostat_eta: 0.2,
+      samplers: ['temperature', ...SAMPLERS.filter((name) => name !== 'temperature')],
     });
     expect(settings).toEqual({
+      typicalP: 0.9,
+      topNSigma: 1.5,
+      xtcProbability: 0.5,
+      xtcThreshold: 0.2,
+      dynatempRange: 0.3,
+      dynatempExponent: 2,
+      repeatLastN: 64,
+      dryMultiplier: 0.8,
+      dryBase: 1.5,
+      dryAllowedLength: 3,
+      dryPenaltyLastN: 100,
+      drySequenceBreakers: ['.'],
+      mirostat: 0,
+      mirostatTau: 4,
+      mirostatEta: 0.2,
+      samplers: ['temperature', 'penalties', 'dry', 'top_n_sigma', 'top_k', 'typ_p', 'top_p', 'min_p', 'xtc'],
       temperature: 0.7,
       topK: 40,
       topP: 0.9,
@@ -94,6 +126,22 @@ describe('parseSampling', () => {
         Object.fromEntries(Array.from({ length: 1025 }, (_, i) => [i, 1])),
       ],
     ],
+    ['typical_p', [0, 1.1, 'x']],
+    ['top_n_sigma', [-1, Number.POSITIVE_INFINITY]],
+    ['xtc_probability', [-0.1, 1.1]],
+    ['xtc_threshold', [0, 1.1]],
+    ['dynatemp_range', [-1, '1']],
+    ['dynatemp_exponent', [-1]],
+    ['repeat_last_n', [-2, 1.5]],
+    ['dry_multiplier', [-1]],
+    ['dry_base', [0.9]],
+    ['dry_allowed_length', [-1, 0.5]],
+    ['dry_penalty_last_n', [-2]],
+    ['dry_sequence_breakers', ['.', [''], [1], ['x'.repeat(41)], Array.from({ length: 65 }, () => 'x')]],
+    ['mirostat', [3, -1, 0.5, true]],
+    ['mirostat_tau', [-1]],
+    ['mirostat_eta', [-1]],
+    ['samplers', ['top_k', ['top_q'], ['top_k', 'top_k'], [1]]],
     ['best_of', [1]],
     ['topK', [1]],
     ['__proto__x', [1]],
@@ -105,6 +153,18 @@ describe('parseSampling', () => {
     expect(fieldOf(() => parseSampling({ logprobs: false, top_logprobs: 2 }))).toBe('top_logprobs');
     expect(fieldOf(() => parseSampling({ logit_bias: { 32000: 1 } }, { vocabSize: 32000 }))).toBe('logit_bias');
     expect(parseSampling({ logit_bias: { 31999: 1 } }, { vocabSize: 32000 }).logitBias).toEqual([[31999, 1]]);
+  });
+
+  it.each([
+    ['samplers', { top_k: 5, samplers: ['temperature'] }],
+    ['samplers', { temperature: 0.5, samplers: ['top_k'] }],
+    ['samplers', { dry_multiplier: 1, samplers: [] }],
+    ['dynatemp_range', { temperature: 0, dynatemp_range: 0.5 }],
+    ['mirostat', { temperature: 0, mirostat: 2 }],
+    ['mirostat', { temperature: 1, mirostat: 1, top_k: 5 }],
+    ['mirostat', { temperature: 1, mirostat: 2, xtc_probability: 0.5 }],
+  ])('names %s when options contradict each other: %j', (field, options) => {
+    expect(fieldOf(() => parseSampling(options))).toBe(field);
   });
 });
 
