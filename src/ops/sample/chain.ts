@@ -12,7 +12,7 @@ import {
 } from './reference';
 
 /** Tokens from which mirostat 1 estimates how fast probabilities fall. */
-export const MIROSTAT_TOKENS = 100;
+const MIROSTAT_TOKENS = 100;
 
 /** What the chain knows of a slot when a token is chosen. */
 export interface ChainState extends SlotState {

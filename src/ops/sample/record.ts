@@ -27,9 +27,9 @@ export const IN_PROMPT = 0x80000000;
 /** The bits of a word of past tokens that are the token. */
 const PAST_TOKEN = 0xfffff;
 /** Set in a word of past tokens: of the prompt, and the token is in no later position of the prompt. */
-export const LAST_IN_PROMPT = 0x80000000;
+const LAST_IN_PROMPT = 0x80000000;
 /** Set in a word of past tokens: of the output. */
-export const IN_OUTPUT = 0x40000000;
+const IN_OUTPUT = 0x40000000;
 
 /** What a stage is called in the step buffer, four bits each. Mirostat 1 is two: the estimate, then the cut. */
 const CHAIN_CODES: Readonly<Record<ChainStage, readonly number[]>> = {

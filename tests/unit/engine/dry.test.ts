@@ -56,7 +56,7 @@ describe('DRY', () => {
   });
 
   it('keeps to finite penalties and to the longest repetitions', () => {
-    const same = new Array<number>(3000).fill(7);
+    const same = Array.from({ length: 3000 }, () => 7);
     const [[token, penalty]] = dryPenalties(same, { ...settings, dryBase: 100 }, new Map());
     expect(token).toBe(7);
     expect(penalty).toBeGreaterThan(1e30);

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { GREEDY } from '../../../src/engine/runner';
 import { InvalidOptionError } from '../../../src/errors';
 import { parseChatParams } from '../../../src/sdk/chat_params';
 import type { ChatCompletionParams } from '../../../src/sdk/chat_types';
@@ -38,6 +39,7 @@ describe('chat options', () => {
     });
     expect(request).toMatchObject({ n: 3, maxTokens: 9, stop: ['a', 'b'], priority: -2 });
     expect(request.sampling).toEqual({
+      ...GREEDY,
       temperature: 0.5,
       topK: 7,
       topP: 0.9,
