@@ -49,6 +49,9 @@ export interface EngineOptions {
   readonly recover?: (error: DeviceLostError) => Promise<Runner>;
 }
 
+/** What answers to one prompt do not share. */
+type OwnField = 'onToken' | 'constraint';
+
 type EngineState =
   | { readonly kind: 'ready' }
   | { readonly kind: 'recovering' }
@@ -114,23 +117,26 @@ export class Engine {
 
   /**
    * `count` answers to one prompt, each with a seed of its own. The prompt is computed once, for the first of them; the others begin when
-   * it is there and share its pages. With a strategy they are its best ones. `onToken`: what each calls for its tokens.
-   * Throws like `generate`, InvalidOptionError for what the strategy cannot be combined with, and UnsupportedModelError.
+   * it is there and share its pages. With a strategy they are its best ones. `own`: what each has for itself; a constraint
+   * goes without a strategy. Throws like `generate`, InvalidOptionError for what the strategy cannot be combined with, and UnsupportedModelError.
    */
   generateChoices(
     request: ChoicesRequest,
     count: number,
-    onToken?: (index: number) => GenerateRequest['onToken'],
+    own?: (index: number) => Pick<GenerateRequest, OwnField>,
   ): readonly Generation[] {
     if (!Number.isSafeInteger(count) || count < 1 || count > MAX_CHOICES) {
       throw new InvalidOptionError('n', `${count} is not an integer from 1 to ${MAX_CHOICES}`);
     }
-    if (request.strategy) return this.#startStrategy(request.strategy, request, count, onToken);
+    if (request.strategy) {
+      if (own?.(0).constraint) throw new InvalidOptionError('response_format', 'goes with sampling alone');
+      return this.#startStrategy(request.strategy, request, count, (index) => own?.(index).onToken);
+    }
     const generations: Generation[] = [];
     for (let index = 0; index < count; index++) {
       const sampling = { ...request.sampling, seed: seedOfChoice(request.sampling.seed, index) };
       const first = generations.length > 0 ? this.#sequenceOf.get(generations[0]) : undefined;
-      generations.push(this.#generate({ ...request, sampling, onToken: onToken?.(index) }, first, 'prompt'));
+      generations.push(this.#generate({ ...request, sampling, ...own?.(index) }, first, 'prompt'));
     }
     return generations;
   }

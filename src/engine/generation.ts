@@ -1,8 +1,10 @@
+import { InvalidOptionError } from '../errors';
+import { ConstrainedOutput, type TokenConstraint } from './constraint';
 import { type DryBreakers, dryPenalties } from './dry';
 import { type Generation, GenerationOutput } from './generation_output';
 import type { RequestMetrics } from './metrics';
 import type { Sample, SamplingSettings, Segment, SegmentResult } from './runner';
-import { usesDry } from './sampler_chain';
+import { isMemoryless, usesDry } from './sampler_chain';
 import { type RowRange, Sequence } from './sequence';
 import type { Speculator } from './speculation/speculator';
 import type { SpeculationSettings } from './speculation/speculators';
@@ -25,6 +27,11 @@ export interface ForkRequest {
   readonly oneByOne?: boolean;
   /** The tokens of `sampling.drySequenceBreakers`; without them nothing breaks a repetition. */
   readonly dryBreakers?: DryBreakers;
+  /**
+   * What the output must be like: every token is chosen among what may follow. It is the request's own and follows its tokens from the first;
+   * disposed of when the request ends. The sequence waits for each of its samples.
+   */
+  readonly constraint?: TokenConstraint;
   /** Guessing tokens ahead, where the engine has something to guess with; the output is the same with and without. */
   readonly speculation?: SpeculationSettings;
 }
@@ -58,6 +65,7 @@ export class GeneratingSequence extends Sequence {
   override readonly priority: number;
   readonly #maxOutput: number;
   readonly #output: GenerationOutput;
+  readonly #constraint: ConstrainedOutput | undefined;
   #parked = false;
 
   constructor(
@@ -69,6 +77,9 @@ export class GeneratingSequence extends Sequence {
     super(id, request.promptTokens, parent);
     this.priority = request.priority ?? 0;
     this.#maxOutput = Math.min(request.maxTokens, host.maxOutput);
+    if (request.constraint) {
+      this.#constraint = new ConstrainedOutput(request.constraint, isMemoryless(request.sampling));
+    }
     const { onReady, onLeave, onTokenOut, onFinish, speculator } = host;
     this.#output = new GenerationOutput(request, this.tokens, this.#maxOutput, {
       onRead: onReady,
@@ -108,6 +119,10 @@ export class GeneratingSequence extends Sequence {
     return this.host.speculator?.waiting ?? false;
   }
 
+  override get awaitsSample(): boolean {
+    return this.#constraint !== undefined && this.samplesInFlight > 0 && !this.paused;
+  }
+
   override get stepsAhead(): number {
     if (this.request.oneByOne || this.#waitsForTokens || this.tokens.length === this.promptLength || this.#speculates)
       return 0;
@@ -122,7 +137,7 @@ export class GeneratingSequence extends Sequence {
 
   /** What may be chosen depends on the tokens before, and is found out here. */
   get #waitsForTokens(): boolean {
-    return usesDry(this.sampling);
+    return this.#constraint !== undefined || usesDry(this.sampling);
   }
 
   /** The next tokens are guessed, for which the last one has to be known. */
@@ -137,9 +152,10 @@ export class GeneratingSequence extends Sequence {
     if (this.#speculates && backlog === 1) {
       if (this.stepsInFlight > 0) return undefined;
       const most = Math.min(maxRows, maxSampledRows, maxExactRows, this.#outputLeft) - 1;
-      const drafts = this.host.speculator?.drafts(this.tokens, most, this.sampling).length ?? 0;
+      const drafts = this.host.speculator?.drafts(this.tokens, most, this.sampling) ?? [];
       if (this.host.speculator?.waiting) return undefined;
-      if (drafts > 0) return { position, count: 1 + drafts, sample: 'all', drafted: true };
+      const count = this.#constraint ? this.#constraint.admit(drafts, this.request.stopTokens) : drafts.length;
+      if (count > 0) return { position, count: 1 + count, sample: 'all', drafted: true };
     }
     // Its newest token is still on the GPU.
     if (this.#waitsForTokens && position >= this.tokens.length) return undefined;
@@ -167,15 +183,19 @@ export class GeneratingSequence extends Sequence {
     return dryPenalties(this.tokens, this.sampling, this.request.dryBreakers ?? new Map());
   }
 
+  override masksOf(rows: RowRange): Segment['masks'] {
+    return this.#constraint?.masks(rows);
+  }
+
   accept(rows: RowRange, { samples }: SegmentResult): boolean {
     const { speculator } = this.host;
     if (rows.drafted && speculator) return this.#verify(rows, samples, speculator);
     if (samples.length > 0 && this.tokens.length > this.promptLength) speculator?.settle(0, 0);
     for (const sample of samples) {
       this.mu = sample.mu;
-      if (this.#output.append(sample)) return true;
+      if (this.#append(sample)) return true;
     }
-    return false;
+    return samples.length > 0 && this.#goAhead();
   }
 
   /** Each sample stands as long as the drafts before it were right; the first that differs from its draft ends them. */
@@ -187,12 +207,42 @@ export class GeneratingSequence extends Sequence {
     speculator.settle(drafts.length, accepted);
     // The rows behind these hold what was not chosen; whoever is told of a token may end the request from there.
     this.computed = Math.min(this.computed, position + 1 + accepted);
-    return samples.slice(0, accepted + 1).some((sample) => this.#output.append(sample));
+    return samples.slice(0, accepted + 1).some((sample) => this.#append(sample)) || this.#goAhead();
   }
 
   override end(): void {
     super.end();
     this.host.speculator?.end();
+    this.#constraint?.dispose();
+  }
+
+  /** True when the token ends the request. */
+  #append(sample: Sample): boolean {
+    const constraint = this.#constraint;
+    if (!constraint) return this.#output.append(sample);
+    if (!constraint.allows(sample.token)) {
+      const reason =
+        'the model gives none of the tokens that may follow a chance: they are banned, or its logits are no numbers';
+      this.fail(new InvalidOptionError('response_format', reason));
+      return true;
+    }
+    if (this.request.stopTokens.has(sample.token)) return this.#output.append(sample);
+    constraint.accept(sample.token);
+    const { kind } = constraint.next;
+    if (this.#output.append(sample, kind === 'end')) return true;
+    if (kind !== 'dead end') return false;
+    this.fail(
+      new InvalidOptionError('response_format', 'the vocabulary of this model cannot spell what has to follow'),
+    );
+    return true;
+  }
+
+  /** Writes down what the constraint leaves no choice about, without asking the model. True when that ends the request. */
+  #goAhead(): boolean {
+    const { topLogprobs } = this.sampling;
+    return (this.#constraint?.forced ?? []).some((token) =>
+      this.#append({ token, logprob: topLogprobs < 0 ? Number.NaN : 0, top: topLogprobs > 0 ? [[token, 0]] : [] }),
+    );
   }
 
   fail(error: unknown): void {

@@ -18,7 +18,7 @@ export interface GenerationTimings {
 }
 
 export interface GenerationResult {
-  /** 'stop': a stop token, or onToken said so; 'length': maxTokens or the context is full; 'abort': the signal, or the reader left. */
+  /** 'stop': a stop token, or onToken said so, or the constraint leaves nothing more; 'length': maxTokens or the context is full; 'abort': the signal, or the reader left. */
   readonly finishReason: 'stop' | 'length' | 'abort';
   /** The token of `stopTokens` that ended the output. */
   readonly stopToken?: number;
@@ -114,8 +114,8 @@ export class GenerationOutput {
     this.#startedAt ??= performance.now();
   }
 
-  /** Hands a token out. True when the answer has ended with it, or was ended by who was told. */
-  append(sample: Sample): boolean {
+  /** Hands a token out, after which nothing can follow if `complete`. True when the answer has ended with it, or was ended by who was told. */
+  append(sample: Sample, complete = false): boolean {
     const now = performance.now();
     const before = this.#lastTokenAt;
     this.#firstTokenAt ??= now;
@@ -138,8 +138,9 @@ export class GenerationOutput {
     if (this.#ended) return true;
     this.#stream.push(sample);
     const full = this.tokens.length - this.#promptLength >= this.maxOutput;
-    if (stop || full) this.finish({ finishReason: stop ? 'stop' : 'length' });
-    return stop || full;
+    const ended = stop || complete;
+    if (ended || full) this.finish({ finishReason: ended ? 'stop' : 'length' });
+    return ended || full;
   }
 
   finish(reason: Pick<GenerationResult, 'finishReason' | 'stopToken'>): void {

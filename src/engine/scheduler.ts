@@ -326,6 +326,7 @@ export class Scheduler {
       sample: rows.sample,
       sampling: sequence.sampling,
       dryPenalties: sequence.dryPenalties(rows),
+      masks: sequence.masksOf(rows),
       returnLogits: sequence.returnLogits && rows.sample !== 'none',
     });
     draft.entries.push({ sequence, rows });
@@ -343,7 +344,10 @@ export class Scheduler {
     const { entries, segments, copies } = draft;
     if (maxRepeat === 1 || this.#waiting.some((sequence) => !sequence.paused)) return;
     if (
-      this.#running.some((sequence) => !draft.members.has(sequence) && sequence.nextRows(Number.POSITIVE_INFINITY, 1))
+      this.#running.some(
+        (sequence) =>
+          !draft.members.has(sequence) && (sequence.awaitsSample || sequence.nextRows(Number.POSITIVE_INFINITY, 1)),
+      )
     )
       return;
     if (entries.some(({ rows }) => rows.count > 1 || rows.sample !== 'last')) return;

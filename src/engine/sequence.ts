@@ -108,6 +108,11 @@ export abstract class Sequence {
     return false;
   }
 
+  /** Its next rows depend on samples that are in flight, and it is ready to go on once they are there. */
+  get awaitsSample(): boolean {
+    return false;
+  }
+
   /** Decode steps that may follow the rows in flight before anybody has to look at a sample: 0 for all but pure decoding. */
   get stepsAhead(): number {
     return 0;
@@ -138,6 +143,11 @@ export abstract class Sequence {
 
   /** What DRY makes of the tokens before the last of these rows. */
   dryPenalties(_rows: RowRange): Segment['dryPenalties'] {
+    return undefined;
+  }
+
+  /** The masks of the rows that are sampled, where not every token may be chosen. */
+  masksOf(_rows: RowRange): Segment['masks'] {
     return undefined;
   }
 

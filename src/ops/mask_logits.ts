@@ -1,14 +1,10 @@
+import { allows } from '../engine/constraint';
 import { InternalError } from '../errors';
 import type { MaskLogitsCall } from './calls';
 import type { Op } from './op';
 import { HEADER, maskWords } from './step_layout';
 
 const WORKGROUP = 256;
-
-/** Whether a mask (Segment.masks) lets a token be chosen. */
-function allows(mask: Uint32Array, token: number): boolean {
-  return ((mask[token >>> 5] >>> (token & 31)) & 1) === 1;
-}
 
 /** Forbids tokens before one is chosen: what structured output stands on. */
 export const maskLogitsOp: Op<MaskLogitsCall> = {

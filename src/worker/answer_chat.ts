@@ -46,7 +46,9 @@ export async function* answerChat(
       signal: signal ? AbortSignal.any([signal, left.signal]) : left.signal,
     },
     count,
-    (index) => (sample) => answers[index].push(sample.token, wantsScores ? scored(tokenizer, sample) : undefined),
+    (index) => ({
+      onToken: (sample) => answers[index].push(sample.token, wantsScores ? scored(tokenizer, sample) : undefined),
+    }),
   );
   try {
     yield { type: 'start', promptTokens: promptTokens.length };

@@ -5,7 +5,7 @@ import type { RunnerLimits } from '../runner';
 import type { Sequence } from '../sequence';
 
 /** What several answers to a prompt are asked for with. */
-export interface ChoicesRequest extends Omit<GenerateRequest, 'onToken'> {
+export interface ChoicesRequest extends Omit<GenerateRequest, 'onToken' | 'constraint'> {
   /** From `loadStrategy`; absent: every answer is sampled token by token. */
   readonly strategy?: StartStrategy;
 }

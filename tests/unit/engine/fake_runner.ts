@@ -179,7 +179,9 @@ export class FakeRunner implements Runner {
         const context = this.#read(segment.pages, segment.position + i + 1);
         const right = nextToken(context, segment.sampling.seed, limits.vocabSize);
         const wrong = 1 + nextToken(context, segment.sampling.seed + 1, 1000) <= 1000 / this.noise;
-        const token = wrong ? (right + 1) % limits.vocabSize : right;
+        const chosen = wrong ? (right + 1) % limits.vocabSize : right;
+        const mask = segment.masks?.[segment.sample === 'all' ? i : 0];
+        const token = mask ? nextAllowed(mask, chosen, limits.vocabSize) : chosen;
         const { topLogprobs } = segment.sampling;
         const top = topLogprobs > 0 ? likeliest(context, topLogprobs, limits.vocabSize) : [];
         samples.push({ token, logprob: Number.NaN, top });
@@ -217,6 +219,15 @@ export class FakeRunner implements Runner {
     this.#settled = settled;
     return settled;
   }
+}
+
+/** The first token from `token` on that the mask allows, around the end. */
+export function nextAllowed(mask: Uint32Array, token: number, vocabSize: number): number {
+  for (let i = 0; i < vocabSize; i++) {
+    const candidate = (token + i) % vocabSize;
+    if ((mask[candidate >> 5] >> (candidate & 31)) & 1) return candidate;
+  }
+  return 0;
 }
 
 function oneHot(token: number, vocabSize: number): Float32Array {
