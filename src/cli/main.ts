@@ -26,7 +26,7 @@ const COMMANDS: Readonly<Record<string, (args: readonly string[]) => Promise<voi
 
 const USAGE = `tessera: language models on WebGPU
 
-  tessera generate MODEL -p TEXT [--chat] [-n N] [--temperature T] [--top-k K] [--top-p P] [--min-p P] [--seed S]
+  tessera generate MODEL -p TEXT [--chat] [-n N] [--temperature T] [--top-k K] [--top-p P] [--min-p P] [--seed S] [SAMPLING]
                          [--n ANSWERS] [--beams N [--length-penalty X] [--early-stopping true|false|never]] [--ngram] [--draft MODEL] [--draft-length N]
   tessera logits MODEL --tokens 1,2,3 [--top 10] [--greedy N]
   tessera tokenize MODEL (--text T | --file F) [--special]
@@ -43,6 +43,12 @@ const USAGE = `tessera: language models on WebGPU
 MODEL is a .gguf file (of a split one, any part), a folder with safetensors and config.json, the URL of either, a repository of the hub as
 owner/repo[@REVISION][:FILE], or synthetic:SHAPE:FORMAT, for example synthetic:llama-3.2-1b:q4_0: random weights of that shape.
 HF_ENDPOINT and HF_TOKEN in the environment say which hub, and who asks.
+SAMPLING, all of it off by default (docs/kernels/sampling.md), is
+  --samplers NAME,NAME,…               the order: penalties,dry,top_n_sigma,top_k,typ_p,top_p,min_p,xtc,temperature
+  --repetition-penalty X --frequency-penalty X --presence-penalty X [--repeat-last-n N]
+  --dry-multiplier X [--dry-base X] [--dry-allowed-length N] [--dry-penalty-last-n N] [--dry-sequence-breakers JSON]
+  --top-n-sigma N --typical-p P --xtc-probability P [--xtc-threshold P] --dynatemp-range X [--dynatemp-exponent X]
+  --mirostat 1|2 [--mirostat-tau BITS] [--mirostat-eta X]
 Every command takes
   --json                               the result as one JSON object on standard output
   --backend webgpu|reference           compute on the GPU (default) or on the slow reference executor

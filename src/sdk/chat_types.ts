@@ -1,4 +1,7 @@
 /** Chat completions in OpenAI's shape: what goes in and what comes out. */
+import type { SamplerName } from '../engine/runner';
+
+export type { SamplerName } from '../engine/runner';
 
 export interface TextPart {
   readonly type: 'text';
@@ -45,9 +48,35 @@ export interface ChatCompletionParams {
   readonly max_tokens?: number;
   /** Up to four strings; the answer ends before the first of them. */
   readonly stop?: string | readonly string[];
+  /** Keep the tokens whose surprise is nearest to the entropy, until their probabilities reach this; 1 keeps all. */
+  readonly typical_p?: number;
+  /** Keep tokens whose logits are at most so many standard deviations below the best; 0 keeps all. */
+  readonly top_n_sigma?: number;
+  /** How often (0 … 1) all tokens at least as likely as `xtc_threshold` (0.1) are dropped, but for the least likely of them. */
+  readonly xtc_probability?: number;
+  readonly xtc_threshold?: number;
+  /** The temperature moves within `temperature` ± this, with the entropy as a part of its maximum to the power `dynatemp_exponent` (1). */
+  readonly dynatemp_range?: number;
+  readonly dynatemp_exponent?: number;
+  /** Mirostat 1 or 2 keeps the surprise near `mirostat_tau` bits (5); `mirostat_eta` (0.1) says how fast it learns. */
+  readonly mirostat?: 0 | 1 | 2;
+  readonly mirostat_tau?: number;
+  readonly mirostat_eta?: number;
   readonly repetition_penalty?: number;
   readonly frequency_penalty?: number;
   readonly presence_penalty?: number;
+  /** The penalties look at the last so many tokens; -1 (default): at all. */
+  readonly repeat_last_n?: number;
+  /** DRY: what would go on with a repetition of n tokens loses dry_multiplier · dry_base^(n - dry_allowed_length); 0 is off, 1.75 and 2 the others. */
+  readonly dry_multiplier?: number;
+  readonly dry_base?: number;
+  readonly dry_allowed_length?: number;
+  /** How many tokens back DRY looks; -1 (default): at all. */
+  readonly dry_penalty_last_n?: number;
+  /** No repetition goes past these; by default a line break, ":", '"' and "*". */
+  readonly dry_sequence_breakers?: readonly string[];
+  /** Which of the above there are, in order of application; by default all, in this one. */
+  readonly samplers?: readonly SamplerName[];
   /** Token id → what is added to its logit. */
   readonly logit_bias?: Readonly<Record<string, number>>;
   readonly logprobs?: boolean;

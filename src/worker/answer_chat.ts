@@ -4,6 +4,7 @@ import { resolveSampling } from '../engine/sampling';
 import type { SpeculationSettings } from '../engine/speculation/speculators';
 import { loadStrategy } from '../engine/strategies/load';
 import { AbortedError, throwIfAborted } from '../errors';
+import { loadDryBreakers } from '../tokenizer/load_dry_breakers';
 import { renderChat } from '../tokenizer/render_chat';
 import { StreamingDecoder } from '../tokenizer/streaming_decoder';
 import type { Tokenizer } from '../tokenizer/tokenizer';
@@ -27,6 +28,7 @@ export async function* answerChat(
   const promptTokens = renderChat(tokenizer, template, request.messages);
   const sampling = resolveSampling(request.sampling, { vocabSize: model.vocabSize });
   const strategy = request.strategy && (await loadStrategy(request.strategy));
+  const dryBreakers = await loadDryBreakers(tokenizer, sampling);
   throwIfAborted(signal);
 
   const wantsScores = sampling.topLogprobs >= 0;
@@ -38,6 +40,7 @@ export async function* answerChat(
       promptTokens,
       maxTokens: request.maxTokens ?? engine.contextLength,
       sampling,
+      dryBreakers,
       priority: request.priority,
       stopTokens: tokenizer.stopTokens,
       strategy,

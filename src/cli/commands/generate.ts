@@ -1,12 +1,12 @@
 import { Engine } from '../../engine/engine';
 import type { Generation, GenerationResult } from '../../engine/generation_output';
-import { parseSampling } from '../../engine/sampling';
 import { loadStrategy } from '../../engine/strategies/load';
 import { parseStrategy } from '../../engine/strategies/parse';
 import { ContextLengthError, InvalidOptionError } from '../../errors';
 import type { LoadedModel } from '../../model/load_model';
 import { chatTemplate } from '../../tokenizer/chat_template';
 import { checkDraft } from '../../tokenizer/draft_vocabulary';
+import { loadDryBreakers } from '../../tokenizer/load_dry_breakers';
 import { loadTokenizer } from '../../tokenizer/load_tokenizer';
 import { renderChat } from '../../tokenizer/render_chat';
 import { StreamingDecoder } from '../../tokenizer/streaming_decoder';
@@ -14,6 +14,7 @@ import type { Tokenizer } from '../../tokenizer/tokenizer';
 import { Arguments } from '../arguments';
 import { openModel } from '../open_model';
 import { notice, printJson, printLine } from '../output';
+import { readSampling, SAMPLING_OPTIONS } from '../sampling_options';
 
 /** Streams text that follows a prompt, or the answer to it with --chat. */
 export async function generateCommand(argv: readonly string[]): Promise<void> {
@@ -21,11 +22,7 @@ export async function generateCommand(argv: readonly string[]): Promise<void> {
     prompt: { type: 'string', short: 'p' },
     chat: { type: 'boolean' },
     'max-tokens': { type: 'string', short: 'n' },
-    temperature: { type: 'string' },
-    'top-k': { type: 'string' },
-    'top-p': { type: 'string' },
-    'min-p': { type: 'string' },
-    seed: { type: 'string' },
+    ...SAMPLING_OPTIONS,
     n: { type: 'string' },
     beams: { type: 'string' },
     'length-penalty': { type: 'string' },
@@ -36,13 +33,7 @@ export async function generateCommand(argv: readonly string[]): Promise<void> {
   });
   const prompt = args.text('prompt');
   if (prompt === undefined) throw new InvalidOptionError('-p', 'the prompt is missing');
-  const sampling = parseSampling({
-    temperature: args.number('temperature') ?? 0,
-    top_k: args.number('top-k'),
-    top_p: args.number('top-p'),
-    min_p: args.number('min-p'),
-    seed: args.number('seed'),
-  });
+  const sampling = readSampling(args);
   const strategy = parseStrategy({
     num_beams: args.integer('beams', 1),
     length_penalty: args.number('length-penalty'),
@@ -78,6 +69,7 @@ export async function generateCommand(argv: readonly string[]): Promise<void> {
         promptTokens,
         maxTokens: Math.min(limit ?? contextLength, contextLength - promptTokens.length),
         sampling,
+        dryBreakers: await loadDryBreakers(tokenizer, sampling),
         strategy: strategy && (await loadStrategy(strategy)),
         stopTokens: tokenizer.stopTokens,
         speculation: speculates ? { ngram, draft: draft !== undefined, length: draftLength } : undefined,

@@ -63,6 +63,35 @@ describe('tessera', () => {
     expect(plain.err).toMatch(/tokens\/s/);
   });
 
+  it('takes the sampler chain: any order, DRY with its breakers, mirostat', async () => {
+    const args = ['generate', DEMO, '-p', 'Hello!', '--chat', '-n', '10', '--backend', 'reference', '--json'];
+    const tokensOf = async (...more: string[]): Promise<number[]> =>
+      JSON.parse((await tessera(...args, ...more)).out).tokens;
+    const greedy = await tokensOf();
+    const hot = ['--temperature', '3', '--seed', '1'];
+    expect(await tokensOf(...hot, '--top-k', '1', '--samplers', 'temperature,top_k')).toEqual(greedy);
+    expect(await tokensOf(...hot, '--xtc-probability', '1', '--xtc-threshold', '0.01')).not.toEqual(greedy);
+    const mirostat = ['--temperature', '1', '--seed', '7', '--mirostat', '2', '--mirostat-tau', '3'];
+    expect(await tokensOf(...mirostat)).toEqual(await tokensOf(...mirostat));
+
+    const dry = ['-n', '24', '--dry-multiplier', '100', '--dry-allowed-length', '1'];
+    const { promptTokens, tokens } = JSON.parse((await tessera(...args, ...dry, '--dry-sequence-breakers', '[]')).out);
+    const all: number[] = [...promptTokens, ...tokens];
+    const pairs = all.slice(1).map((token, i) => `${all[i]} ${token}`);
+    // What follows a token never follows it again.
+    tokens.forEach((_: number, i: number) => {
+      const pair = promptTokens.length - 1 + i;
+      expect(pairs.indexOf(pairs[pair])).toBe(pair);
+    });
+    const errors = [
+      [['--mirostat', '2'], /--mirostat: needs a temperature above 0/],
+      [['--top-k', '5', '--samplers', 'top_p,temperature'], /--samplers: top_k is set, and "top_k" is not in the list/],
+      [['--samplers', 'top_q'], /--samplers: "top_q" is none/],
+      [['--dry-sequence-breakers', 'x'], /--dry-sequence-breakers: "x" is not a list of strings in JSON/],
+    ] as const;
+    for (const [options, message] of errors) expect((await tessera(...args, ...options)).err).toMatch(message);
+  });
+
   it('gives several answers to one prompt, the first that of the seed', async () => {
     const args = ['generate', DEMO, '-p', 'Hello!', '--chat', '-n', '6', '--backend', 'reference'];
     const sampled = [...args, '--temperature', '1.2', '--seed', '5'];
