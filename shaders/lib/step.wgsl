@@ -44,5 +44,8 @@ fn step_sampled_segment(index: u32) -> u32 { return step_data[step_data[7] + ind
 fn step_tile_segment(tile: u32) -> u32 { return step_data[step_data[8] + tile * STEP_TILE_WORDS]; }
 fn step_tile_first_row(tile: u32) -> u32 { return step_data[step_data[8] + tile * STEP_TILE_WORDS + 1u]; }
 
+// Where the block table of a segment begins, for caches of a group: 0 of those that keep everything, 1 of those with a window.
+fn step_table(segment: Segment, group: u32) -> u32 { return segment.pages_offset + group * step_data[11]; }
+
 // Physical page that holds `position` of a segment's sequence.
 fn step_page(pages_offset: u32, position: u32) -> u32 { return step_data[pages_offset + position / PAGE_SIZE]; }

@@ -19,6 +19,8 @@ alias Act = f32;
 
 override NUM_HEADS: u32 = 1u;
 override NUM_KV_HEADS: u32 = 1u;
+// Which block table the cache is found by (lib/step.wgsl).
+override KV_GROUP: u32 = 0u;
 override SPLITS: u32 = 1u;
 override SPLIT_POSITIONS: u32 = 256u;
 override SCALE: f32 = 1.0;
@@ -124,7 +126,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let first_head = kv_head * heads_per_kv + chunk_head;
   let heads = min(HEADS, heads_per_kv - chunk_head);
   let segment = step_segment(step_row_segment(row));
-  let pages_offset = segment.pages_offset;
+  let pages_offset = step_table(segment, KV_GROUP);
   // One, which compilers cannot know: they would unroll loops of constant length over workgroup memory, which takes some of them seconds.
   let one = min(step_rows(), 1u);
 

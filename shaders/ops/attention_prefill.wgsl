@@ -17,6 +17,8 @@ alias Act = f32;
 
 override NUM_HEADS: u32 = 1u;
 override NUM_KV_HEADS: u32 = 1u;
+// Which block table the cache is found by (lib/step.wgsl).
+override KV_GROUP: u32 = 0u;
 override SCALE: f32 = 1.0;
 
 // The tile's shape: src/ops/attention/tile.ts.
@@ -69,7 +71,7 @@ fn tile_at(index: u32) -> Tile {
     end = step_tile_first_row(index + 1u);
   }
   let first_position = segment.first_position + first_row - segment.first_row;
-  return Tile(first_row, end - first_row, first_position, segment.pages_offset, segment.length);
+  return Tile(first_row, end - first_row, first_position, step_table(segment, KV_GROUP), segment.length);
 }
 
 fn sink_of(vector: u32, first_head: u32, heads: u32) -> f32 {

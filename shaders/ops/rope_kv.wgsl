@@ -12,6 +12,8 @@ alias ActOut = f32;
 
 override NUM_HEADS: u32 = 1u;
 override NUM_KV_HEADS: u32 = 1u;
+// Which block table the cache is found by (lib/step.wgsl).
+override KV_GROUP: u32 = 0u;
 override HEAD_DIM: u32 = 4u;
 override ROPE_DIMS: u32 = 4u;
 override EPS: f32 = 1e-5;
@@ -152,7 +154,7 @@ fn write_quad(row: u32, head: u32, quad: u32, norm: HeadNorm) {
   var extreme = 0.0;
   if (KV_BLOCK_QUADS > 1u) { extreme = block_extreme(row, head, quad, norm); }
   let position = step_row_position(row);
-  let page = step_page(step_segment(step_row_segment(row)).pages_offset, position);
+  let page = step_page(step_table(step_segment(step_row_segment(row)), KV_GROUP), position);
   let kv_head = (head - NUM_HEADS) % max(NUM_KV_HEADS, 1u);
   let to = ((page * NUM_KV_HEADS + kv_head) * PAGE_SIZE + position % PAGE_SIZE) * quads + quad;
   if (head < NUM_HEADS + NUM_KV_HEADS) {

@@ -1,11 +1,11 @@
-import type { PageCopy } from './block_manager';
+import { type KvCopies, type KvPages, noCopies } from './kv_pages';
 import type { Batch, Segment, SlotInit } from './runner';
 import type { RowRange, Sequence } from './sequence';
 
 /** A batch with what must happen before it runs, in this order, and whose rows they are. */
 export interface ScheduledBatch extends Batch {
   readonly slots: readonly { readonly slot: number; readonly init: SlotInit }[];
-  readonly copies: readonly PageCopy[];
+  readonly copies: KvCopies;
   /** Parallel to `segments`. */
   readonly entries: readonly { readonly sequence: Sequence; readonly rows: RowRange }[];
 }
@@ -14,7 +14,7 @@ export interface ScheduledBatch extends Batch {
 export interface Draft {
   readonly segments: Segment[];
   readonly slots: ScheduledBatch['slots'][number][];
-  readonly copies: PageCopy[];
+  readonly copies: KvCopies;
   readonly entries: ScheduledBatch['entries'][number][];
   readonly members: Set<Sequence>;
   rows: number;
@@ -23,5 +23,34 @@ export interface Draft {
 }
 
 export function emptyDraft(): Draft {
-  return { segments: [], slots: [], copies: [], entries: [], members: new Set(), rows: 0, sampledRows: 0, repeat: 1 };
+  return {
+    segments: [],
+    slots: [],
+    copies: noCopies(),
+    entries: [],
+    members: new Set(),
+    rows: 0,
+    sampledRows: 0,
+    repeat: 1,
+  };
+}
+
+/** Runs a step of nothing but decode rows up to `maxRepeat` times: as often as all its sequences have use and pages for. */
+export function repeatDraft(draft: Draft, pages: KvPages, maxRepeat: number): void {
+  const { entries, segments, copies } = draft;
+  if (entries.some(({ rows }) => rows.count > 1 || rows.sample !== 'last')) return;
+  let more = Math.min(maxRepeat - 1, ...entries.map(({ sequence }) => sequence.stepsAhead));
+  const ranges = () =>
+    entries.map(({ sequence: { id, computed } }) => ({ owner: id, from: computed, to: computed + more }));
+  while (more > 0 && !pages.fits(ranges())) more--;
+  if (more <= 0) return;
+  draft.repeat = 1 + more;
+  entries.forEach(({ sequence, rows: { position } }, i) => {
+    const end = position + draft.repeat;
+    pages.allocate({ owner: sequence.id, from: position + 1, to: end }, copies);
+    segments[i] = { ...segments[i], ...pages.tables(sequence.id, end) };
+    entries[i] = { sequence, rows: { position, count: draft.repeat, sample: 'all', repeated: true } };
+    sequence.computed = end;
+    sequence.samplesInFlight += more;
+  });
 }

@@ -1,4 +1,5 @@
 import { InternalError } from '../errors';
+import { NO_PAGE } from './runner';
 
 /** A page copy that must run before the next step: `to` gets what `from` holds. */
 export type PageCopy = readonly [from: number, to: number];
@@ -51,9 +52,14 @@ export class BlockManager {
     return this.#tables.has(owner);
   }
 
-  /** Pages of the owner, shared ones included. */
+  /** Length of the owner's block table: shared pages and such as it has left included. */
   pagesOf(owner: number): number {
     return this.#tables.get(owner)?.length ?? 0;
+  }
+
+  /** Pages that the owner has not left, shared ones included. */
+  held(owner: number): number {
+    return this.#tableOf(owner).filter((page) => page !== NO_PAGE).length;
   }
 
   /** A copy of the owner's block table, as far as it covers [0, positions). */
@@ -108,15 +114,47 @@ export class BlockManager {
     this.adopt(child, this.table(parent, positions));
   }
 
-  /** A new owner of pages that others have, or that are idle. */
+  /** A new owner of pages that others have, or that are idle; NO_PAGE where it has none. */
   adopt(owner: number, pages: readonly number[]): void {
     if (this.#tables.has(owner)) throw new InternalError(`owner ${owner} has pages already`);
     for (const page of pages) {
+      if (page === NO_PAGE) continue;
       if (this.#references[page] === 0 && !this.#idle.delete(page))
         throw new InternalError(`page ${page} holds nothing`);
       this.#references[page]++;
     }
     this.#tables.set(owner, [...pages]);
+  }
+
+  /** Gives back the pages that hold only positions before `position`; the owner keeps its others. */
+  leave(owner: number, position: number): void {
+    const pages = this.#tableOf(owner);
+    const end = Math.min(pages.length, Math.floor(position / this.pageSize));
+    // What is left lies in front of what is kept.
+    for (let index = end - 1; index >= 0 && pages[index] !== NO_PAGE; index--) {
+      this.#release(pages[index]);
+      pages[index] = NO_PAGE;
+    }
+  }
+
+  /** True when `leave` would give something back. */
+  leaves(owner: number, position: number): boolean {
+    const page = this.#tableOf(owner)[Math.floor(position / this.pageSize) - 1];
+    return page !== undefined && page !== NO_PAGE;
+  }
+
+  /** True when the owner has every page that holds something of [from, to). */
+  covers(owner: number, from: number, to: number): boolean {
+    const pages = this.#tables.get(owner) ?? [];
+    for (let index = Math.floor(from / this.pageSize); index < this.pagesFor(to); index++) {
+      if (index >= pages.length || pages[index] === NO_PAGE) return false;
+    }
+    return true;
+  }
+
+  /** What the page holds is not wanted any more: if nobody has it, it is free. */
+  discard(page: number): void {
+    if (this.#idle.delete(page)) this.#free.push(page);
   }
 
   /** Takes back the positions from `positions` on: pages past them are no longer the owner's. */
@@ -128,7 +166,7 @@ export class BlockManager {
         `owner ${owner} has ${pages.length} pages, truncating to ${positions} positions keeps ${keep}`,
       );
     }
-    for (const page of pages.splice(keep).reverse()) this.#release(page);
+    for (const page of pages.splice(keep).reverse()) if (page !== NO_PAGE) this.#release(page);
   }
 
   /** Gives all pages of the owner back. Throws InternalError for an owner without pages, also one that was freed already. */
@@ -141,9 +179,10 @@ export class BlockManager {
   checkIntegrity(): void {
     const expected = new Uint32Array(this.numPages);
     for (const [owner, pages] of this.#tables) {
-      if (new Set(pages).size !== pages.length)
+      const held = pages.filter((page) => page !== NO_PAGE);
+      if (new Set(held).size !== held.length)
         throw new InternalError(`owner ${owner} has a page twice: ${pages.join(', ')}`);
-      for (const page of pages) expected[page]++;
+      for (const page of held) expected[page]++;
     }
     const free = new Set(this.#free);
     if (free.size !== this.#free.length) throw new InternalError('a page is free twice');
@@ -166,7 +205,11 @@ export class BlockManager {
   /** Indices of the present pages that a write to [from, to) touches. */
   *#written(pages: readonly number[], from: number, to: number): Generator<number> {
     const end = Math.min(pages.length, this.pagesFor(to));
-    for (let index = Math.floor(from / this.pageSize); index < end; index++) yield index;
+    for (let index = Math.floor(from / this.pageSize); index < end; index++) {
+      if (pages[index] === NO_PAGE)
+        throw new InternalError(`positions from ${from} on are written where pages were left`);
+      yield index;
+    }
   }
 
   #tableOf(owner: number): number[] {

@@ -10,6 +10,7 @@ import {
 } from '../errors';
 import { MAX_CHOICES, seedOfChoice } from './choices';
 import { EmbeddingSequence, type EmbedRequest } from './embedding';
+import { checkEngineOptions, DEFAULT_SWAP_BYTES, type EngineOptions } from './engine_options';
 import { type ForkRequest, type GenerateRequest, GeneratingSequence } from './generation';
 import type { Generation } from './generation_output';
 import { type EngineMetrics, MetricsCollector, type RequestMetrics } from './metrics';
@@ -21,33 +22,8 @@ import { Scheduler } from './scheduler';
 import { type ScoreRequest, ScoringSequence } from './scoring';
 import type { Sequence } from './sequence';
 import { Speculators } from './speculation/speculators';
-import { StepLoop, type StepMetrics } from './step_loop';
+import { StepLoop } from './step_loop';
 import type { ChoicesRequest, StartStrategy, StrategyHost } from './strategies/host';
-
-export interface EngineOptions {
-  /** Rows of one step, 1 … limits.maxRows (default). Smaller: shorter steps while a long prompt comes in. */
-  readonly rowBudget?: number;
-  /** Steps submitted before the oldest has been read back, default 2. With 1 the GPU waits for JavaScript after each token. */
-  readonly maxStepsInFlight?: number;
-  /** A generation pauses at this many unread tokens, default 64. */
-  readonly maxUnread?: number;
-  /** Requests that may wait beside those that the runner has slots for; one more is refused with QueueFullError. Default: any number. */
-  readonly maxQueued?: number;
-  /** Longest that a submit of several decode steps should take by the measured time of a step, default 30 ms. 0: always one step. */
-  readonly submitBudgetMs?: number;
-  /** Whether requests that begin alike share the pages of what is alike, also one after another; default true. */
-  readonly prefixCache?: boolean;
-  /** A smaller model with the same vocabulary, which drafts for requests that ask for it. The runner stays its owner's. */
-  readonly draft?: Runner;
-  readonly onStep?: (metrics: StepMetrics) => void;
-  /** A request has ended, for whatever reason. */
-  readonly onRequest?: (metrics: RequestMetrics) => void;
-  /**
-   * Called when the runner lost its device: returns a new runner, on which everything that is under way goes on, or rejects with the
-   * error that it ends with. Without it, and after any other failure, everything ends with the runner's error.
-   */
-  readonly recover?: (error: DeviceLostError) => Promise<Runner>;
-}
 
 /** What answers to one prompt do not share. */
 type OwnField = 'onToken' | 'constraint';
@@ -74,14 +50,7 @@ export class Engine {
   #nextId = 0;
 
   constructor(runner: Runner, options: EngineOptions = {}) {
-    for (const field of ['maxStepsInFlight', 'maxUnread'] as const) {
-      const value = options[field] ?? 1;
-      if (!Number.isSafeInteger(value) || value < 1)
-        throw new InvalidOptionError(field, `${value} is not a positive integer`);
-    }
-    const { maxQueued = 0 } = options;
-    if (!Number.isSafeInteger(maxQueued) || maxQueued < 0)
-      throw new InvalidOptionError('maxQueued', `${maxQueued} is not an integer of at least 0`);
+    checkEngineOptions(options);
     this.#options = options;
     this.#maxUnread = options.maxUnread ?? 64;
     this.#speculators = new Speculators(options.draft, runner.limits.vocabSize);
@@ -103,8 +72,18 @@ export class Engine {
 
   /** What the engine has done so far, and how long it took; see `onStep` and `onRequest` for the same as events. */
   get metrics(): EngineMetrics {
-    const { preemptions, pagesInUse, waiting, running, limits } = this.#loop.scheduler;
-    return this.#metrics.snapshot({ preemptions, pagesInUse, waiting, running, numPages: limits.numPages });
+    const { preemptions, pagesInUse, slidingPagesInUse, waiting, running, limits, swap } = this.#loop.scheduler;
+    const sliding = limits.sliding && { pagesInUse: slidingPagesInUse, numPages: limits.sliding.numPages };
+    const swapped = { out: swap?.outs ?? 0, in: swap?.ins ?? 0, bytes: swap?.bytes ?? 0 };
+    return this.#metrics.snapshot({
+      preemptions,
+      swapped,
+      pagesInUse,
+      waiting,
+      running,
+      numPages: limits.numPages,
+      sliding,
+    });
   }
 
   /**
@@ -359,11 +338,20 @@ export class Engine {
 
   #startLoop(runner: Runner): StepLoop {
     const { rowBudget, maxStepsInFlight = 2, submitBudgetMs, prefixCache } = this.#options;
-    return new StepLoop(runner, new Scheduler(runner.limits, { rowBudget, prefixCache }), {
+    const { preemption = 'auto', swapBytes = DEFAULT_SWAP_BYTES } = this.#options;
+    const swap = runner.pages && {
+      store: runner.pages,
+      mode: preemption,
+      maxBytes: swapBytes,
+      onSettled: () => this.#loop.wake(),
+    };
+    const scheduler = new Scheduler(runner.limits, { rowBudget, prefixCache, swap });
+    return new StepLoop(runner, scheduler, {
       maxStepsInFlight,
       submitBudgetMs,
       onStep: (metrics) => {
         this.#metrics.step(metrics, runner.limits);
+        if (metrics.decodeRows === 0) scheduler.swap?.observePrefill(metrics.prefillRows, metrics.ms);
         if (metrics.prefillRows === 0) this.#speculators.costs.observe(metrics.decodeRows, metrics.ms / metrics.repeat);
         this.#options.onStep?.(metrics);
       },

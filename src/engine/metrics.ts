@@ -36,6 +36,8 @@ export interface EngineMetrics {
   /** Decode steps of a repeated submit count each. */
   readonly steps: number;
   readonly preemptions: number;
+  /** Of the preempted, those whose pages went to host memory and came back, and the bytes that are there now. */
+  readonly swapped: { readonly out: number; readonly in: number; readonly bytes: number };
   /** Output tokens per second of the time in which there were steps. */
   readonly tokensPerSecond: number;
   readonly queuedMs: Percentiles;
@@ -46,6 +48,8 @@ export interface EngineMetrics {
   readonly endToEndMs: Percentiles;
   readonly pagesInUse: number;
   readonly numPages: number;
+  /** The same of layers that slide, where they have a pool of their own. */
+  readonly sliding?: { readonly pagesInUse: number; readonly numPages: number };
   /** Share of the positions of the pages in use that hold nothing, mean over the steps. */
   readonly kvWaste: number;
   /** Share of the pool's pages that are in use, mean over the steps. */
@@ -114,7 +118,7 @@ export class MetricsCollector {
   }
 
   snapshot(
-    now: Pick<EngineMetrics, 'preemptions' | 'pagesInUse' | 'numPages'> & {
+    now: Pick<EngineMetrics, 'preemptions' | 'swapped' | 'pagesInUse' | 'numPages' | 'sliding'> & {
       readonly waiting: number;
       readonly running: number;
     },

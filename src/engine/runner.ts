@@ -19,6 +19,12 @@ export {
 /** Stands for "the token that this slot sampled last": it is still on the GPU when the row is encoded. */
 export const PENDING_TOKEN = 0xffffffff;
 
+/** Layers whose K and V live equally long: those that see everything, and those that see a window. */
+export type KvGroup = 'full' | 'sliding';
+
+/** In a block table of sliding layers: positions that have left the window. */
+export const NO_PAGE = -1;
+
 /** A run of consecutive rows of one sequence. Row i has token `tokens[i]` at position `position + i`. */
 export interface Segment {
   /** Index of the GPU-resident per-sequence state (last token, penalty counts), 0 … limits.maxSlots - 1. */
@@ -29,6 +35,11 @@ export interface Segment {
   readonly position: number;
   /** Block table: `pages[i]` is the physical page of positions [i·pageSize, (i+1)·pageSize); covers every row of the segment. */
   readonly pages: readonly number[];
+  /**
+   * The same for the layers that slide, where their pages are a pool of their own (limits.sliding): NO_PAGE where no row of this segment
+   * or a later one looks any more.
+   */
+  readonly slidingPages?: readonly number[];
   /** Which rows get logits and a sample. `last` samples once, at the last row; `all` samples after every row (verification). */
   readonly sample: 'none' | 'last' | 'all';
   readonly sampling: SamplingSettings;
@@ -99,6 +110,11 @@ export interface RunnerLimits {
   readonly maxSlots: number;
   readonly pageSize: number;
   readonly numPages: number;
+  /**
+   * Set when layers that slide keep their pages in a pool of their own: no row sees further back than `window` positions, its own included.
+   * Absent: `numPages` and `Segment.pages` are all layers'.
+   */
+  readonly sliding?: { readonly window: number; readonly numPages: number };
   /** True when layers keep a state that cannot be cut back or shared: a sequence then neither takes over pages nor gives them. */
   readonly recurrent?: boolean;
   /** Largest `Batch.repeat`; absent: 1. */
@@ -107,13 +123,15 @@ export interface RunnerLimits {
 
 /** Whole pages as bytes, for conversations that are saved. Reads and writes are ordered with the steps. */
 export interface PageStore {
-  /** Of one page, all layers together. */
-  readonly pageBytes: number;
+  /** Of one page of the group, its layers together. */
+  pageBytes(group: KvGroup): number;
   /** Equal for runners that can exchange pages: of the same weights, and the same storage of the cache. */
   identity(): Promise<string>;
   /** [pages.length × pageBytes] */
-  read(pages: readonly number[]): Promise<Uint8Array>;
-  write(pages: readonly number[], bytes: Uint8Array): void;
+  read(pages: readonly number[], group: KvGroup): Promise<Uint8Array>;
+  /** The same of pages that may be given to others as soon as this has returned. */
+  snapshot(pages: readonly number[], group: KvGroup): Promise<Uint8Array>;
+  write(pages: readonly number[], bytes: Uint8Array, group: KvGroup): void;
 }
 
 export interface Runner {
@@ -133,6 +151,6 @@ export interface Runner {
    */
   ready?(rows: number, features?: readonly StepFeature[]): Promise<void> | undefined;
   /** Copies whole pages (`to` gets what `from` holds), ordered with the steps; for copy on write. */
-  copyPages(pairs: readonly (readonly [from: number, to: number])[]): void;
+  copyPages(pairs: readonly (readonly [from: number, to: number])[], group: KvGroup): void;
   dispose(): void;
 }

@@ -1,8 +1,8 @@
 /** A conversation's beginning as bytes: its tokens and the pages that hold their keys and values. */
 import { InternalError, InvalidFileError, InvalidOptionError } from '../errors';
-import type { BlockManager } from './block_manager';
+import type { KvPages } from './kv_pages';
 import type { PrefixCache } from './prefix_cache';
-import type { PageStore } from './runner';
+import { NO_PAGE, type PageStore } from './runner';
 
 const MAGIC = 'TSKV';
 const VERSION = 2;
@@ -19,6 +19,9 @@ interface Header {
   readonly positions: number;
   readonly pages: number;
   readonly pageBytes: number;
+  /** Of layers that slide: what a row at `positions` sees. */
+  readonly slidingPages: number;
+  readonly slidingPageBytes: number;
   /** Of the pages, in hexadecimal. */
   readonly sha256: string;
 }
@@ -35,7 +38,7 @@ export class PrefixStore {
   #pinned = 0;
 
   constructor(
-    private readonly blocks: BlockManager,
+    private readonly kv: KvPages,
     private readonly prefixes: PrefixCache | undefined,
   ) {}
 
@@ -46,21 +49,37 @@ export class PrefixStore {
 
   /** `tokens` with as many of their keys and values as are cached. Rejects like the runner. */
   async save(tokens: readonly number[], note: string, store: PageStore): Promise<Uint8Array<ArrayBuffer>> {
-    const { pages, positions } = this.prefixes?.match(tokens) ?? { pages: [], positions: 0 };
+    const match = this.prefixes?.match(tokens) ?? { pages: [], slidingPages: [], positions: 0 };
+    const { pages, positions } = match;
+    const sliding = match.slidingPages.filter((page) => page !== NO_PAGE);
     // No sequence's number: those count up from 0.
     const owner = -1 - this.#pinned++;
-    let bytes: Uint8Array;
-    let identity: string;
-    this.blocks.adopt(owner, pages);
+    let read: readonly [Uint8Array, Uint8Array, string];
+    this.kv.adopt(owner, match);
     try {
-      [bytes, identity] = await Promise.all([store.read(pages), store.identity()]);
+      read = await Promise.all([store.read(pages, 'full'), store.read(sliding, 'sliding'), store.identity()]);
     } finally {
       this.#pinned--;
-      this.blocks.free(owner);
+      this.kv.free(owner);
     }
-    const { pageBytes } = store;
-    const sha256 = await sha256Of(bytes);
-    return encode({ identity, tokens, note, positions, pages: pages.length, pageBytes, sha256 }, bytes);
+    const [full, window, identity] = read;
+    const content = new Uint8Array(full.length + window.length);
+    content.set(full);
+    content.set(window, full.length);
+    return encode(
+      {
+        identity,
+        tokens,
+        note,
+        positions,
+        pages: pages.length,
+        pageBytes: store.pageBytes('full'),
+        slidingPages: sliding.length,
+        slidingPageBytes: store.pageBytes('sliding'),
+        sha256: await sha256Of(content),
+      },
+      content,
+    );
   }
 
   /**
@@ -68,31 +87,40 @@ export class PrefixStore {
    * Rejects with InvalidFileError for bytes that are broken, InvalidOptionError for those of another model.
    */
   async load(bytes: Uint8Array, vocabSize: number, store: PageStore): Promise<SavedPrefix> {
-    const { header, content } = await decode(bytes, vocabSize, this.blocks.pageSize);
-    if (header.identity !== (await store.identity()) || header.pageBytes !== store.pageBytes) {
+    const { header, content } = await decode(bytes, vocabSize, this.kv.pageSize);
+    const { tokens, note } = header;
+    const sameSizes =
+      header.pageBytes === store.pageBytes('full') && header.slidingPageBytes === store.pageBytes('sliding');
+    if (header.identity !== (await store.identity()) || !sameSizes) {
       throw new InvalidOptionError(
         'bytes',
         'the conversation was saved with another model, or with another type of cache',
       );
     }
-    if (!this.prefixes) return { tokens: header.tokens, note: header.note, positions: 0 };
-    const count = Math.min(header.pages, this.blocks.freePages);
-    const positions = Math.min(header.positions, count * this.blocks.pageSize);
-    if (positions > 0) {
-      const owner = -1 - this.#pinned;
-      this.blocks.allocate(owner, 0, positions);
-      const pages = this.blocks.table(owner, positions);
-      store.write(pages, content.subarray(0, pages.length * store.pageBytes));
-      this.prefixes.record(owner, header.tokens, positions, pages, true);
-      this.blocks.free(owner);
-    }
-    return { tokens: header.tokens, note: header.note, positions };
+    if (!this.prefixes) return { tokens, note, positions: 0 };
+    // Of layers that slide there is only what the end sees: a part of the conversation could not be continued.
+    const room = header.slidingPages > 0 ? header.positions : this.kv.freePages * this.kv.pageSize;
+    const positions = Math.min(header.positions, room);
+    const owner = -1 - this.#pinned;
+    if (positions === 0 || !this.kv.canPlace(positions)) return { tokens, note, positions: 0 };
+    this.kv.place(owner, positions);
+    const { pages, slidingPages } = this.kv.seen(owner, positions);
+    const split = header.pages * header.pageBytes;
+    store.write(pages, content.subarray(0, pages.length * header.pageBytes), 'full');
+    if (slidingPages.length > 0) store.write(slidingPages, content.subarray(split), 'sliding');
+    this.kv.record(owner, tokens, positions, true);
+    this.kv.free(owner);
+    return { tokens, note, positions };
   }
 }
 
+function contentBytes({ pages, pageBytes, slidingPages, slidingPageBytes }: Header): number {
+  return pages * pageBytes + slidingPages * slidingPageBytes;
+}
+
 function encode(header: Header, content: Uint8Array): Uint8Array<ArrayBuffer> {
-  if (content.length !== header.pages * header.pageBytes) {
-    throw new InternalError(`${header.pages} pages of ${header.pageBytes} bytes were read as ${content.length}`);
+  if (content.length !== contentBytes(header)) {
+    throw new InternalError(`pages of ${contentBytes(header)} bytes were read as ${content.length}`);
   }
   const text = new TextEncoder().encode(JSON.stringify(header));
   const bytes = new Uint8Array(FIXED_BYTES + text.length + content.length);
@@ -127,13 +155,13 @@ async function decode(
   } catch (cause) {
     return broken('the header is no JSON', cause);
   }
-  const { identity, tokens, note, positions, pages, pageBytes, sha256 } = header ?? {};
+  const { identity, tokens, note, positions, pages, pageBytes, slidingPages, slidingPageBytes, sha256 } = header ?? {};
   const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0;
   if (
     typeof identity !== 'string' ||
     typeof note !== 'string' ||
     typeof sha256 !== 'string' ||
-    ![positions, pages, pageBytes].every(isCount)
+    ![positions, pages, pageBytes, slidingPages, slidingPageBytes].every(isCount)
   )
     broken('the header lacks fields');
   if (!Array.isArray(tokens) || !tokens.every((token) => isCount(token) && token < vocabSize))
@@ -142,7 +170,9 @@ async function decode(
     broken(`${pages} pages for ${positions} of ${tokens.length} tokens`);
   }
   const content = bytes.subarray(FIXED_BYTES + length);
-  if (content.length !== pages * pageBytes) broken(`${content.length} bytes of pages, expected ${pages * pageBytes}`);
+  if (slidingPages > pages) broken(`${slidingPages} pages of layers that slide, ${pages} of all`);
+  if (content.length !== contentBytes(header))
+    broken(`${content.length} bytes of pages, expected ${contentBytes(header)}`);
   if ((await sha256Of(content)) !== sha256) broken('its pages are damaged: their SHA-256 is another');
   return { header, content };
 }

@@ -1,11 +1,12 @@
 import { ContextLengthError, InternalError, InvalidOptionError } from '../errors';
-import { type Draft, emptyDraft, type ScheduledBatch } from './batch';
-import { BlockManager } from './block_manager';
+import { type Draft, emptyDraft, repeatDraft, type ScheduledBatch } from './batch';
+import { hasCopies, KvPages } from './kv_pages';
 import { PrefixCache } from './prefix_cache';
-import type { RunnerLimits, StepResult } from './runner';
+import type { PageStore, RunnerLimits, StepResult } from './runner';
 import { PrefixStore } from './saved_prefix';
 import { precedes, type RowRange, type Sequence, samplesOf } from './sequence';
 import { SlotPool } from './slot_pool';
+import { type SwapOptions, SwapSpace } from './swap_space';
 
 /**
  * Whether `other`, which runs, gives way to `sequence`, which waits: its reader does not read, or it waits for its group and the other is of
@@ -24,6 +25,8 @@ export interface SchedulerOptions {
   readonly rowBudget?: number;
   /** Default true. */
   readonly prefixCache?: boolean;
+  /** Where sequences that lose their pages may keep them; absent: they are always computed again. */
+  readonly swap?: SwapOptions & { readonly store: PageStore };
 }
 
 /**
@@ -35,7 +38,7 @@ export interface SchedulerOptions {
  * and computes its tokens again later, as far as they are not in the prefix cache. The first one is never preempted and fits alone, so there is always progress.
  */
 export class Scheduler {
-  readonly #blocks: BlockManager;
+  readonly #pages: KvPages;
   readonly #slots: SlotPool;
   /** Sequences that lost their pages to others so far. */
   preemptions = 0;
@@ -43,6 +46,8 @@ export class Scheduler {
   readonly #prefixes: PrefixCache | undefined;
   /** For conversations that are saved and loaded. */
   readonly store: PrefixStore;
+  /** Pages of preempted sequences in host memory. */
+  readonly swap: SwapSpace | undefined;
   /** In order of rank. */
   #waiting: Sequence[] = [];
   /** In order of turns: who has decoded goes to the end. */
@@ -50,20 +55,27 @@ export class Scheduler {
 
   constructor(
     readonly limits: RunnerLimits,
-    { rowBudget = limits.maxRows, prefixCache = true }: SchedulerOptions = {},
+    { rowBudget = limits.maxRows, prefixCache = true, swap }: SchedulerOptions = {},
   ) {
     if (!Number.isSafeInteger(rowBudget) || rowBudget < 1 || rowBudget > limits.maxRows) {
       throw new InvalidOptionError('rowBudget', `${rowBudget} is not an integer from 1 to ${limits.maxRows}`);
     }
     this.#rowBudget = rowBudget;
-    if (prefixCache && !limits.recurrent) this.#prefixes = new PrefixCache(limits.pageSize);
-    this.#blocks = new BlockManager(limits.numPages, limits.pageSize, this.#prefixes);
-    this.store = new PrefixStore(this.#blocks, this.#prefixes);
+    if (prefixCache && !limits.recurrent) this.#prefixes = new PrefixCache(limits.pageSize, limits.sliding?.window);
+    this.#pages = new KvPages(limits, this.#prefixes);
+    this.store = new PrefixStore(this.#pages, this.#prefixes);
+    // The state of recurrent layers is in no page.
+    if (swap && !limits.recurrent) this.swap = new SwapSpace(this.#pages, swap.store, swap);
     this.#slots = new SlotPool(limits.maxSlots);
   }
 
   get pagesInUse(): number {
-    return this.#blocks.pagesInUse;
+    return this.#pages.pagesInUse;
+  }
+
+  /** Of layers that slide, where their pages are a pool of their own. */
+  get slidingPagesInUse(): number {
+    return this.#pages.slidingPagesInUse;
   }
 
   /** Rows that one step can have. */
@@ -75,7 +87,7 @@ export class Scheduler {
   get unusedPositions(): number {
     return this.#running.reduce((sum, { id, computed, tokens }) => {
       const used = Math.max(computed, tokens.length);
-      return sum + Math.max(0, this.#blocks.pagesOf(id) * this.limits.pageSize - used);
+      return sum + Math.max(0, this.#pages.pagesOf(id) * this.limits.pageSize - used);
     }, 0);
   }
 
@@ -105,6 +117,7 @@ export class Scheduler {
     if (sequence.finished) return;
     if (sequence.state.kind === 'running') this.#evict(sequence, sequence.state.slot);
     this.#waiting = this.#waiting.filter((other) => other !== sequence);
+    this.swap?.drop(sequence.id);
     sequence.end();
   }
 
@@ -113,14 +126,16 @@ export class Scheduler {
    * computed. A child that is not there, or whose parent is not, takes over what it can when it is admitted.
    */
   branch(child: Sequence, parent: Sequence): void {
+    // Its pages hold what its tokens no longer are.
+    this.swap?.drop(child.id);
     if (child.state.kind === 'running') {
-      // Its pages hold what its tokens no longer are.
       this.#prefixes?.leave(child.id);
-      this.#blocks.free(child.id);
+      this.#pages.free(child.id);
       child.computed = 0;
-      if (parent.state.kind === 'running') {
-        child.computed = Math.min(parent.computed, child.tokens.length - 1);
-        this.#blocks.fork(parent.id, child.id, child.computed);
+      const shared = Math.min(parent.computed, child.tokens.length - 1);
+      if (parent.state.kind === 'running' && this.#pages.canContinue(parent.id, shared)) {
+        child.computed = shared;
+        this.#pages.fork(parent.id, child.id, shared);
         return;
       }
       this.#leave(child, child.state.slot);
@@ -132,7 +147,7 @@ export class Scheduler {
 
   /**
    * The next step, or undefined when no sequence can go on before something in flight settles or somebody reads. It is repeated up to
-   * `maxRepeat` times when every sequence only decodes and nobody waits.
+   * `maxRepeat` times when every sequence only decodes and nobody waits. One without segments only opens slots and copies pages.
    */
   next(maxRepeat = 1): ScheduledBatch | undefined {
     const draft = emptyDraft();
@@ -157,7 +172,8 @@ export class Scheduler {
       ...this.#running.filter((sequence) => !draft.members.has(sequence) || sequence.samplesInFlight === 0),
       ...this.#running.filter((sequence) => draft.members.has(sequence) && sequence.samplesInFlight > 0),
     ];
-    return draft.segments.length > 0 ? draft : undefined;
+    // One that starts may have to wait for its drafts before it has rows: its slot and page copies cannot.
+    return draft.segments.length > 0 || draft.slots.length > 0 ? draft : undefined;
   }
 
   /** Hands the results of the oldest step in flight to its sequences; those that end free their pages. */
@@ -191,19 +207,26 @@ export class Scheduler {
 
   /** Throws InternalError when a page or slot is lost or shared wrongly, or when sequences wait for nothing. */
   checkIntegrity(): void {
-    this.#blocks.checkIntegrity();
+    this.#pages.checkIntegrity();
     this.#slots.checkIntegrity();
     for (const sequence of this.#running) {
       if (sequence.state.kind !== 'running')
         throw new InternalError(`sequence ${sequence.id} runs as ${sequence.state.kind}`);
-      this.#blocks.table(sequence.id, sequence.computed);
+      this.#pages.tables(sequence.id, sequence.computed);
+      if (!this.#pages.canContinue(sequence.id, sequence.computed))
+        throw new InternalError(`sequence ${sequence.id} lacks pages of its window`);
     }
     for (const sequence of this.#waiting) {
-      if (this.#blocks.has(sequence.id)) throw new InternalError(`sequence ${sequence.id} waits with pages`);
+      if (this.#pages.has(sequence.id)) throw new InternalError(`sequence ${sequence.id} waits with pages`);
+    }
+    for (const owner of this.swap?.owners() ?? []) {
+      if (!this.#waiting.some(({ id }) => id === owner))
+        throw new InternalError(`sequence ${owner} has pages in host memory and does not wait`);
     }
     const owners = this.#running.length + this.#waiting.length + this.store.pinned;
-    if (owners === 0 && this.pagesInUse > 0) {
-      throw new InternalError(`${this.pagesInUse} pages are in use by nobody`);
+    const inUse = this.pagesInUse + this.slidingPagesInUse;
+    if (owners === 0 && inUse > 0) {
+      throw new InternalError(`${inUse} pages are in use by nobody`);
     }
   }
 
@@ -211,11 +234,12 @@ export class Scheduler {
   checkIdle(): void {
     const all = [...this.#running, ...this.#waiting];
     const stuck = all.find((sequence) => !sequence.paused);
-    // Pages that are being read for a saved conversation come free when that is done.
-    if (stuck && this.store.pinned === 0 && !all.some((sequence) => sequence.expectsWake)) {
+    // Pages that are being read, for a saved conversation or on their way to host memory, wake the loop when that is done.
+    const reading = this.store.pinned > 0 || this.swap?.reading;
+    if (stuck && !reading && !all.some((sequence) => sequence.expectsWake)) {
       const { id, computed, tokens, state } = stuck;
       throw new InternalError(
-        `sequence ${id} is stuck: ${state.kind}, ${computed} of ${tokens.length} tokens computed, ${this.#blocks.freePages} pages free`,
+        `sequence ${id} is stuck: ${state.kind}, ${computed} of ${tokens.length} tokens computed, ${this.#pages.freePages} pages free`,
       );
     }
     this.checkIntegrity();
@@ -227,16 +251,26 @@ export class Scheduler {
       if (sequence.paused) continue;
       // A preempted one comes back when the samples that it still had in flight have become tokens.
       if (sequence.stepsInFlight > 0) return;
+      const swapped = this.swap?.positionsOf(sequence) ?? 0;
+      if (swapped === 'reading') return;
       this.#share(sequence);
-      while (!this.#fits(sequence)) {
-        const idle = this.#running.find((other) => other.stepsInFlight === 0 && canYield(other, sequence));
-        if (!idle) {
-          if (this.#blocks.has(sequence.id)) this.#blocks.free(sequence.id);
-          sequence.computed = 0;
-          return;
-        }
-        this.#preempt(idle);
+      const restored = swapped > sequence.computed ? swapped : 0;
+      if (restored > 0) {
+        // It is written at once, and what is still to be copied may lie there.
+        if (hasCopies(draft.copies)) return this.#giveBack(sequence);
+        this.#giveBack(sequence);
       }
+      while (!this.#fits(sequence, restored)) {
+        const idle = this.#running.find((other) => other.stepsInFlight === 0 && canYield(other, sequence));
+        if (!idle) return this.#giveBack(sequence);
+        this.#preempt(idle, draft);
+      }
+      if (restored > 0) {
+        this.#pages.place(sequence.id, restored);
+        this.swap?.in(sequence);
+        sequence.computed = restored;
+      }
+      this.swap?.drop(sequence.id);
       this.#waiting.splice(this.#waiting.indexOf(sequence), 1);
       const slot = this.#slots.take();
       sequence.state = { kind: 'running', slot };
@@ -248,9 +282,15 @@ export class Scheduler {
         slot,
         init: { sampling, promptTokens: tokens.slice(0, promptLength), outputTokens: tokens.slice(promptLength), mu },
       });
-      draft.copies.push(...this.#blocks.allocate(sequence.id, computed, tokens.length));
+      this.#pages.reserve({ owner: sequence.id, from: computed, to: tokens.length }, draft.copies);
       this.#running.push(sequence);
     }
+  }
+
+  /** The sequence cannot start yet: others may have what it had taken over. */
+  #giveBack(sequence: Sequence): void {
+    if (this.#pages.has(sequence.id)) this.#pages.free(sequence.id);
+    sequence.computed = 0;
   }
 
   /** The sequence has taken positions back (rejected drafts): frees the pages past what is left. */
@@ -259,8 +299,7 @@ export class Scheduler {
     if (this.limits.recurrent) throw new InternalError(`sequence ${id} of a recurrent model takes positions back`);
     if (stepsInFlight > 0)
       throw new InternalError(`sequence ${id} takes positions back that a step in flight goes on from`);
-    const keep = Math.max(computed, tokens.length);
-    if (this.#blocks.pagesOf(id) > this.#blocks.pagesFor(keep)) this.#blocks.truncate(id, keep);
+    this.#pages.truncate(id, Math.max(computed, tokens.length));
   }
 
   /** Takes over what the parent or any other sequence has computed; the last token stays to be computed, for its logits. */
@@ -268,46 +307,56 @@ export class Scheduler {
     const { parent, tokens, id } = sequence;
     if (this.limits.recurrent || !sequence.sharesPrefix) return;
     const most = tokens.length - 1;
-    if (parent?.state.kind === 'running') {
-      sequence.computed = Math.min(parent.computed, most);
-      this.#blocks.fork(parent.id, id, sequence.computed);
+    const inherited = Math.min(parent?.computed ?? 0, most);
+    if (parent?.state.kind === 'running' && this.#pages.canContinue(parent.id, inherited)) {
+      sequence.computed = inherited;
+      this.#pages.fork(parent.id, id, inherited);
       return;
     }
     const match = this.#prefixes?.match(tokens.slice(0, most));
     if (!match || match.positions === 0) return;
     sequence.computed = match.positions;
-    this.#blocks.adopt(id, match.pages);
+    this.#pages.adopt(id, match);
   }
 
   /** Puts what a sequence has computed into the prefix cache: full pages, and when it goes also the last one. */
   #remember(sequence: Sequence, leaves = false): void {
-    if (!this.#prefixes || !sequence.sharesPrefix || !this.#blocks.has(sequence.id)) return;
+    if (!this.#prefixes || !sequence.sharesPrefix || !this.#pages.has(sequence.id)) return;
     // What is computed but not known yet, or follows a stop token, is nobody's.
     const positions = Math.min(sequence.computed, sequence.tokens.length);
-    this.#prefixes.record(sequence.id, sequence.tokens, positions, this.#blocks.table(sequence.id, positions), leaves);
+    this.#pages.record(sequence.id, sequence.tokens, positions, leaves);
   }
 
   /** True when there is a slot and pages for all known tokens; beside others also for some more, or it would be preempted soon. */
-  #fits(sequence: Sequence): boolean {
+  #fits(sequence: Sequence, restored: number): boolean {
     const { id, computed, tokens } = sequence;
     const spare = this.#running.length === 0 ? 0 : this.limits.pageSize;
     const end = Math.max(tokens.length, Math.min(tokens.length + spare, sequence.maxPositions));
-    return this.#slots.available && this.#blocks.missing(id, computed, end) <= this.#blocks.freePages;
+    if (!this.#slots.available) return false;
+    return restored > 0
+      ? this.#pages.canPlace(restored, end)
+      : this.#pages.canReserve({ owner: id, from: computed, to: end });
   }
 
   /** Finds pages for the rows, from others if need be. False when the sequence has to wait or was preempted itself. */
   #makeRoom(sequence: Sequence, { position, count }: RowRange, draft: Draft): boolean {
     if (sequence.finished || sequence.state.kind !== 'running') return false;
-    while (this.#blocks.missing(sequence.id, position, position + count) > this.#blocks.freePages) {
+    const { id } = sequence;
+    if (this.#pages.leaves(id, position)) {
+      // What it leaves behind may be wanted by those who begin alike.
+      this.#remember(sequence);
+      this.#pages.leave(id, position);
+    }
+    while (!this.#pages.fits([{ owner: id, from: position, to: position + count }])) {
       const others = this.#running.filter((other) => other !== sequence && !draft.members.has(other));
       const last = others.reduce((a, b) => (a && precedes(b, a) ? a : b), undefined as Sequence | undefined);
       const victim = others.find((other) => other.parks) ?? last;
       if (victim && (victim.parks || precedes(sequence, victim))) {
-        this.#preempt(victim);
+        this.#preempt(victim, draft);
         continue;
       }
       // Those behind it that are in this step already have their turn; the next step begins with this one.
-      if (![...draft.members].some((other) => precedes(sequence, other))) this.#preempt(sequence);
+      if (![...draft.members].some((other) => precedes(sequence, other))) this.#preempt(sequence, draft);
       return false;
     }
     return true;
@@ -317,12 +366,12 @@ export class Scheduler {
     if (sequence.state.kind !== 'running') throw new InternalError(`sequence ${sequence.id} has no slot`);
     const { slot } = sequence.state;
     const end = rows.position + rows.count;
-    draft.copies.push(...this.#blocks.allocate(sequence.id, rows.position, end));
+    this.#pages.allocate({ owner: sequence.id, from: rows.position, to: end }, draft.copies);
     draft.segments.push({
       slot,
       tokens: sequence.tokensOf(rows),
       position: rows.position,
-      pages: this.#blocks.table(sequence.id, end),
+      ...this.#pages.tables(sequence.id, end),
       sample: rows.sample,
       sampling: sequence.sampling,
       dryPenalties: sequence.dryPenalties(rows),
@@ -341,7 +390,6 @@ export class Scheduler {
 
   /** Turns a step in which everybody decodes into as many runs of it as all sequences have use and pages for. */
   #repeat(draft: Draft, maxRepeat: number): void {
-    const { entries, segments, copies } = draft;
     if (maxRepeat === 1 || this.#waiting.some((sequence) => !sequence.paused)) return;
     if (
       this.#running.some(
@@ -350,24 +398,7 @@ export class Scheduler {
       )
     )
       return;
-    if (entries.some(({ rows }) => rows.count > 1 || rows.sample !== 'last')) return;
-    let more = Math.min(maxRepeat - 1, ...entries.map(({ sequence }) => sequence.stepsAhead));
-    const missing = (): number =>
-      entries.reduce(
-        (sum, { sequence: { id, computed } }) => sum + this.#blocks.missing(id, computed, computed + more),
-        0,
-      );
-    while (more > 0 && missing() > this.#blocks.freePages) more--;
-    if (more <= 0) return;
-    draft.repeat = 1 + more;
-    entries.forEach(({ sequence, rows: { position } }, i) => {
-      const end = position + draft.repeat;
-      copies.push(...this.#blocks.allocate(sequence.id, position + 1, end));
-      segments[i] = { ...segments[i], pages: this.#blocks.table(sequence.id, end) };
-      entries[i] = { sequence, rows: { position, count: draft.repeat, sample: 'all', repeated: true } };
-      sequence.computed = end;
-      sequence.samplesInFlight += more;
-    });
+    repeatDraft(draft, this.#pages, maxRepeat);
   }
 
   /**
@@ -383,8 +414,12 @@ export class Scheduler {
     }
   }
 
-  #preempt(sequence: Sequence): void {
+  #preempt(sequence: Sequence, draft: Draft): void {
     this.preemptions++;
+    const { state } = sequence;
+    // One that was admitted for this step has nothing yet: its page copies have not run.
+    const isNew = state.kind === 'running' && draft.slots.some(({ slot }) => slot === state.slot);
+    if (!isNew && sequence.sharesPrefix) this.swap?.out(sequence);
     this.#yield(sequence);
   }
 
@@ -397,7 +432,7 @@ export class Scheduler {
 
   #evict(sequence: Sequence, slot: number): void {
     this.#remember(sequence, true);
-    this.#blocks.free(sequence.id);
+    this.#pages.free(sequence.id);
     this.#leave(sequence, slot);
   }
 

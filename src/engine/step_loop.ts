@@ -105,7 +105,10 @@ export class StepLoop {
   #submit(batch: ScheduledBatch): void {
     const { runner } = this;
     for (const { slot, init } of batch.slots) runner.openSlot(slot, init);
-    if (batch.copies.length > 0) runner.copyPages(batch.copies);
+    for (const group of ['full', 'sliding'] as const) {
+      if (batch.copies[group].length > 0) runner.copyPages(batch.copies[group], group);
+    }
+    if (batch.segments.length === 0) return;
     const submittedAt = performance.now();
     const result = runner.run(batch);
     // It is awaited in its turn; by then an earlier step may have failed and nobody asks any more.

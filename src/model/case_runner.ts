@@ -91,6 +91,7 @@ export async function runCase(gpu: GpuDevice, opCase: OpCase, seed: number): Pro
     maxRows: capacity.maxRows,
     maxSampledRows: capacity.maxSampledRows,
     numPages: opCase.numPages,
+    sliding: opCase.sliding,
     kvType: opCase.kvType,
     stepWords: stepBufferWords(capacity),
     maxBindingBytes: opCase.maxBindingBytes,
@@ -121,7 +122,7 @@ export async function runCase(gpu: GpuDevice, opCase: OpCase, seed: number): Pro
     const target = caseTarget(opCase, gpu.capabilities, (weight) => tensors.weightParts(weight));
     const [plan] = await preparePlans(gpu, tensors, [{ calls, target }]);
 
-    const reference = new ReferenceExecutor(weightRows, vectors, opCase.numPages, opCase.kvType);
+    const reference = new ReferenceExecutor(weightRows, vectors, opCase, opCase.kvType);
     const { queue } = gpu.device;
     for (const tensor of found.activations) {
       const target = reference.activation(tensor, step);

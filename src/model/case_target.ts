@@ -14,6 +14,7 @@ export function caseCapacity(opCase: OpCase): StepCapacity {
     maxSegments: step.segments.length,
     maxSampledRows: Math.max(1, step.sampled.length),
     contextLength: opCase.contextLength,
+    sliding: opCase.sliding,
     maskWords: Math.max(
       0,
       ...opCase.batch.segments.flatMap(({ masks = [] }) => masks.map((mask) => mask?.length ?? 0)),

@@ -7,6 +7,7 @@ import { weightOptions } from './load_model';
 import { type ModelOrigin, readHeader } from './origin';
 import { prepareReference } from './prepare_reference';
 import { prepareWebGpu } from './prepare_webgpu';
+import { wholePool } from './whole_pool';
 
 /**
  * Runs `tokens` as one step of a model on the GPU and on the reference executor and measures every call's output: where a model
@@ -27,15 +28,25 @@ export async function compareModel(
       { ...options, kvType: options.kvType ?? 'f32', activationType: 'f32' },
       device.capabilities,
     );
-    const { maxRows, numPages } = layout.limits;
+    const { maxRows } = layout.limits;
     if (tokens.length > maxRows)
       throw new InvalidOptionError('tokens', `${tokens.length} are more than a step's ${maxRows}`);
     const reference = await prepareReference(gguf, source, layout, { signal: options.signal });
     const { tensors, plans, encoder } = await prepareWebGpu(device, gguf, source, layout, weightOptions(options));
     const { plan } = plans.find(({ bucket }) => tokens.length <= bucket.maxRows) ?? plans[plans.length - 1];
-    const pages = Array.from({ length: numPages }, (_, i) => numPages - 1 - i);
+    const { pages, slidingPages } = wholePool(layout.limits);
     const batch = {
-      segments: [{ slot: 0, tokens, position: 0, pages, sample: 'last' as const, sampling: GREEDY }],
+      segments: [
+        {
+          slot: 0,
+          tokens,
+          position: 0,
+          pages: [...pages].reverse(),
+          slidingPages,
+          sample: 'last' as const,
+          sampling: GREEDY,
+        },
+      ],
     };
     return await compareStep({ gpu: device, tensors, plan, encoder, reference }, batch);
   } finally {

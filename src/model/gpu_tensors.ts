@@ -1,3 +1,4 @@
+import type { KvGroup } from '../engine/runner';
 import { InternalError } from '../errors';
 import type { GpuDevice } from '../gpu/device';
 import { kvValueBytes } from '../ops/kv_layout';
@@ -15,6 +16,8 @@ export interface GpuTensorSizes {
   readonly maxRows: number;
   readonly maxSampledRows: number;
   readonly numPages: number;
+  /** Of caches with a window, where they are a pool of their own. */
+  readonly sliding?: { readonly numPages: number };
   readonly kvType: KvType;
   readonly stepWords: number;
   /** Largest plane of a weight, where it is less than the device's binding limit. */
@@ -48,6 +51,11 @@ export function splitByBindingLimit(weight: Weight, maxBindingBytes: number): re
   return parts;
 }
 
+/** Pages of a cache's pool. */
+export function cachePages(cache: KvCache, sizes: Pick<GpuTensorSizes, 'numPages' | 'sliding'>): number {
+  return cache.window !== undefined && sizes.sliding ? sizes.sliding.numPages : sizes.numPages;
+}
+
 /** Bytes of one layer's K (or V) pool. */
 export function kvBytes(cache: KvCache, numPages: number, kvType: KvType): number {
   return kvValueBytes(kvType, numPages * cache.numKvHeads * PAGE_SIZE * cache.headDim);
@@ -57,6 +65,7 @@ export function kvBytes(cache: KvCache, numPages: number, kvType: KvType): numbe
 export class GpuTensors {
   readonly step: GPUBuffer;
   private readonly buffers = new Map<string, GPUBuffer>();
+  private readonly caches = new Map<string, KvCache>();
   private readonly weights = new Map<string, readonly GpuWeightPart[]>();
   private readonly owned: GPUBuffer[] = [];
 
@@ -101,6 +110,7 @@ export class GpuTensors {
   /** Allocates what the binding needs and does not have yet (activations, KV, state, scratch). */
   async ensure(binding: Binding): Promise<void> {
     if (binding.kind === 'step' || binding.kind === 'weight' || binding.kind === 'vector') return;
+    if (binding.kind === 'kv') this.caches.set(this.key(binding), binding.cache);
     await this.named(this.key(binding), this.bytes(binding));
   }
 
@@ -132,11 +142,14 @@ export class GpuTensors {
     return this.buffer({ kind: 'state', state, access: 'read' });
   }
 
-  /** All KV buffers with the bytes of one page, for page copies. */
-  kvBuffers(): { readonly buffer: GPUBuffer; readonly pageBytes: number }[] {
+  /** The KV buffers of a group with the bytes of one page, for page copies. Without pools of their own, caches with a window are of the full group. */
+  kvBuffers(group: KvGroup): { readonly buffer: GPUBuffer; readonly pageBytes: number }[] {
     const found: { buffer: GPUBuffer; pageBytes: number }[] = [];
-    for (const [key, buffer] of this.buffers) {
-      if (key.startsWith('kv ')) found.push({ buffer, pageBytes: buffer.size / this.sizes.numPages });
+    for (const [key, cache] of this.caches) {
+      const buffer = this.buffers.get(key);
+      const slides = cache.window !== undefined && this.sizes.sliding !== undefined;
+      if (!buffer || slides !== (group === 'sliding')) continue;
+      found.push({ buffer, pageBytes: buffer.size / cachePages(cache, this.sizes) });
     }
     return found;
   }
@@ -175,7 +188,7 @@ export class GpuTensors {
         return rows * binding.tensor.cols * (binding.tensor.type === 'f16' ? 2 : 4);
       }
       case 'kv':
-        return kvBytes(binding.cache, this.sizes.numPages, this.sizes.kvType);
+        return kvBytes(binding.cache, cachePages(binding.cache, this.sizes), this.sizes.kvType);
       case 'state':
         return binding.state.words * 4;
       case 'scratch':

@@ -12,7 +12,7 @@ import { PAGE_SIZE } from '../ops/step_layout';
 import type { TextStore } from '../storage/text_store';
 import { readModelSpec } from './architecture';
 import { positive } from './hyperparameters';
-import { type MemoryNeeds, memoryNeeds, poolPages, preflightContext } from './memory';
+import { type KvPools, kvPools, type MemoryNeeds, memoryNeeds, preflightContext } from './memory';
 import type { ModelSpec } from './model_spec';
 
 /** Context in use when nobody asks for another: enough for a chat, and its KV cache fits anywhere. */
@@ -131,16 +131,16 @@ export function layOut(gguf: Gguf, options: LoadModelOptions, capabilities: Capa
   const spec = readModelSpec(gguf, contextLength, maxBinding);
   const kvType = kvTypeOf(options);
   checkKvBlocks(spec, kvType);
-  if (capabilities) preflightContext(spec, contextLength, kvType, capabilities.limits);
   const encoder = spec.embeddingSize !== undefined;
   const maxSlots = options.maxSlots ?? (encoder ? ENCODER_SLOTS : DEFAULT_SLOTS);
   // An encoder takes a text whole.
   const maxRows = encoder ? contextLength : (options.maxRows ?? 256);
   const maxSampledRows = encoder ? maxSlots : (options.maxSampledRows ?? 16);
+  if (capabilities) preflightContext(spec, { contextLength, maxRows, kvType }, capabilities.limits);
   // Texts that run together share the rows of a step; each leaves its last page half empty.
-  const numPages = encoder
-    ? Math.ceil(contextLength / PAGE_SIZE) + maxSlots
-    : poolPages(spec, contextLength, kvType, maxSlots, maxBinding);
+  const pools: KvPools = encoder
+    ? { numPages: Math.ceil(contextLength / PAGE_SIZE) + maxSlots }
+    : kvPools(spec, { contextLength, maxRows, maxSlots, kvType, maxBinding });
   return {
     spec,
     limits: {
@@ -152,7 +152,7 @@ export function layOut(gguf: Gguf, options: LoadModelOptions, capabilities: Capa
       maxSampledRows,
       maxSlots,
       pageSize: PAGE_SIZE,
-      numPages,
+      ...pools,
     },
     states: samplerStates({ vocabSize: spec.vocabSize, maxSlots, maxSampledRows, contextLength }),
     logits: { name: 'logits', cols: spec.embeddingSize ?? spec.vocabSize, rows: 'sampled', type: 'f32' },

@@ -1,4 +1,4 @@
-import type { PageStore } from '../engine/runner';
+import type { KvGroup, PageStore } from '../engine/runner';
 import { InternalError } from '../errors';
 import type { GpuDevice } from '../gpu/device';
 import { fingerprint } from './fingerprint';
@@ -11,9 +11,8 @@ const CHUNK_BYTES = 32 * 2 ** 20;
 const SAMPLED_WEIGHTS = 16;
 const SAMPLED_BYTES = 1024;
 
-/** The pages of a pool on the GPU: page after page, in each the K and V of every layer in the pool's order. */
+/** The pages of a pool on the GPU: page after page, in each the K and V of every layer of the group in the pool's order. */
 export class GpuPageStore implements PageStore {
-  readonly pageBytes: number;
   #identity: Promise<string> | undefined;
 
   /** `layout`: the storage of the cache, in words. */
@@ -21,8 +20,10 @@ export class GpuPageStore implements PageStore {
     private readonly gpu: GpuDevice,
     private readonly tensors: GpuTensors,
     private readonly layout: string,
-  ) {
-    this.pageBytes = tensors.kvBuffers().reduce((sum, { pageBytes }) => sum + pageBytes, 0);
+  ) {}
+
+  pageBytes(group: KvGroup): number {
+    return this.tensors.kvBuffers(group).reduce((sum, { pageBytes }) => sum + pageBytes, 0);
   }
 
   identity(): Promise<string> {
@@ -30,50 +31,69 @@ export class GpuPageStore implements PageStore {
     return this.#identity;
   }
 
-  async read(pages: readonly number[]): Promise<Uint8Array> {
-    const bytes = new Uint8Array(pages.length * this.pageBytes);
-    const perChunk = Math.max(1, Math.floor(CHUNK_BYTES / this.pageBytes));
+  async snapshot(pages: readonly number[], group: KvGroup): Promise<Uint8Array> {
+    const pageBytes = this.pageBytes(group);
+    const perChunk = Math.max(1, Math.floor(CHUNK_BYTES / pageBytes));
+    const chunks: Promise<Uint8Array>[] = [];
+    // All copies are submitted before this returns.
+    for (let at = 0; at < pages.length; at += perChunk)
+      chunks.push(this.readChunk(pages.slice(at, at + perChunk), group));
+    const bytes = new Uint8Array(pages.length * pageBytes);
+    for (const [i, chunk] of (await Promise.all(chunks)).entries()) bytes.set(chunk, i * perChunk * pageBytes);
+    return bytes;
+  }
+
+  async read(pages: readonly number[], group: KvGroup): Promise<Uint8Array> {
+    const pageBytes = this.pageBytes(group);
+    const bytes = new Uint8Array(pages.length * pageBytes);
+    if (bytes.length === 0) return bytes;
+    const perChunk = Math.max(1, Math.floor(CHUNK_BYTES / pageBytes));
     for (let at = 0; at < pages.length; at += perChunk) {
-      bytes.set(await this.readChunk(pages.slice(at, at + perChunk)), at * this.pageBytes);
+      bytes.set(await this.readChunk(pages.slice(at, at + perChunk), group), at * pageBytes);
     }
     return bytes;
   }
 
-  write(pages: readonly number[], bytes: Uint8Array): void {
-    if (bytes.length !== pages.length * this.pageBytes) {
-      throw new InternalError(`${bytes.length} bytes for ${pages.length} pages of ${this.pageBytes}`);
+  write(pages: readonly number[], bytes: Uint8Array, group: KvGroup): void {
+    const expected = this.pageBytes(group);
+    if (bytes.length !== pages.length * expected) {
+      throw new InternalError(`${bytes.length} bytes for ${pages.length} pages of ${expected}`);
     }
     // A copy: the words may lie anywhere in the caller's bytes, and in memory that WebGPU does not take.
     const own = bytes.slice();
     let at = 0;
     for (const page of pages) {
-      for (const { buffer, pageBytes } of this.tensors.kvBuffers()) {
+      for (const { buffer, pageBytes } of this.tensors.kvBuffers(group)) {
         this.gpu.device.queue.writeBuffer(buffer, page * pageBytes, own, at, pageBytes);
         at += pageBytes;
       }
     }
   }
 
-  private async readChunk(pages: readonly number[]): Promise<Uint8Array> {
+  /** Submits the copy before it returns. */
+  private async readChunk(pages: readonly number[], group: KvGroup): Promise<Uint8Array> {
     const { device } = this.gpu;
-    const staging = await this.gpu.createBuffer({
-      label: 'pages',
-      size: pages.length * this.pageBytes,
-      usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
-    });
-    try {
+    const staging = await this.gpu.checked('pages', () => {
+      const buffer = device.createBuffer({
+        label: 'pages',
+        size: pages.length * this.pageBytes(group),
+        usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+      });
       const encoder = device.createCommandEncoder();
       let at = 0;
       for (const page of pages) {
-        for (const { buffer, pageBytes } of this.tensors.kvBuffers()) {
-          encoder.copyBufferToBuffer(buffer, page * pageBytes, staging, at, pageBytes);
+        for (const { buffer: from, pageBytes } of this.tensors.kvBuffers(group)) {
+          encoder.copyBufferToBuffer(from, page * pageBytes, buffer, at, pageBytes);
           at += pageBytes;
         }
       }
       device.queue.submit([encoder.finish()]);
+      return buffer;
+    });
+    try {
       return new Uint8Array(await mappedBytes(this.gpu, staging, 'pages'));
     } finally {
-      this.gpu.destroyBuffer(staging);
+      staging.destroy();
     }
   }
 

@@ -47,5 +47,5 @@ export async function prepareReference(
     if (!matrix) throw new InternalError(`weight "${weight.name}" was not read`);
     weightRows.set(weight.name, (row) => matrix.subarray(row * weight.cols, (row + 1) * weight.cols));
   }
-  return new ReferenceExecutor(weightRows, vectors, layout.limits.numPages, layout.kvType);
+  return new ReferenceExecutor(weightRows, vectors, layout.limits, layout.kvType);
 }

@@ -55,6 +55,7 @@ export async function prepareWebGpu(
     maxRows: limits.maxRows,
     maxSampledRows: limits.maxSampledRows,
     numPages: limits.numPages,
+    sliding: limits.sliding,
     kvType: layout.kvType,
     stepWords: stepBufferWords(capacity),
   });

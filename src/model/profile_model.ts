@@ -6,6 +6,7 @@ import { type LoadModelOptions, layOut } from './layout';
 import { weightOptions } from './load_model';
 import { type ModelOrigin, readHeader } from './origin';
 import { prepareWebGpu } from './prepare_webgpu';
+import { wholePool } from './whole_pool';
 
 /** All dispatches of one label in a step. */
 export interface ProfiledKernel {
@@ -45,13 +46,13 @@ export async function profileModel(
     const gguf = await readHeader(source, options);
     const layout = layOut(gguf, options, device.capabilities);
     const { tensors, plans, encoder } = await prepareWebGpu(device, gguf, source, layout, weightOptions(options));
-    const pages = Array.from({ length: layout.limits.numPages }, (_, i) => i);
+    const tables = wholePool(layout.limits);
     const profiles: ProfiledKernel[][] = [];
     for (const { rows, length } of steps) {
       const tokens = Array.from({ length: rows }, (_, i) => (i * 7919) % layout.limits.vocabSize);
       const position = length - rows;
       const { words, shape } = encoder.encode({
-        segments: [{ slot: 0, tokens, position, pages, sample: 'last', sampling: GREEDY }],
+        segments: [{ slot: 0, tokens, position, ...tables, sample: 'last', sampling: GREEDY }],
       });
       device.device.queue.writeBuffer(tensors.step, 0, words);
       const { plan } = plans.find(({ bucket }) => rows <= bucket.maxRows) ?? plans[plans.length - 1];

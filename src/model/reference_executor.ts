@@ -1,3 +1,4 @@
+import type { KvGroup } from '../engine/runner';
 import { featuresOf } from '../engine/step_features';
 import { InternalError } from '../errors';
 import type { OpCall } from '../ops/calls';
@@ -5,6 +6,7 @@ import { kvRounded } from '../ops/kv_codec';
 import type { Activation, KvCache, KvType, ReferenceEnv, ReferenceStep, State, Vector, Weight } from '../ops/op';
 import { checkCall, runReference } from '../ops/registry';
 import { PAGE_SIZE } from '../ops/step_layout';
+import { cachePages, type GpuTensorSizes } from './gpu_tensors';
 
 /** Where the reference executor gets a weight's values: a decoded row, valid until the next call for the same weight. */
 export type WeightRows = (row: number) => Float32Array;
@@ -15,14 +17,14 @@ export type WeightRows = (row: number) => Float32Array;
  */
 export class ReferenceExecutor {
   private readonly activations = new Map<string, Float32Array>();
-  private readonly kvPages = new Map<string, Float32Array>();
+  private readonly kvPages = new Map<string, { readonly cache: KvCache; readonly values: Float32Array }>();
   private readonly states = new Map<string, Uint32Array>();
 
-  /** @param numPages pages of the KV pool */
+  /** @param pools pages of the KV pools */
   constructor(
     private readonly weights: ReadonlyMap<string, WeightRows>,
     private readonly vectors: ReadonlyMap<string, Float32Array>,
-    private readonly numPages: number,
+    private readonly pools: Pick<GpuTensorSizes, 'numPages' | 'sliding'>,
     private readonly kvType: KvType,
   ) {}
 
@@ -53,13 +55,10 @@ export class ReferenceExecutor {
 
   kv(cache: KvCache, which: 'k' | 'v'): Float32Array {
     const key = `${which}${cache.layer}`;
-    const size = this.numPages * cache.numKvHeads * PAGE_SIZE * cache.headDim;
-    let array = this.kvPages.get(key);
-    if (array === undefined) {
-      array = new Float32Array(size);
-      this.kvPages.set(key, array);
-    }
-    return array;
+    const size = cachePages(cache, this.pools) * cache.numKvHeads * PAGE_SIZE * cache.headDim;
+    let found = this.kvPages.get(key);
+    if (found === undefined) this.kvPages.set(key, (found = { cache, values: new Float32Array(size) }));
+    return found.values;
   }
 
   state(state: State): Uint32Array {
@@ -71,11 +70,13 @@ export class ReferenceExecutor {
     return array;
   }
 
-  /** Copies whole pages within every layer's pool. */
-  copyPages(pairs: readonly (readonly [from: number, to: number])[]): void {
-    for (const array of this.kvPages.values()) {
-      const pageSize = array.length / this.numPages;
-      for (const [from, to] of pairs) array.copyWithin(to * pageSize, from * pageSize, (from + 1) * pageSize);
+  /** Copies whole pages within the pool of every layer of the group. */
+  copyPages(pairs: readonly (readonly [from: number, to: number])[], group: KvGroup): void {
+    for (const { cache, values } of this.kvPages.values()) {
+      const slides = cache.window !== undefined && this.pools.sliding !== undefined;
+      if (slides !== (group === 'sliding')) continue;
+      const pageSize = values.length / cachePages(cache, this.pools);
+      for (const [from, to] of pairs) values.copyWithin(to * pageSize, from * pageSize, (from + 1) * pageSize);
     }
   }
 

@@ -1,5 +1,6 @@
 import {
   type Batch,
+  type KvGroup,
   MAX_LOGIT_BIAS,
   type Runner,
   type RunnerLimits,
@@ -49,8 +50,8 @@ export class ReferenceRunner implements Runner {
     });
   }
 
-  copyPages(pairs: readonly (readonly [from: number, to: number])[]): void {
-    void this.enqueue(() => this.executor.copyPages(pairs));
+  copyPages(pairs: readonly (readonly [from: number, to: number])[], group: KvGroup): void {
+    void this.enqueue(() => this.executor.copyPages(pairs, group));
   }
 
   dispose(): void {}

@@ -1,4 +1,10 @@
-import { type Batch, MAX_DRY_PENALTIES, type SamplingSettings, type Segment } from '../engine/runner';
+import {
+  type Batch,
+  MAX_DRY_PENALTIES,
+  type RunnerLimits,
+  type SamplingSettings,
+  type Segment,
+} from '../engine/runner';
 import { chainOf, usesPenalties } from '../engine/sampler_chain';
 import { featuresOf } from '../engine/step_features';
 import { InternalError } from '../errors';
@@ -24,6 +30,8 @@ export interface StepCapacity {
   readonly maxSegments: number;
   readonly maxSampledRows: number;
   readonly contextLength: number;
+  /** Set when caches with a window have a pool of their own, and block tables. */
+  readonly sliding?: RunnerLimits['sliding'];
   /** Words of a sampled row's mask of allowed tokens. Absent or 0: no row has one. */
   readonly maskWords?: number;
   /** Rows of one attention tile (ops/attention/tile.ts). */
@@ -44,7 +52,7 @@ function pagesFor(positions: number): number {
 
 /** Words that the step buffer needs for the largest step. */
 export function stepBufferWords(c: StepCapacity): number {
-  const tables = c.maxSegments * pagesFor(c.contextLength);
+  const tables = c.maxSegments * pagesFor(c.contextLength) * (c.sliding ? 2 : 1);
   return (
     STEP_HEADER_WORDS +
     c.maxRows * (ROW_WORDS + TILE_WORDS) +
@@ -91,6 +99,7 @@ export function describeStep(batch: Batch): ReferenceStep {
       firstPosition: segment.position,
       length: segment.position + segment.tokens.length,
       pages: segment.pages,
+      slidingPages: segment.slidingPages ?? segment.pages,
       firstSampledRow,
       sampledRows: range.count,
     };
@@ -114,6 +123,7 @@ export class StepEncoder {
     let tiles = 0;
     let maxLength = 0;
     let greedy = true;
+    let tableWords = 0;
     const repeat = batch.repeat ?? 1;
     for (const segment of batch.segments) {
       const count = segment.tokens.length;
@@ -124,6 +134,12 @@ export class StepEncoder {
           `segment of slot ${segment.slot}: ${count} rows at position ${segment.position}, ${repeat} times, on ${segment.pages.length} pages, context ${capacity.contextLength}`,
         );
       }
+      if (capacity.sliding && (segment.slidingPages?.length ?? 0) * PAGE_SIZE < end) {
+        throw new InternalError(
+          `segment of slot ${segment.slot}: ${segment.slidingPages?.length ?? 0} pages of layers that slide for ${end} positions`,
+        );
+      }
+      tableWords += pagesFor(end);
       if (repeat > 1 && (count > 1 || segment.sample !== 'last')) {
         throw new InternalError(
           `segment of slot ${segment.slot}: ${count} rows, sample ${segment.sample}, are repeated`,
@@ -159,6 +175,8 @@ export class StepEncoder {
     words[HEADER.samplingOffset] = samplingOffset;
     words[HEADER.sampledOffset] = sampledOffset;
     words[HEADER.tilesOffset] = tilesOffset;
+    const slidingTables = capacity.sliding ? tableWords : 0;
+    words[HEADER.slidingTables] = slidingTables;
 
     let row = 0;
     let sampledRow = 0;
@@ -194,10 +212,15 @@ export class StepEncoder {
       // Only the pages that hold what is read and written: the table may already have room for more.
       const pages = pagesFor(length + repeat - 1);
       for (let i = 0; i < pages; i++) words[pagesOffset + i] = segment.pages[i];
+      if (capacity.sliding && segment.slidingPages) {
+        // What was left is never read.
+        for (let i = 0; i < pages; i++) words[pagesOffset + slidingTables + i] = Math.max(0, segment.slidingPages[i]);
+      }
       pagesOffset += pages;
       row += count;
     });
 
+    pagesOffset += slidingTables;
     const features = featuresOf(batch);
     const dryEnd = features.includes('sampler_chain')
       ? this.encodeDry(batch, pagesOffset, samplingOffset)

@@ -1,5 +1,6 @@
 import {
   type Batch,
+  type KvGroup,
   MAX_LOGIT_BIAS,
   type PageStore,
   type Runner,
@@ -73,9 +74,10 @@ export class WebGpuRunner implements Runner {
     const maxRepeat = repeater ? MAX_REPEAT : 1;
     const limits = { ...parts.limits, maxRepeat };
     const ring = await ReadbackRing.create(gpu, maxRepeat * limits.maxSampledRows * SAMPLE_WORDS * 4, READBACK_DEPTH);
+    const caches = (['full', 'sliding'] as const).flatMap((group) => tensors.kvBuffers(group));
     const page = await gpu.createBuffer({
       label: 'page copy',
-      size: Math.max(4, ...tensors.kvBuffers().map(({ pageBytes }) => pageBytes)),
+      size: Math.max(4, ...caches.map(({ pageBytes }) => pageBytes)),
       usage: GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
     });
     return new WebGpuRunner(gpu, tensors, plans, encoder, states, ring, repeater, limits, logits, pages, page);
@@ -132,10 +134,10 @@ export class WebGpuRunner implements Runner {
     return this.collect(batch, samples ? samples.read() : this.nothingSampled(), logits?.());
   }
 
-  copyPages(pairs: readonly (readonly [from: number, to: number])[]): void {
+  copyPages(pairs: readonly (readonly [from: number, to: number])[], group: KvGroup): void {
     if (pairs.length === 0) return;
     const encoder = this.gpu.device.createCommandEncoder();
-    for (const { buffer, pageBytes } of this.tensors.kvBuffers()) {
+    for (const { buffer, pageBytes } of this.tensors.kvBuffers(group)) {
       // WebGPU does not copy within a buffer. One after the other: what was copied may be copied on.
       for (const [from, to] of pairs) {
         encoder.copyBufferToBuffer(buffer, from * pageBytes, this.page, 0, pageBytes);

@@ -1,5 +1,5 @@
 import { InternalError } from '../errors';
-import type { KvCache, KvType } from './op';
+import type { KvCache, KvType, ReferenceStep } from './op';
 import { PAGE_SIZE } from './step_layout';
 
 /** Values of a head that share a scale in the quantised types. */
@@ -7,6 +7,16 @@ const KV_BLOCK = 32;
 
 /** Bytes of a block: its scale as f32 and its codes, in whole words. */
 const BLOCK_BYTES = { q8_0: 4 + KV_BLOCK, q4_0: 4 + KV_BLOCK / 2 } as const;
+
+/** Number by which kernels find the block table of a cache: 0 of those that keep everything, 1 of those with a window. */
+export function kvGroup(cache: KvCache): number {
+  return cache.window === undefined ? 0 : 1;
+}
+
+/** The block table of a cache in a segment. */
+export function kvPages(cache: KvCache, segment: ReferenceStep['segments'][number]): readonly number[] {
+  return cache.window === undefined ? segment.pages : segment.slidingPages;
+}
 
 /** Index of the first value of `head` at `position` in [page][kvHead][PAGE_SIZE][headDim]. */
 export function kvOffset(cache: KvCache, pages: readonly number[], head: number, position: number): number {

@@ -2,7 +2,7 @@
  * What an op is: a call described as data, a reference that defines its result, and the dispatches that compute it on a GPU.
  * A plan (model/) is a list of calls; executors (model/) resolve names to buffers or typed arrays and know no op by name.
  */
-import type { Batch } from '../engine/runner';
+import type { Batch, RunnerLimits } from '../engine/runner';
 import type { WeightFormat } from '../formats/weight_format';
 import type { Capabilities } from '../gpu/capabilities';
 import type { KernelSource } from '../gpu/kernel';
@@ -43,6 +43,8 @@ export interface KvCache {
   readonly layer: number;
   readonly numKvHeads: number;
   readonly headDim: number;
+  /** Set when no row sees further back than so many positions, its own included: the layer's pages may be a smaller pool of their own. */
+  readonly window?: number;
 }
 
 /** GPU-resident u32 words that outlive a step (last tokens, penalty counts, sample records). */
@@ -128,6 +130,8 @@ export interface ReferenceStep {
     readonly firstPosition: number;
     readonly length: number;
     readonly pages: readonly number[];
+    /** Of caches with a window: `pages` where they are no pool of their own. */
+    readonly slidingPages: readonly number[];
     readonly firstSampledRow: number;
     readonly sampledRows: number;
   }[];
@@ -157,6 +161,8 @@ export interface OpCase<Call extends { readonly op: string } = { readonly op: st
   readonly bucket: RowBucket;
   readonly contextLength: number;
   readonly numPages: number;
+  /** Where caches with a window have a pool of their own. */
+  readonly sliding?: RunnerLimits['sliding'];
   readonly kvType: KvType;
   /** Kernels as tuned; absent: the ops' defaults. */
   readonly tuning?: KernelTuning;

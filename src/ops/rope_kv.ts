@@ -1,7 +1,7 @@
 import { InternalError } from '../errors';
 import type { QkNorm, RopeKvCall } from './calls';
 import { type CaseSegment, caseBatch } from './case_batch';
-import { expectKvBlocks, kvOffset, kvSwap, kvValueBytes } from './kv_layout';
+import { expectKvBlocks, kvGroup, kvOffset, kvPages, kvSwap, kvValueBytes } from './kv_layout';
 import type { Activation, ActivationType, Dispatch, KvType, Op, OpCase } from './op';
 import { buildRopeTable, ropeAngle, ropeTableLength } from './rope_table';
 import { expectInteger, expectShape, rowBytes } from './shape_check';
@@ -88,7 +88,7 @@ export const ropeKvOp: Op<RopeKvCall> = {
       return turned;
     };
     env.batch.rows.forEach(({ position, segment }, row) => {
-      const { pages } = env.batch.segments[segment];
+      const pages = kvPages(cache, env.batch.segments[segment]);
       const values = qkv.subarray(row * (qSize + 2 * kvSize), (row + 1) * (qSize + 2 * kvSize));
       const queries = normed(values.subarray(0, qSize), 'q');
       const keys = normed(values.subarray(qSize, qSize + kvSize), 'k');
@@ -142,6 +142,7 @@ export const ropeKvOp: Op<RopeKvCall> = {
             HEAD_DIM: headDim,
             ROPE_DIMS: table ? ropeDims : headDim,
             EPS: norm?.eps ?? 0,
+            KV_GROUP: kvGroup(cache),
           },
         },
         bindings: [

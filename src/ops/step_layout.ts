@@ -10,7 +10,8 @@ import type { StepFeature } from '../engine/step_features';
  * samplingOffset    32 words a segment:   see SAMPLING
  * sampledOffset      2 words a sampled row: row, segment
  * tilesOffset        2 words an attention tile: segment, first row (of the step); rows of one tile belong to one segment
- * pages              the segments' block tables, one after another (segment.pagesOffset is a word index from the buffer's start)
+ * pages              the segments' block tables, one after another (segment.pagesOffset is a word index from the buffer's start), then, where
+ *                    caches with a window have a pool of their own, their block tables in the same order (NO_PAGE as 0: it is never read)
  * masksOffset        1 word a sampled row: where its mask of allowed tokens begins, 0 for none; then the masks
  * dry penalties      2 words each: token, f32; of segments that have them (SAMPLING.dryOffset, SAMPLING.dryCount)
  * ```
@@ -39,6 +40,8 @@ export const HEADER = {
   runs: 9,
   /** 0: no sampled row has a mask. */
   masksOffset: 10,
+  /** From a segment's block table to that of caches with a window; 0: they share one. */
+  slidingTables: 11,
 } as const;
 
 export const SEGMENT = {

@@ -3,6 +3,7 @@ import { fileSource } from '../../src/cli/file_source';
 import { GREEDY, PENDING_TOKEN, type Runner, type StepResult } from '../../src/engine/runner';
 import type { LoadModelOptions } from '../../src/model/layout';
 import { type LoadedModel, loadModel } from '../../src/model/load_model';
+import { wholePool } from '../../src/model/whole_pool';
 import { type ExpectedPrompt, type Fixture, findFixtures } from './fixtures';
 
 const hasF16 = await (async () => {
@@ -55,12 +56,13 @@ const GELU_ARCHITECTURES: readonly string[] = [
 
 /** Log-probabilities of every position of a prompt, fed in runs of the given size. */
 async function score(runner: Runner, tokens: readonly number[], runLength: number): Promise<Float32Array[]> {
-  const pages = Array.from({ length: runner.limits.numPages }, (_, i) => runner.limits.numPages - 1 - i);
+  const { pages, slidingPages } = wholePool(runner.limits);
+  const tables = { pages: [...pages].reverse(), slidingPages };
   const rows: Float32Array[] = [];
   for (let position = 0; position < tokens.length; position += runLength) {
     const run = tokens.slice(position, position + runLength);
     const result = await runner.run({
-      segments: [{ slot: 0, tokens: run, position, pages, sample: 'all', sampling: GREEDY, returnLogits: true }],
+      segments: [{ slot: 0, tokens: run, position, ...tables, sample: 'all', sampling: GREEDY, returnLogits: true }],
     });
     rows.push(...(result.segments[0].logits ?? []));
   }
@@ -216,9 +218,8 @@ async function expectGreedy(runner: Runner, prompt: ExpectedPrompt): Promise<voi
 
 /** Greedy tokens with the last one left on the GPU between steps, as the decode loop does. */
 async function greedy(runner: Runner, prompt: readonly number[], count: number): Promise<number[]> {
-  const pages = Array.from({ length: runner.limits.numPages }, (_, i) => i);
   runner.openSlot(0, { sampling: GREEDY, promptTokens: prompt, outputTokens: [] });
-  const base = { slot: 0, pages, sample: 'last', sampling: GREEDY } as const;
+  const base = { slot: 0, ...wholePool(runner.limits), sample: 'last', sampling: GREEDY } as const;
   const steps: Promise<StepResult>[] = [];
   const { maxRows } = runner.limits;
   const last = Math.max(0, prompt.length - maxRows);

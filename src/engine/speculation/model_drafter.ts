@@ -1,5 +1,5 @@
 import { InvalidOptionError } from '../../errors';
-import { BlockManager } from '../block_manager';
+import { KvPages, noCopies } from '../kv_pages';
 import { type Batch, PENDING_TOKEN, type Runner, type SegmentResult, type StepResult } from '../runner';
 import type { Drafter, DraftRequest } from './drafter';
 
@@ -18,7 +18,7 @@ export class ModelDrafter implements Drafter {
   readonly name = 'draft';
   readonly #states = new Map<number, DraftState>();
   readonly #freeSlots: number[];
-  readonly #blocks: BlockManager;
+  readonly #kv: KvPages;
 
   /** The runner stays its owner's. Throws InvalidOptionError when its vocabulary is not the target's. */
   constructor(
@@ -36,7 +36,7 @@ export class ModelDrafter implements Drafter {
       throw new InvalidOptionError('draft', 'a model that cannot take tokens back cannot draft');
     }
     this.#freeSlots = Array.from({ length: limits.maxSlots }, (_, slot) => slot);
-    this.#blocks = new BlockManager(limits.numPages, limits.pageSize);
+    this.#kv = new KvPages(limits);
   }
 
   async draft(request: DraftRequest): Promise<readonly number[]> {
@@ -50,15 +50,20 @@ export class ModelDrafter implements Drafter {
     let common = 0;
     const most = Math.min(state.tokens.length, tokens.length - 1);
     while (common < most && state.tokens[common] === tokens[common]) common++;
-    this.#blocks.truncate(sequence, common);
-    if (this.#blocks.missing(sequence, common, tokens.length + count - 1) > this.#blocks.freePages) {
+    // What lies further back may have left the window: then from the beginning.
+    if (!this.#kv.canContinue(sequence, common)) {
+      this.#kv.free(sequence);
+      this.#allocate(sequence, 0, 0);
+      common = 0;
+    }
+    this.#kv.truncate(sequence, common);
+    if (!this.#kv.canCompute({ owner: sequence, from: common, to: tokens.length + count - 1 })) {
       state.tokens = tokens.slice(0, common);
       return [];
     }
-    const pages = (from: number, to: number): number[] => {
-      const copies = this.#blocks.allocate(sequence, from, to);
-      if (copies.length > 0) runner.copyPages(copies);
-      return this.#blocks.table(sequence, to);
+    const pages = (from: number, to: number) => {
+      this.#allocate(sequence, from, to);
+      return this.#kv.tables(sequence, to);
     };
     const base = { slot: state.slot, sampling } as const;
     const steps: Promise<StepResult>[] = [];
@@ -71,12 +76,13 @@ export class ModelDrafter implements Drafter {
       const end = Math.min(tokens.length, position + limits.maxRows);
       const ready = runner.ready?.(end - position);
       if (ready) await ready;
+      this.#kv.leave(sequence, position);
       const sample = end === tokens.length ? 'last' : 'none';
       const segment = {
         ...base,
         position,
         tokens: tokens.slice(position, end),
-        pages: pages(position, end),
+        ...pages(position, end),
         sample,
       } as const;
       run({ segments: [segment] });
@@ -86,8 +92,8 @@ export class ModelDrafter implements Drafter {
     for (let drafted = 1; drafted < count; ) {
       const repeat = Math.min(limits.maxRepeat ?? 1, count - drafted);
       const position = tokens.length + drafted - 1;
-      const table = pages(position, position + repeat);
-      run({ segments: [{ ...base, position, tokens: [PENDING_TOKEN], pages: table, sample: 'last' }], repeat });
+      const tables = pages(position, position + repeat);
+      run({ segments: [{ ...base, position, tokens: [PENDING_TOKEN], ...tables, sample: 'last' }], repeat });
       drafted += repeat;
     }
     const results = await Promise.all(steps.slice(sampledFrom));
@@ -103,8 +109,13 @@ export class ModelDrafter implements Drafter {
     const state = this.#states.get(sequence);
     if (!state) return;
     this.#states.delete(sequence);
-    this.#blocks.free(sequence);
+    this.#kv.free(sequence);
     this.#freeSlots.push(state.slot);
+  }
+
+  /** Pages are shared with nobody, so nothing is ever copied. */
+  #allocate(owner: number, from: number, to: number): void {
+    this.#kv.allocate({ owner, from, to }, noCopies());
   }
 
   /** Undefined when all slots are taken: the sequence does without drafts for now. */
@@ -112,7 +123,7 @@ export class ModelDrafter implements Drafter {
     const slot = this.#freeSlots.pop();
     if (slot === undefined) return undefined;
     this.runner.openSlot(slot, { sampling, promptTokens: [], outputTokens: [] });
-    this.#blocks.allocate(sequence, 0, 0);
+    this.#allocate(sequence, 0, 0);
     const state = { slot, tokens: [] };
     this.#states.set(sequence, state);
     return state;

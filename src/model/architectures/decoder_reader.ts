@@ -208,7 +208,8 @@ export class DecoderReader {
     const qSize = numHeads * headDim;
     const kvSize = numKvHeads * headDim;
     const at = (name: string): string => this.at(layer, name);
-    const cache = { layer, numKvHeads, headDim };
+    const window = options.mask === 'full' ? undefined : options.window;
+    const cache = { layer, numKvHeads, headDim, window };
     this.caches.push(cache);
     const separate = [
       { tensor: at('attn_q'), rows: qSize },

@@ -61,7 +61,7 @@ function attention(reader: DecoderReader, layer: number, ropes: { readonly full:
   const headDim = reader.headDim(`attention.key_length${suffix}`, `attention.value_length${suffix}`);
   const qSize = numHeads * headDim;
   const source = cacheSource(reader, layer, window !== undefined);
-  const own: KvCache = { layer, numKvHeads, headDim };
+  const own: KvCache = { layer, numKvHeads, headDim, window };
   if (source === undefined) reader.caches.push(own);
   const cache = source === undefined ? own : reader.caches.find((known) => known.layer === source);
   if (cache?.headDim !== headDim || numHeads % cache.numKvHeads !== 0) {

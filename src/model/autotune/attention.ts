@@ -85,8 +85,9 @@ export async function measureAttention(
   return times;
 }
 
-function positionsOf({ target }: TrialBench): number {
-  return Math.min(POSITIONS, target.contextLength);
+function positionsOf({ target, tensors }: TrialBench): number {
+  const { numPages, sliding } = tensors.sizes;
+  return Math.min(POSITIONS, target.contextLength, PAGE_SIZE * Math.min(numPages, sliding?.numPages ?? numPages));
 }
 
 function segmentOf(bench: TrialBench): Segment {

@@ -39,7 +39,8 @@ function unavailable(): never {
 
 /** Segment 0 of slot 0, chosen greedily, as the next step. */
 export function trialSegment(rows: Pick<Segment, 'tokens' | 'position' | 'pages' | 'sample'>): Segment {
-  return { slot: 0, sampling: GREEDY, ...rows };
+  // Few enough pages for the smaller pool too.
+  return { slot: 0, sampling: GREEDY, slidingPages: rows.pages, ...rows };
 }
 
 /** Writes a step of one segment. */

@@ -64,7 +64,7 @@ function countSteps(runner: Runner): { readonly runner: Runner; readonly count: 
       return runner.run(batch);
     },
     ready: (rows, features) => runner.ready?.(rows, features),
-    copyPages: (pairs) => runner.copyPages(pairs),
+    copyPages: (pairs, group) => runner.copyPages(pairs, group),
     dispose: () => runner.dispose(),
   };
   return { runner: counting, count: () => steps };

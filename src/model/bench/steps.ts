@@ -1,5 +1,6 @@
 import { GREEDY, PENDING_TOKEN, type Runner, type Segment } from '../../engine/runner';
 import { throwIfAborted } from '../../errors';
+import { wholePool } from '../whole_pool';
 
 /** Steps that are submitted before the oldest is read, as in the engine. */
 const IN_FLIGHT = 2;
@@ -21,13 +22,13 @@ export function positionsNeeded(rows: number, depth: number): number {
  * step's position is whatever is there, zeros at first: the time of a step does not depend on it.
  */
 export class StepMeter {
-  private readonly pages: readonly number[];
+  private readonly tables: Pick<Segment, 'pages' | 'slidingPages'>;
 
   constructor(
     private readonly runner: Runner,
     private readonly signal?: AbortSignal,
   ) {
-    this.pages = Array.from({ length: runner.limits.numPages }, (_, page) => page);
+    this.tables = wholePool(runner.limits);
     runner.openSlot(0, { sampling: GREEDY, promptTokens: [], outputTokens: [] });
   }
 
@@ -62,7 +63,7 @@ export class StepMeter {
   }
 
   private segment(tokens: readonly number[], position: number, sample: Segment['sample']): Segment {
-    return { slot: 0, tokens, position, pages: this.pages, sample, sampling: GREEDY };
+    return { slot: 0, tokens, position, ...this.tables, sample, sampling: GREEDY };
   }
 
   private async time(segments: readonly Segment[]): Promise<number> {

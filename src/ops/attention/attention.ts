@@ -1,6 +1,6 @@
 import { InternalError } from '../../errors';
 import type { AttentionCall } from '../calls';
-import { kvOffset } from '../kv_layout';
+import { kvOffset, kvPages } from '../kv_layout';
 import type { Op } from '../op';
 import { expectInteger, expectShape } from '../shape_check';
 import { decodeDispatches, MAX_DECODE_ROWS } from './decode';
@@ -21,7 +21,7 @@ function seenBy({ mask, window }: AttentionCall, position: number, length: numbe
 export const attentionOp: Op<AttentionCall> = {
   name: 'attention',
 
-  check({ q, cache, out, numHeads, scale, window, softcap, sinks }) {
+  check({ q, cache, out, numHeads, scale, mask, window, softcap, sinks }) {
     expectInteger('attention', 'headDim / 4', cache.headDim / 4, 1, MAX_HEAD_DIM / 4);
     expectInteger('attention', 'numHeads / numKvHeads', numHeads / cache.numKvHeads, 1);
     expectShape('attention', `columns of "${q.name}"`, q.cols, numHeads * cache.headDim);
@@ -31,6 +31,11 @@ export const attentionOp: Op<AttentionCall> = {
     expectShape('attention', `type of "${out.name}"`, out.type, q.type);
     if (window !== undefined) expectInteger('attention', 'window', window, 1);
     if (sinks) expectShape('attention', `length of "${sinks.name}"`, sinks.length, numHeads);
+    if (cache.window !== undefined && (mask === 'full' || window === undefined || window > cache.window)) {
+      throw new InternalError(
+        `attention: a cache of the last ${cache.window} positions, of which ${window ?? 'all'} are seen (${mask ?? 'causal'})`,
+      );
+    }
     if (!Number.isFinite(scale)) throw new InternalError(`attention: scale is ${scale}`);
     if (softcap !== undefined && !(softcap > 0 && Number.isFinite(softcap))) {
       throw new InternalError(`attention: softcap is ${softcap}`);
@@ -46,7 +51,8 @@ export const attentionOp: Op<AttentionCall> = {
     const v = env.kv(cache, 'v');
     const sinks = call.sinks && env.vector(call.sinks);
     env.batch.rows.forEach(({ position, segment }, row) => {
-      const { pages, length } = env.batch.segments[segment];
+      const { length } = env.batch.segments[segment];
+      const pages = kvPages(cache, env.batch.segments[segment]);
       const [first, end] = seenBy(call, position, length);
       for (let head = 0; head < numHeads; head++) {
         const kvHead = Math.floor((head * cache.numKvHeads) / numHeads);

@@ -42,7 +42,7 @@ const DECODE: readonly AttentionShape[] = [
   { heads: [6, 3, 64], segments: [{ position: 0, rows: 12 }], mask: 'full', window: 7, sinks: true },
   { heads: [8, 1, 512], segments: decodeRows(290, 7), kvType: 'f16', sinks: true },
   { heads: [4, 2, 64], segments: [...decodeRows(257), { position: 0, rows: 5 }], withRope: true },
-  { heads: [9, 3, 64], segments: decodeRows(64, 65, 1), withRope: true, kvType: 'f16' },
+  { heads: [9, 3, 64], segments: decodeRows(64, 95, 1), withRope: true, kvType: 'f16', window: 40 },
   { heads: [8, 2, 96], segments: decodeRows(300, 31), kvType: 'q8_0' },
   { heads: [6, 2, 32], segments: decodeRows(290, 1), kvType: 'q4_0', type: 'f16' },
   { heads: [4, 2, 64], segments: [...decodeRows(34), { position: 0, rows: 5 }], withRope: true, kvType: 'q8_0' },
@@ -97,13 +97,15 @@ export function attentionTuningCases(seed: number): readonly OpCase[] {
 function attentionCase(shape: AttentionShape, seed: number): OpCase<AttentionCall | RopeKvCall> {
   const { segments, kvType = 'f32', type = 'f32', window, sharpness = 1, withRope = false, mask, softcap } = shape;
   const [numHeads, numKvHeads, headDim] = shape.heads;
-  const { batch, numPages, rows, maxLength } = caseBatch(segments, seed);
+  // What slides finds its pages in a pool of its own.
+  const slides = mask === 'full' ? undefined : window;
+  const { batch, numPages, sliding, rows, maxLength } = caseBatch(segments, seed, slides);
   const contextLength = shape.contextLength ?? maxLength;
   const decode = rows <= MAX_DECODE_ROWS;
   const activation = (name: string, cols: number): Activation => ({ name, cols, rows: 'step', type });
   const q = activation('q', numHeads * headDim);
   const out = activation('out', numHeads * headDim);
-  const cache = { layer: 0, numKvHeads, headDim };
+  const cache = { layer: 0, numKvHeads, headDim, window: slides };
   const attention: AttentionCall = {
     op: 'attention',
     q,
@@ -147,6 +149,7 @@ function attentionCase(shape: AttentionShape, seed: number): OpCase<AttentionCal
     bucket: decode ? { minRows: 1, maxRows: MAX_DECODE_ROWS } : { minRows: MAX_DECODE_ROWS + 1, maxRows: rows },
     contextLength,
     numPages,
+    sliding,
     kvType,
     inputs: withRope ? { table } : undefined,
     outputs: [{ tensor: out, budget: exact ? 1e-9 : 1e-6 }],

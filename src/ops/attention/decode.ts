@@ -1,6 +1,6 @@
 import { InternalError } from '../../errors';
 import type { AttentionCall } from '../calls';
-import { expectKvBlocks, kvSwap, kvValueBytes } from '../kv_layout';
+import { expectKvBlocks, kvGroup, kvSwap, kvValueBytes } from '../kv_layout';
 import type { Dispatch, KernelTarget } from '../op';
 import { rowBytes } from '../shape_check';
 import type { StepShape } from '../step_layout';
@@ -78,6 +78,7 @@ export function decodeDispatches(call: AttentionCall, target: KernelTarget): rea
           SCALE: scale,
           WINDOW: window,
           SOFTCAP: softcap,
+          KV_GROUP: kvGroup(cache),
         },
       },
       bindings: [

@@ -1,5 +1,5 @@
 import type { AttentionCall } from '../calls';
-import { expectKvBlocks, kvSwap } from '../kv_layout';
+import { expectKvBlocks, kvGroup, kvSwap } from '../kv_layout';
 import type { Dispatch, KernelTarget } from '../op';
 import { rowBytes } from '../shape_check';
 import { kvTraffic } from './decode';
@@ -30,7 +30,14 @@ export function prefillDispatches(call: AttentionCall, target: KernelTarget): re
           SINKS: sinks !== undefined,
           FULL_MASK: call.mask === 'full',
         },
-        overrides: { NUM_HEADS: numHeads, NUM_KV_HEADS: numKvHeads, SCALE: scale, WINDOW: window, SOFTCAP: softcap },
+        overrides: {
+          NUM_HEADS: numHeads,
+          NUM_KV_HEADS: numKvHeads,
+          SCALE: scale,
+          WINDOW: window,
+          SOFTCAP: softcap,
+          KV_GROUP: kvGroup(cache),
+        },
       },
       bindings: [
         { kind: 'step' },

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { EngineOptions } from '../../../src/engine/engine';
+import type { EngineOptions } from '../../../src/engine/engine_options';
+import { slidingPagesFor } from '../../../src/engine/kv_pages';
 import { GREEDY, type RunnerLimits } from '../../../src/engine/runner';
 import type { BeamSettings } from '../../../src/engine/strategies/beam_selection';
 import type { ChoicesRequest } from '../../../src/engine/strategies/host';
@@ -176,15 +177,20 @@ describe('beam search among other requests', () => {
   it('gives what it gives alone on machines of any size, through preemption, fewer slots than beams and a lost device', async () => {
     let preempted = 0;
     let lost = 0;
+    let swapped = 0;
     for (let seed = 1; seed <= 60; seed++) {
       const random = seededRandom(seed);
       const int = (low: number, high: number): number => low + Math.floor(random() * (high - low + 1));
       const contextLength = int(16, 40);
       const pageSize = int(1, 6);
+      const maxRows = int(1, 16);
+      const window = int(1, 20);
+      const sliding = { window, numPages: slidingPagesFor(window, maxRows, pageSize) + int(0, 20) };
       const limits = {
         contextLength,
         pageSize,
-        maxRows: int(1, 16),
+        maxRows,
+        ...(random() < 0.5 && { sliding }),
         maxSampledRows: int(1, 8),
         maxSlots: int(1, 6),
         numPages: Math.ceil(contextLength / pageSize) + int(0, 12),
@@ -194,7 +200,11 @@ describe('beam search among other requests', () => {
         maxStepsInFlight: int(1, 3),
         maxUnread: int(1, 70),
         prefixCache: random() < 0.8,
-        onStep: () => engine.checkIntegrity(),
+        preemption: (['recompute', 'swap'] as const)[int(0, 1)],
+        onStep: () => {
+          engine.checkIntegrity();
+          swapped = Math.max(swapped, engine.metrics.swapped.in);
+        },
         recover: async () => {
           lost++;
           return setup({}, limits).runner;
@@ -231,5 +241,6 @@ describe('beam search among other requests', () => {
     }
     expect(preempted).toBeGreaterThan(50);
     expect(lost).toBeGreaterThan(3);
+    expect(swapped).toBeGreaterThan(1);
   }, 60_000);
 });

@@ -1,10 +1,12 @@
 import {
   type Batch,
+  type KvGroup,
   type PageStore,
   PENDING_TOKEN,
   type Runner,
   type RunnerLimits,
   type Sample,
+  type Segment,
   type SegmentResult,
   type SlotInit,
   type StepResult,
@@ -20,6 +22,11 @@ export function seededRandom(seed: number): () => number {
     t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
     return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
   };
+}
+
+interface Entry {
+  readonly token: number;
+  readonly position: number;
 }
 
 const STALE = -1;
@@ -50,7 +57,8 @@ export function likeliest(
 
 /**
  * A toy language model with a true paged cache: every row writes its token and position into its page, and a sampled row reads all
- * positions back through the block table. A wrong page, a missing copy, a stale row or position throws or changes the output.
+ * positions back through the block table. A wrong page, a missing copy, a stale row or position throws or changes the output. Layers that
+ * slide have a cache of their own, in which the window must hold the same.
  */
 export class FakeRunner implements Runner {
   steps = 0;
@@ -58,7 +66,9 @@ export class FakeRunner implements Runner {
   maxRowsSeen = 0;
   pendingRows = 0;
   maxRepeatSeen = 1;
-  readonly #cache: { token: number; position: number }[];
+  readonly #cache: Entry[];
+  /** Of layers that slide. */
+  readonly #slidingCache: Entry[];
   readonly #lastToken: number[];
   readonly #opened = new Map<number, SlotInit>();
   readonly #stepsOfSlot: number[];
@@ -72,7 +82,10 @@ export class FakeRunner implements Runner {
     /** One in this many tokens is another than the toy model's: a draft model. */
     private readonly noise = Number.POSITIVE_INFINITY,
   ) {
-    this.#cache = Array.from({ length: limits.numPages * limits.pageSize }, () => ({ token: STALE, position: STALE }));
+    const cache = (pages: number): Entry[] =>
+      Array.from({ length: pages * limits.pageSize }, () => ({ token: STALE, position: STALE }));
+    this.#cache = cache(limits.numPages);
+    this.#slidingCache = cache(limits.sliding?.numPages ?? 0);
     this.#lastToken = Array.from({ length: limits.maxSlots }, () => STALE);
     this.#stepsOfSlot = Array.from({ length: limits.maxSlots }, () => 0);
   }
@@ -85,10 +98,12 @@ export class FakeRunner implements Runner {
     this.#lastToken[slot] = STALE;
   }
 
-  copyPages(pairs: readonly (readonly [from: number, to: number])[]): void {
+  copyPages(pairs: readonly (readonly [from: number, to: number])[], group: KvGroup): void {
     const { pageSize } = this.limits;
+    const cache = this.#cacheOf(group);
     for (const [from, to] of pairs) {
-      for (let i = 0; i < pageSize; i++) this.#cache[to * pageSize + i] = { ...this.#cache[from * pageSize + i] };
+      if (!cache[from * pageSize] || !cache[to * pageSize]) throw new Error(`no page ${from} or ${to} of ${group}`);
+      for (let i = 0; i < pageSize; i++) cache[to * pageSize + i] = cache[from * pageSize + i];
     }
   }
 
@@ -96,18 +111,29 @@ export class FakeRunner implements Runner {
   get pages(): PageStore {
     const { pageSize } = this.limits;
     return {
-      pageBytes: pageSize * 8,
+      pageBytes: (group) => (group === 'full' || this.limits.sliding ? pageSize * 8 : 0),
       identity: async () => `toy of ${this.limits.vocabSize}`,
-      read: async (pages) => {
-        const entries = pages.flatMap((page) => this.#cache.slice(page * pageSize, (page + 1) * pageSize));
+      read: async (pages, group) => {
+        const cache = this.#cacheOf(group);
+        const entries = pages.flatMap((page) => cache.slice(page * pageSize, (page + 1) * pageSize));
         return new Uint8Array(Int32Array.from(entries.flatMap(({ token, position }) => [token, position])).buffer);
       },
-      write: (pages, bytes) => {
+      snapshot: async (pages, group) => {
+        const cache = this.#cacheOf(group);
+        const entries = pages.flatMap((page) => cache.slice(page * pageSize, (page + 1) * pageSize));
+        const bytes = new Uint8Array(
+          Int32Array.from(entries.flatMap(({ token, position }) => [token, position])).buffer,
+        );
+        await new Promise((resolve) => setImmediate(resolve));
+        return bytes;
+      },
+      write: (pages, bytes, group) => {
+        const cache = this.#cacheOf(group);
         const words = new Int32Array(bytes.slice().buffer);
         pages.forEach((page, i) => {
           for (let j = 0; j < pageSize; j++) {
             const at = 2 * (i * pageSize + j);
-            this.#cache[page * pageSize + j] = { token: words[at], position: words[at + 1] };
+            cache[page * pageSize + j] = { token: words[at], position: words[at + 1] };
           }
         });
       },
@@ -167,7 +193,12 @@ export class FakeRunner implements Runner {
         const token = known === PENDING_TOKEN ? this.#lastToken[segment.slot] : known;
         if (!(token >= 0 && token < limits.vocabSize)) throw new Error(`no token ${token}`);
         if (segment.position + i >= limits.contextLength) throw new Error('past the context');
-        this.#cache[this.#address(segment.pages, segment.position + i)] = { token, position: segment.position + i };
+        const position = segment.position + i;
+        this.#cache[this.#address(segment.pages, position, limits.numPages)] = { token, position };
+        if (limits.sliding) {
+          const to = this.#address(segment.slidingPages ?? [], position, limits.sliding.numPages);
+          this.#slidingCache[to] = { token, position };
+        }
       });
     }
     return batch.segments.map((segment) => {
@@ -176,7 +207,7 @@ export class FakeRunner implements Runner {
       segment.tokens.forEach((_, i) => {
         const last = i === segment.tokens.length - 1;
         if (segment.sample === 'none' || (segment.sample === 'last' && !last)) return;
-        const context = this.#read(segment.pages, segment.position + i + 1);
+        const context = this.#read(segment, segment.position + i + 1);
         const right = nextToken(context, segment.sampling.seed, limits.vocabSize);
         const wrong = 1 + nextToken(context, segment.sampling.seed + 1, 1000) <= 1000 / this.noise;
         const chosen = wrong ? (right + 1) % limits.vocabSize : right;
@@ -192,16 +223,26 @@ export class FakeRunner implements Runner {
     });
   }
 
-  #read(pages: readonly number[], length: number): number[] {
+  #read({ pages, slidingPages = [] }: Segment, length: number): number[] {
+    const { numPages, sliding } = this.limits;
     return Array.from({ length }, (_, position) => {
-      const entry = this.#cache[this.#address(pages, position)];
+      const entry = this.#cache[this.#address(pages, position, numPages)];
       if (entry.position !== position) throw new Error(`position ${position} holds what belongs to ${entry.position}`);
+      if (sliding && position >= length - sliding.window) {
+        const other = this.#slidingCache[this.#address(slidingPages, position, sliding.numPages)];
+        if (other.position !== position || other.token !== entry.token)
+          throw new Error(`position ${position} of layers that slide holds what belongs to ${other.position}`);
+      }
       return entry.token;
     });
   }
 
-  #address(pages: readonly number[], position: number): number {
-    const { pageSize, numPages } = this.limits;
+  #cacheOf(group: KvGroup): Entry[] {
+    return group === 'full' ? this.#cache : this.#slidingCache;
+  }
+
+  #address(pages: readonly number[], position: number, numPages: number): number {
+    const { pageSize } = this.limits;
     const page = pages[Math.floor(position / pageSize)];
     if (!(page >= 0 && page < numPages)) throw new Error(`no page for position ${position}`);
     return page * pageSize + (position % pageSize);

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { Engine } from '../../../src/engine/engine';
 import type { Generation, GenerationResult } from '../../../src/engine/generation_output';
+import { slidingPagesFor } from '../../../src/engine/kv_pages';
 import { GREEDY, type RunnerLimits } from '../../../src/engine/runner';
 import { FakeRunner, nextToken, seededRandom } from './fake_runner';
 
@@ -45,15 +46,25 @@ async function runSchedule(scheduleSeed: number): Promise<{
   repeated: boolean;
   accepted: number;
   rejected: number;
+  /** Tokens that the prefix cache had, in a schedule whose model slides. */
+  cachedSliding: number;
+  /** Pages of layers that slide were fewer than those of others. */
+  left: boolean;
+  /** Sequences that came back from host memory. */
+  swapped: number;
 }> {
   const random = seededRandom(scheduleSeed);
   const int = (low: number, high: number): number => low + Math.floor(random() * (high - low + 1));
   const pageSize = int(1, 6);
   const contextLength = int(12, 60);
+  const maxRows = int(1, 20);
+  const window = int(1, 30);
+  const slides = random() < 0.5;
   const limits: RunnerLimits = {
     vocabSize: int(5, 40),
     contextLength,
-    maxRows: int(1, 20),
+    maxRows,
+    ...(slides && { sliding: { window, numPages: slidingPagesFor(window, maxRows, pageSize) + int(0, 12) } }),
     maxSampledRows: int(1, 6),
     maxSlots: int(1, 5),
     pageSize,
@@ -72,6 +83,8 @@ async function runSchedule(scheduleSeed: number): Promise<{
   const losses = losing ? int(1, 3) : 0;
   let steps = 0;
   let pagesInUse = 0;
+  let left = false;
+  let swapped = 0;
   const drafts = random() < 0.7;
   const draftLimits = {
     ...limits,
@@ -79,7 +92,12 @@ async function runSchedule(scheduleSeed: number): Promise<{
     numPages: int(4, 40),
     maxSlots: int(1, 4),
     maxRows: int(1, 20),
+    sliding: undefined as RunnerLimits['sliding'],
   };
+  if (random() < 0.5) {
+    const numPages = slidingPagesFor(window, draftLimits.maxRows, draftLimits.pageSize) + int(0, 12);
+    draftLimits.sliding = { window, numPages };
+  }
   const draft = new FakeRunner(
     { ...draftLimits, recurrent: false },
     latency,
@@ -90,10 +108,15 @@ async function runSchedule(scheduleSeed: number): Promise<{
     draft: drafts ? draft : undefined,
     rowBudget: random() < 0.5 ? int(1, limits.maxRows) : undefined,
     maxStepsInFlight: int(1, 3),
+    preemption: (['auto', 'recompute', 'swap', 'swap'] as const)[int(0, 3)],
+    prefixCache: random() < 0.8,
+    swapBytes: random() < 0.8 ? undefined : int(1, 4) * 8 * pageSize,
     maxUnread: random() < 0.5 ? int(1, 4) : undefined,
     onStep: (metrics) => {
       steps++;
       pagesInUse = metrics.pagesInUse;
+      swapped = Math.max(swapped, engine.metrics.swapped.in);
+      left ||= slides && (engine.metrics.sliding?.pagesInUse ?? 0) < pagesInUse;
       engine.checkIntegrity();
     },
     recover: async () => {
@@ -197,6 +220,9 @@ async function runSchedule(scheduleSeed: number): Promise<{
     repeated: runners.some((runner) => runner.maxRepeatSeen > 1),
     accepted,
     rejected: drafted - accepted,
+    cachedSliding: slides ? cached : 0,
+    left,
+    swapped,
   };
 }
 
@@ -209,6 +235,9 @@ describe('random schedules', () => {
     let repeated = 0;
     let accepted = 0;
     let rejected = 0;
+    let cachedSliding = 0;
+    let left = 0;
+    let swapped = 0;
     for (let seed = 1; seed <= SCHEDULES; seed++) {
       try {
         const seen = await runSchedule(seed);
@@ -219,6 +248,9 @@ describe('random schedules', () => {
         repeated += seen.repeated ? 1 : 0;
         accepted += seen.accepted;
         rejected += seen.rejected;
+        cachedSliding += seen.cachedSliding;
+        left += seen.left ? 1 : 0;
+        swapped += seen.swapped;
       } catch (error) {
         throw new Error(`schedule ${seed}`, { cause: error });
       }
@@ -230,5 +262,8 @@ describe('random schedules', () => {
     expect(repeated).toBeGreaterThan(40);
     expect(accepted).toBeGreaterThan(100);
     expect(rejected).toBeGreaterThan(100);
+    expect(cachedSliding).toBeGreaterThan(300);
+    expect(left).toBeGreaterThan(30);
+    expect(swapped).toBeGreaterThan(20);
   }, 60_000);
 });

@@ -49,7 +49,7 @@ test('under 4 % of a full pool hold nothing, at a mean length of 500', async () 
   });
   const lengths = trace.map(({ promptTokens, outputTokens }) => promptTokens + outputTokens);
   expect(Math.abs(lengths.reduce((a, b) => a + b) / lengths.length - 500)).toBeLessThan(100);
-  const { continuous } = await simulateServing(new FakeRunner(limits, () => 0), trace, { concurrency: 16, seed: 5 });
+  const { continuous } = await simulateServing(new FakeRunner(limits, () => 1), trace, { concurrency: 16, seed: 5 });
   // Full until the trace runs out.
   expect(continuous.poolUse).toBeGreaterThan(0.75);
   expect(continuous.kvWaste).toBeGreaterThan(0);

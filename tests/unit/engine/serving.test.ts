@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
+import type { EngineOptions } from '../../../src/engine/engine_options';
+import { slidingPagesFor } from '../../../src/engine/kv_pages';
 import type { RequestMetrics } from '../../../src/engine/metrics';
 import { DeviceLostError, InvalidOptionError, QueueFullError } from '../../../src/errors';
-import { expected, PROMPT, request, setup, turns } from './toy_engine';
+import { expected, LIMITS, PROMPT, request, setup, turns } from './toy_engine';
 
 describe('priority', () => {
   it('is served sooner, but passes only so many that came before', async () => {
@@ -98,7 +100,7 @@ describe('backpressure', () => {
       finish = resolve;
     });
     Object.defineProperty(runner, 'pages', {
-      value: { ...pages, read: (wanted: readonly number[]) => read.then(() => pages.read(wanted)) },
+      value: { ...pages, read: (wanted: readonly number[]) => read.then(() => pages.read(wanted, 'full')) },
     });
     const saved = engine.savePrefix(prompt);
     const other = engine.generate(request([...prompt].reverse(), { maxTokens: 2 })).drain();
@@ -106,6 +108,44 @@ describe('backpressure', () => {
     finish?.();
     await saved;
     expect((await other).outputTokens).toEqual(expected([...prompt].reverse(), 2));
+  });
+});
+
+describe('preemption', () => {
+  // Together they need 14 pages of 12.
+  const LONG = { contextLength: 28, numPages: 12, maxSlots: 2 } as const;
+  const prompts = [PROMPT, [...PROMPT].reverse()];
+
+  async function run(options: EngineOptions, limits = {}) {
+    const { engine, runner } = setup({ ...options, prefixCache: false }, { ...LONG, ...limits });
+    const outputs = await Promise.all(
+      prompts.map((prompt) => engine.generate(request(prompt, { maxTokens: 17 })).drain()),
+    );
+    expect(outputs.map(({ outputTokens }) => outputTokens)).toEqual(prompts.map((prompt) => expected(prompt, 17)));
+    engine.checkIntegrity();
+    expect(engine.metrics.preemptions).toBeGreaterThan(0);
+    expect(engine.metrics.swapped.bytes).toBe(0);
+    return { ...engine.metrics.swapped, rows: runner.rows, least: 2 * (PROMPT.length + 16) };
+  }
+
+  it('by host memory computes nothing twice but the row whose sample was on its way', async () => {
+    const { rows, least, out, in: back } = await run({ preemption: 'swap', maxStepsInFlight: 1 });
+    expect([out, back]).toEqual([out, out]);
+    expect(out).toBeGreaterThan(0);
+    expect(rows).toBeLessThanOrEqual(least + 2 * out);
+  });
+
+  it('by host memory works for layers that slide', async () => {
+    const sliding = { window: 5, numPages: slidingPagesFor(5, LIMITS.maxRows, LIMITS.pageSize) };
+    expect((await run({ preemption: 'swap' }, { sliding })).in).toBeGreaterThan(0);
+  });
+
+  it('by computing again leaves host memory alone, and so does a cap that is too small', async () => {
+    for (const options of [{ preemption: 'recompute' }, { preemption: 'swap', swapBytes: 8 }] as const) {
+      const { rows, least, out } = await run(options);
+      expect(out).toBe(0);
+      expect(rows).toBeGreaterThan(least + PROMPT.length);
+    }
   });
 });
 

@@ -1,4 +1,5 @@
-import { Engine, type EngineOptions } from '../../../src/engine/engine';
+import { Engine } from '../../../src/engine/engine';
+import type { EngineOptions } from '../../../src/engine/engine_options';
 import type { GenerateRequest } from '../../../src/engine/generation';
 import { GREEDY, type RunnerLimits } from '../../../src/engine/runner';
 import { FakeRunner, nextToken } from './fake_runner';

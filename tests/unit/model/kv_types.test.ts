@@ -55,7 +55,7 @@ describe('KV types', () => {
   it('a context that no buffer holds is refused with the type that would hold it', () => {
     const limits = { maxBufferSize: 2 ** 20, maxStorageBufferBindingSize: 2 ** 20 } as DeviceLimits;
     const refusal = (headDim: number, contextLength: number) => () =>
-      preflightContext(layout('f16', headDim).spec, contextLength, 'f16', limits);
+      preflightContext(layout('f16', headDim).spec, { contextLength, maxRows: 256, kvType: 'f16' }, limits);
     // 64 values of two bytes a position: 8192 positions fill the buffer.
     expect(refusal(64, 8192)).not.toThrow();
     expect(refusal(64, 12_000)).toThrow(/largest context that fits in f16 is 8192, and q8_0 would hold this one/);
