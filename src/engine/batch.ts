@@ -1,6 +1,6 @@
 import { type KvCopies, type KvPages, noCopies } from './kv_pages';
 import type { Batch, Segment, SlotInit } from './runner';
-import type { RowRange, Sequence } from './sequence';
+import { type RowRange, type Sequence, samplesOf } from './sequence';
 
 /** A batch with what must happen before it runs, in this order, and whose rows they are. */
 export interface ScheduledBatch extends Batch {
@@ -33,6 +33,30 @@ export function emptyDraft(): Draft {
     sampledRows: 0,
     repeat: 1,
   };
+}
+
+/** Adds the rows of a sequence to the step, and takes the pages that they write. */
+export function addRows(draft: Draft, pages: KvPages, sequence: Sequence, slot: number, rows: RowRange): void {
+  const end = rows.position + rows.count;
+  pages.allocate({ owner: sequence.id, from: rows.position, to: end }, draft.copies);
+  draft.segments.push({
+    slot,
+    tokens: sequence.tokensOf(rows),
+    position: rows.position,
+    ...pages.tables(sequence.id, end),
+    sample: rows.sample,
+    sampling: sequence.sampling,
+    dryPenalties: sequence.dryPenalties(rows),
+    masks: sequence.masksOf(rows),
+    returnLogits: sequence.returnLogits && rows.sample !== 'none',
+  });
+  draft.entries.push({ sequence, rows });
+  draft.members.add(sequence);
+  draft.rows += rows.count;
+  draft.sampledRows += samplesOf(rows);
+  sequence.samplesInFlight += samplesOf(rows);
+  sequence.computed = end;
+  sequence.stepsInFlight++;
 }
 
 /** Runs a step of nothing but decode rows up to `maxRepeat` times: as often as all its sequences have use and pages for. */

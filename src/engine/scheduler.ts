@@ -1,21 +1,12 @@
 import { ContextLengthError, InternalError, InvalidOptionError } from '../errors';
-import { type Draft, emptyDraft, repeatDraft, type ScheduledBatch } from './batch';
+import { addRows, type Draft, emptyDraft, repeatDraft, type ScheduledBatch } from './batch';
 import { hasCopies, KvPages } from './kv_pages';
 import { PrefixCache } from './prefix_cache';
 import type { PageStore, RunnerLimits, StepResult } from './runner';
 import { PrefixStore } from './saved_prefix';
-import { precedes, type RowRange, type Sequence, samplesOf } from './sequence';
+import { canYield, precedes, type RowRange, type Sequence, samplesOf } from './sequence';
 import { SlotPool } from './slot_pool';
 import { type SwapOptions, SwapSpace } from './swap_space';
-
-/**
- * Whether `other`, which runs, gives way to `sequence`, which waits: its reader does not read, or it waits for its group and the other is of
- * that group or before it (or the group might wait for one that is behind the other).
- */
-function canYield(other: Sequence, sequence: Sequence): boolean {
-  if (other.parks) return true;
-  return other.paused && other.group !== undefined && (other.group === sequence.group || precedes(sequence, other));
-}
 
 /** Rows up to which a step computes each of them bit for bit as it would alone. */
 const EXACT_ROWS = 16;
@@ -364,28 +355,8 @@ export class Scheduler {
 
   #schedule(sequence: Sequence, rows: RowRange, draft: Draft): void {
     if (sequence.state.kind !== 'running') throw new InternalError(`sequence ${sequence.id} has no slot`);
-    const { slot } = sequence.state;
-    const end = rows.position + rows.count;
-    this.#pages.allocate({ owner: sequence.id, from: rows.position, to: end }, draft.copies);
-    draft.segments.push({
-      slot,
-      tokens: sequence.tokensOf(rows),
-      position: rows.position,
-      ...this.#pages.tables(sequence.id, end),
-      sample: rows.sample,
-      sampling: sequence.sampling,
-      dryPenalties: sequence.dryPenalties(rows),
-      masks: sequence.masksOf(rows),
-      returnLogits: sequence.returnLogits && rows.sample !== 'none',
-    });
-    draft.entries.push({ sequence, rows });
-    draft.members.add(sequence);
-    draft.rows += rows.count;
-    draft.sampledRows += samplesOf(rows);
-    sequence.samplesInFlight += samplesOf(rows);
-    sequence.computed = end;
-    sequence.stepsInFlight++;
-    this.#slots.beginStep(slot);
+    addRows(draft, this.#pages, sequence, sequence.state.slot, rows);
+    this.#slots.beginStep(sequence.state.slot);
   }
 
   /** Turns a step in which everybody decodes into as many runs of it as all sequences have use and pages for. */

@@ -25,6 +25,15 @@ export function precedes(a: Sequence, b: Sequence): boolean {
   return a.rank === b.rank ? a.id < b.id : a.rank < b.rank;
 }
 
+/**
+ * Whether `other`, which runs, gives way to `sequence`, which waits: its reader does not read, or it waits for its group and the other is of
+ * that group or before it (or the group might wait for one that is behind the other).
+ */
+export function canYield(other: Sequence, sequence: Sequence): boolean {
+  if (other.parks) return true;
+  return other.paused && other.group !== undefined && (other.group === sequence.group || precedes(sequence, other));
+}
+
 /** How many samples rows give. */
 export function samplesOf({ count, sample }: RowRange): number {
   return sample === 'all' ? count : sample === 'last' ? 1 : 0;
