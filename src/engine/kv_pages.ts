@@ -148,7 +148,7 @@ export class KvPages {
   }
 
   /** A new owner of what the prefix cache has. */
-  adopt(owner: number, { pages, slidingPages = [] }: Pick<PrefixMatch, 'pages' | 'slidingPages'>): void {
+  adopt(owner: number, { pages, slidingPages }: Pick<PrefixMatch, 'pages' | 'slidingPages'>): void {
     this.#full.adopt(owner, pages);
     this.#sliding?.adopt(owner, slidingPages);
   }
