@@ -1,4 +1,4 @@
-// out[i] = mean, first or last of the rows that the segment of sampled row i has in this step. x: [rows, COLS], out: [sampled, COLS].
+// out[i] = mean, first or last of the rows that the segment of sampled row i has in this step, or that row. x: [rows, COLS], out: [sampled, COLS].
 // Workgroup (64 columns, sampled row).
 
 // #import "lib/step.wgsl"
@@ -6,7 +6,7 @@
 alias ActIn = f32;
 alias ActOut = f32;
 
-// 0: mean, 1: first, 2: last.
+// 0: mean, 1: first, 2: last, 3: the sampled row itself.
 const KIND: u32 = 0u;
 
 override COLS: u32 = 1u;
@@ -19,7 +19,9 @@ override COLS: u32 = 1u;
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   if (id.x >= COLS || id.y >= step_sampled_rows()) { return; }
   let segment = step_segment(step_sampled_segment(id.y));
-  let first = select(segment.first_row, segment.first_row + segment.row_count - 1u, KIND == 2u);
+  var first = segment.first_row;
+  if (KIND == 2u) { first += segment.row_count - 1u; }
+  if (KIND == 3u) { first = step_sampled_row(id.y); }
   let count = select(1u, segment.row_count, KIND == 0u);
   // Rounding errors of long sums are carried along (Kahan 1965).
   var sum = 0.0;

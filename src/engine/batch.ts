@@ -48,6 +48,7 @@ export function addRows(draft: Draft, pages: KvPages, sequence: Sequence, slot: 
     sampling: sequence.sampling,
     dryPenalties: sequence.dryPenalties(rows),
     masks: sequence.masksOf(rows),
+    dola: rows.sample === 'none' ? undefined : sequence.dola,
     returnLogits: sequence.returnLogits && rows.sample !== 'none',
   });
   draft.entries.push({ sequence, rows });

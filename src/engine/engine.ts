@@ -9,6 +9,7 @@ import {
   UnsupportedModelError,
 } from '../errors';
 import { MAX_CHOICES, seedOfChoice } from './choices';
+import { layersToContrast } from './dola';
 import { EmbeddingSequence, type EmbedRequest } from './embedding';
 import { checkEngineOptions, DEFAULT_SWAP_BYTES, type EngineOptions } from './engine_options';
 import { type ForkRequest, type GenerateRequest, GeneratingSequence } from './generation';
@@ -233,6 +234,7 @@ export class Engine {
         maxUnread: this.#maxUnread,
         maxOutput,
         speculator: this.#speculators.create(id, request, limits, onReady),
+        dola: request.dola && layersToContrast(request.dola, limits.earlyExits),
         promptFrom: waitFor && !limits.recurrent ? parent : undefined,
         ...this.#observers,
         onLeave: abort,

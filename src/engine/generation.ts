@@ -1,5 +1,6 @@
 import { InvalidOptionError } from '../errors';
 import { ConstrainedOutput, type TokenConstraint } from './constraint';
+import type { DolaLayers } from './dola';
 import { type DryBreakers, dryPenalties } from './dry';
 import { type Generation, GenerationOutput } from './generation_output';
 import type { RequestMetrics } from './metrics';
@@ -32,6 +33,8 @@ export interface ForkRequest {
    * disposed of when the request ends. The sequence waits for each of its samples.
    */
   readonly constraint?: TokenConstraint;
+  /** Contrasts the last layer's prediction with an early one's (Chuang et al. 2024); the sampler chooses from the contrast. */
+  readonly dola?: DolaLayers;
   /** Guessing tokens ahead, where the engine has something to guess with; the output is the same with and without. */
   readonly speculation?: SpeculationSettings;
 }
@@ -50,6 +53,8 @@ export interface GenerationHost {
   /** The sequence can go on. */
   readonly onReady: () => void;
   readonly speculator: Speculator | undefined;
+  /** Layers to contrast (Segment.dola). */
+  readonly dola?: readonly number[];
   /** Another sequence with the same prompt, which computes it for both. */
   readonly promptFrom?: GeneratingSequence;
   /** A token was handed out, `gapMs` after the one before it. */
@@ -63,6 +68,7 @@ export class GeneratingSequence extends Sequence {
   readonly returnLogits = false;
   override readonly sharesPrefix = true;
   override readonly priority: number;
+  override readonly dola: readonly number[] | undefined;
   readonly #maxOutput: number;
   readonly #output: GenerationOutput;
   readonly #constraint: ConstrainedOutput | undefined;
@@ -76,6 +82,7 @@ export class GeneratingSequence extends Sequence {
   ) {
     super(id, request.promptTokens, parent);
     this.priority = request.priority ?? 0;
+    this.dola = host.dola;
     this.#maxOutput = Math.min(request.maxTokens, host.maxOutput);
     if (request.constraint) {
       this.#constraint = new ConstrainedOutput(request.constraint, isMemoryless(request.sampling));

@@ -50,6 +50,11 @@ export interface Segment {
   readonly masks?: readonly (Uint32Array | undefined)[];
   /** What DRY subtracts from the logits of the only sampled row, by token; no token twice, at most MAX_DRY_PENALTIES. */
   readonly dryPenalties?: readonly (readonly [token: number, penalty: number])[];
+  /**
+   * Layers whose predictions are contrasted with the last one's (Chuang et al. 2024, DoLa), each in [0, limits.earlyExits.numLayers): l
+   * stands for what comes out of l layers. The logits of the sampled rows are the contrast's, log-probabilities included.
+   */
+  readonly dola?: readonly number[];
   /** Also return the whole logit row of each sampled row: a slow path for scoring, never for decode. */
   readonly returnLogits?: boolean;
 }
@@ -117,6 +122,8 @@ export interface RunnerLimits {
   readonly sliding?: { readonly window: number; readonly numPages: number };
   /** True when layers keep a state that cannot be cut back or shared: a sequence then neither takes over pages nor gives them. */
   readonly recurrent?: boolean;
+  /** Where the model can predict from what comes out of its first layers (Segment.dola). Absent: it cannot. */
+  readonly earlyExits?: { readonly numLayers: number; readonly tiedEmbeddings: boolean };
   /** Largest `Batch.repeat`; absent: 1. */
   readonly maxRepeat?: number;
 }

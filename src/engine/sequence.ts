@@ -64,6 +64,8 @@ export abstract class Sequence {
 
   abstract readonly sampling: SamplingSettings;
   abstract readonly returnLogits: boolean;
+  /** See Segment.dola. */
+  readonly dola: readonly number[] | undefined = undefined;
   /** True when positions that others have computed need not be computed again. */
   readonly sharesPrefix: boolean = false;
   /** Sequences with the same group wait for each other: while one has to, others that are there already give their pages to it. */

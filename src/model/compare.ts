@@ -47,6 +47,7 @@ export async function compareStep(parts: CompareParts, batch: Batch): Promise<Ca
   gpu.device.queue.writeBuffer(tensors.step, 0, words);
   const comparisons: CallComparison[] = [];
   for (const [index, call] of plan.calls.entries()) {
+    if (call.when && !shape.features?.includes(call.when)) continue;
     await gpu.checked(`${call.op} (call ${index})`, () => {
       const commands = gpu.device.createCommandEncoder();
       const pass = commands.beginComputePass();

@@ -1,3 +1,4 @@
+import type { RunnerLimits } from '../engine/runner';
 import type { OpCall } from '../ops/calls';
 import type { ActivationType, KvCache, RowBucket, Vector, Weight } from '../ops/op';
 import type { SamplerStates } from '../ops/sampler_state';
@@ -34,6 +35,8 @@ export interface ModelSpec {
   /** Layers keep a state that cannot be cut back or shared: see RunnerLimits. */
   readonly recurrent: boolean;
   readonly numLayers: number;
+  /** See RunnerLimits. */
+  readonly earlyExits?: RunnerLimits['earlyExits'];
   readonly trainedContextLength: number;
   readonly weights: readonly WeightSource[];
   readonly vectors: readonly VectorSource[];

@@ -4,6 +4,7 @@ import { GpuDevice } from '../gpu/device';
 import { activationCases } from '../ops/activation';
 import { attentionCases } from '../ops/attention/cases';
 import type { OpCall } from '../ops/calls';
+import { dolaCases } from '../ops/dola_cases';
 import { embedCases } from '../ops/embed_cases';
 import { expertCases } from '../ops/experts/cases';
 import { gluCases } from '../ops/glu';
@@ -69,6 +70,7 @@ function allOpCases(seed: number): readonly OpCase[] {
     ...gluCases(seed),
     ...expertCases(seed),
     ...maskLogitsCases(seed),
+    ...dolaCases(seed),
     ...argmaxCases(seed),
     ...sampleCases(seed),
   ];

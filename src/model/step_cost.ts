@@ -25,6 +25,8 @@ export function stepCost(calls: readonly OpCall[], step: SequenceStep, kvType: K
   let kvBytes = 0;
   let flops = 0;
   for (const call of calls) {
+    // What only some steps do is no part of what a step costs.
+    if (call.when) continue;
     if (call.op === 'embed') {
       const row = planeBytes(call.table.format, 1, call.table.cols);
       weightBytes += rows * (row.quants + row.scales);

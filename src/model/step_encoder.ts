@@ -13,6 +13,7 @@ import type { OpCall } from '../ops/calls';
 import type { ReferenceStep } from '../ops/op';
 import { encodeSampling, floatBits, LARGEST_F32 } from '../ops/sample/record';
 import {
+  DOLA_WORDS,
   HEADER,
   PAGE_SIZE,
   ROW_WORDS,
@@ -56,7 +57,7 @@ export function stepBufferWords(c: StepCapacity): number {
   return (
     STEP_HEADER_WORDS +
     c.maxRows * (ROW_WORDS + TILE_WORDS) +
-    c.maxSegments * (SEGMENT_WORDS + SAMPLING_WORDS + 2 * MAX_DRY_PENALTIES) +
+    c.maxSegments * (SEGMENT_WORDS + SAMPLING_WORDS + DOLA_WORDS + 2 * MAX_DRY_PENALTIES) +
     c.maxSampledRows * SAMPLED_WORDS +
     tables +
     (c.maskWords ? c.maxSampledRows * (1 + c.maskWords) : 0)
@@ -225,7 +226,8 @@ export class StepEncoder {
     const dryEnd = features.includes('sampler_chain')
       ? this.encodeDry(batch, pagesOffset, samplingOffset)
       : pagesOffset;
-    const end = features.includes('masks') ? this.encodeMasks(batch, dryEnd, sampledRows) : dryEnd;
+    const masksEnd = features.includes('masks') ? this.encodeMasks(batch, dryEnd, sampledRows) : dryEnd;
+    const end = features.includes('dola') ? this.encodeDola(batch, masksEnd) : masksEnd;
     return {
       words: words.subarray(0, end),
       shape: { rows, segments, sampledRows, tiles, maxLength, greedy, features },
@@ -251,6 +253,18 @@ export class StepEncoder {
         words[end++] = token;
         words[end++] = floatBits(Math.min(penalty, LARGEST_F32));
       }
+    });
+    return end;
+  }
+
+  /** Writes which layers each segment contrasts; returns where that ends. */
+  private encodeDola({ segments }: Batch, offset: number): number {
+    const { words } = this;
+    words[HEADER.dolaOffset] = offset;
+    const end = offset + segments.length * DOLA_WORDS;
+    words.fill(0, offset, end);
+    segments.forEach(({ dola = [] }, index) => {
+      for (const layer of dola) words[offset + index * DOLA_WORDS + (layer >>> 5)] |= 1 << (layer & 31);
     });
     return end;
   }

@@ -210,7 +210,8 @@ export interface PoolCall {
   readonly op: 'pool';
   readonly x: Activation;
   readonly out: Activation;
-  readonly kind: 'mean' | 'first' | 'last';
+  /** `row`: the sampled row itself. */
+  readonly kind: 'mean' | 'first' | 'last' | 'row';
 }
 
 /**
@@ -332,6 +333,31 @@ export interface MaskLogitsCall {
   readonly logits: Activation;
 }
 
+/** What the calls of DoLa share (ops/dola.ts); rows whose segment contrasts nothing stay as they are. */
+interface DolaTensors {
+  /** [sampled rows, vocab], f32: the last layer's. */
+  readonly logits: Activation;
+  /** [sampled rows, vocab], f32: those of the layer that differs most, of the layers so far. */
+  readonly base: Activation;
+}
+
+/** Keeps the logits of an early layer in `base` where it is one of the row's (Segment.dola) and differs most from the last; in order of layers. */
+export interface DolaSelectCall extends DolaTensors {
+  readonly op: 'dola_select';
+  /** [sampled rows, vocab], f32: this layer's. */
+  readonly early: Activation;
+  /** [sampled rows, 1], f32: how much `base` differs, as Jensen-Shannon divergence. */
+  readonly divergence: Activation;
+  /** As Segment.dola counts them. */
+  readonly layer: number;
+}
+
+/** logits = log p - log p', of tokens with p ≥ relativeTop · max p; of others -Infinity. */
+export interface DolaContrastCall extends DolaTensors {
+  readonly op: 'dola_contrast';
+  readonly relativeTop: number;
+}
+
 /** A call that only steps with a feature run: no dispatch, buffer of its own or pipeline before the first of them. Absent: every step. */
 export interface Optional {
   readonly when?: StepFeature;
@@ -356,6 +382,8 @@ type AnyCall =
   | ExpertSumCall
   | GateRowsCall
   | MaskLogitsCall
+  | DolaSelectCall
+  | DolaContrastCall
   | ArgmaxCall
   | SampleCall
   | SampleChainCall;

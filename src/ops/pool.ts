@@ -1,3 +1,4 @@
+import type { Segment } from '../engine/runner';
 import type { PoolCall } from './calls';
 import { caseBatch } from './case_batch';
 import type { Activation, Dispatch, Op, OpCase } from './op';
@@ -6,7 +7,7 @@ import { expectShape, rowBytes } from './shape_check';
 const LANES = 64;
 
 /** As the kernel numbers them. */
-const CODES: Readonly<Record<PoolCall['kind'], number>> = { mean: 0, first: 1, last: 2 };
+const CODES: Readonly<Record<PoolCall['kind'], number>> = { mean: 0, first: 1, last: 2, row: 3 };
 
 export const poolOp: Op<PoolCall> = {
   name: 'pool',
@@ -21,9 +22,9 @@ export const poolOp: Op<PoolCall> = {
     const { cols } = call.x;
     const x = env.activation(call.x);
     const out = env.activation(call.out);
-    env.batch.sampled.forEach(({ segment }, index) => {
+    env.batch.sampled.forEach(({ row: sampled, segment }, index) => {
       const { firstRow, rowCount } = env.batch.segments[segment];
-      const first = call.kind === 'last' ? firstRow + rowCount - 1 : firstRow;
+      const first = { mean: firstRow, first: firstRow, last: firstRow + rowCount - 1, row: sampled }[call.kind];
       const count = call.kind === 'mean' ? rowCount : 1;
       for (let col = 0; col < cols; col++) {
         let sum = 0;
@@ -61,6 +62,7 @@ export function poolCases(seed: number): readonly OpCase<PoolCall>[] {
     ['mean', 96, [17, 1, 40]],
     ['first', 72, [3, 5]],
     ['last', 64, [9, 2, 7]],
+    ['row', 64, [9, 2, 7]],
   ];
   return shapes.map(([kind, cols, lengths], i): OpCase<PoolCall> => {
     const { batch, numPages, rows } = caseBatch(
@@ -73,7 +75,10 @@ export function poolCases(seed: number): readonly OpCase<PoolCall>[] {
       label: `pool ${kind} ${cols} of ${lengths.join(', ')} rows`,
       calls: [{ op: 'pool', x, out, kind }],
       batch: {
-        segments: batch.segments.map((s, at) => ({ ...s, sample: at === 1 ? ('none' as const) : ('last' as const) })),
+        segments: batch.segments.map((s, at): Segment => {
+          const sampled = kind === 'row' ? 'all' : 'last';
+          return { ...s, sample: at === 1 ? 'none' : sampled };
+        }),
       },
       bucket: { minRows: 1, maxRows: rows },
       contextLength: 128,

@@ -3,6 +3,7 @@ import { activationOp } from './activation';
 import { argmaxOp } from './argmax';
 import { attentionOp } from './attention/attention';
 import type { OpCall } from './calls';
+import { dolaContrastOp, dolaSelectOp } from './dola';
 import { embedOp } from './embed';
 import { expertLinearOp } from './experts/expert_linear';
 import { expertSumOp } from './experts/expert_sum';
@@ -44,6 +45,8 @@ const OPS: AnyOp = {
   expert_sum: expertSumOp,
   gate_rows: gateRowsOp,
   mask_logits: maskLogitsOp,
+  dola_select: dolaSelectOp,
+  dola_contrast: dolaContrastOp,
   argmax: argmaxOp,
   sample: sampleOp,
   sample_chain: sampleChainOp,

@@ -14,6 +14,7 @@ import type { StepFeature } from '../engine/step_features';
  *                    caches with a window have a pool of their own, their block tables in the same order (NO_PAGE as 0: it is never read)
  * masksOffset        1 word a sampled row: where its mask of allowed tokens begins, 0 for none; then the masks
  * dry penalties      2 words each: token, f32; of segments that have them (SAMPLING.dryOffset, SAMPLING.dryCount)
+ * dolaOffset         4 words a segment:   bit l of these 128 says whether the segment contrasts layer l (DoLa)
  * ```
  *
  * `length` is firstPosition + rowCount: [0, length) is in the cache once the step's KV write has run. shaders/lib/step.wgsl mirrors this.
@@ -42,6 +43,8 @@ export const HEADER = {
   masksOffset: 10,
   /** From a segment's block table to that of caches with a window; 0: they share one. */
   slidingTables: 11,
+  /** 0: no segment contrasts layers. */
+  dolaOffset: 12,
 } as const;
 
 export const SEGMENT = {
@@ -98,6 +101,10 @@ export const PAGE_SIZE = 32;
 export function maskWords(vocabSize: number): number {
   return Math.ceil(vocabSize / 32);
 }
+
+export const DOLA_WORDS = 4;
+/** Layers that DoLa can choose from: [0, MAX_DOLA_LAYERS). */
+export const MAX_DOLA_LAYERS = 32 * DOLA_WORDS;
 
 /** How large a step is, as far as dispatch counts need to know. */
 export interface StepShape {

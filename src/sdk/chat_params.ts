@@ -1,5 +1,6 @@
 /** From what a caller wrote to a checked request. Everything that is not understood is an `InvalidOptionError` that names it. */
 import { MAX_CHOICES } from '../engine/choices';
+import { parseDolaLayers } from '../engine/dola';
 import { MAX_PRIORITY } from '../engine/request_checks';
 import { GREEDY } from '../engine/runner';
 import { parseSampling, SAMPLING_FIELDS } from '../engine/sampling';
@@ -20,6 +21,7 @@ const OTHER_FIELDS: readonly string[] = [
   'stop',
   'priority',
   'speculation',
+  'dola_layers',
   'signal',
 ] satisfies (keyof ChatCompletionParams)[];
 
@@ -75,6 +77,7 @@ export function parseChatParams(params: ChatCompletionParams, model: string): Ch
     speculation: parseSpeculation(given['speculation']),
     sampling: parseSampling(sampling, { defaults: strategy ? GREEDY : DEFAULT_SAMPLING }),
     strategy,
+    dola: parseDolaLayers(given['dola_layers']),
   };
 }
 

@@ -44,6 +44,12 @@ export interface ChatCompletionParams {
    * 'never' only when no beam can become better.
    */
   readonly early_stopping?: boolean | 'never';
+  /**
+   * DoLa (Chuang et al. 2024): what the last layer predicts is contrasted with what an early layer would, the one that differs most of
+   * the model's first half ('low': for long answers), of its second half ('high': for short, factual ones), or of these layers. Temperature and the like choose
+   * from the contrast, which log-probabilities are of. Goes with everything but beams.
+   */
+  readonly dola_layers?: 'low' | 'high' | readonly number[];
   /** Tokens of the answer at most; by default the rest of the context. */
   readonly max_tokens?: number;
   /** Up to four strings; the answer ends before the first of them. */

@@ -44,6 +44,7 @@ export async function* answerChat(
       priority: request.priority,
       stopTokens: tokenizer.stopTokens,
       strategy,
+      dola: request.dola,
       oneByOne: request.stop.length > 0,
       speculation: speculationOf(request, model.drafts ?? false),
       signal: signal ? AbortSignal.any([signal, left.signal]) : left.signal,

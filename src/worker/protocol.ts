@@ -1,5 +1,6 @@
 /** What the SDK and an engine host say to each other. Everything here is structured-cloneable: it crosses the worker's edge. */
 
+import type { DolaLayers } from '../engine/dola';
 import type { EngineMetrics } from '../engine/metrics';
 import type { SamplingSettings } from '../engine/runner';
 import type { SpeculationUsage } from '../engine/speculation/speculator';
@@ -82,6 +83,7 @@ export interface ChatRequest {
   readonly n?: number;
   /** Absent: every answer is sampled token by token. */
   readonly strategy?: Strategy;
+  readonly dola?: DolaLayers;
   readonly priority?: number;
   /** Absent: with the draft model, where one was loaded. */
   readonly speculation?: SpeculationSettings | 'off';

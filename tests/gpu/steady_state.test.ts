@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { fileSource } from '../../src/cli/file_source';
 import { Engine } from '../../src/engine/engine';
-import { GREEDY, type SamplingSettings, type Segment } from '../../src/engine/runner';
+import { GREEDY, type Runner, type Sample, type SamplingSettings, type Segment } from '../../src/engine/runner';
 import { loadStrategy } from '../../src/engine/strategies/load';
 import { type CallCounter, countCalls } from '../../src/gpu/counters';
 import { type LoadedModel, loadModel } from '../../src/model/load_model';
@@ -65,6 +65,30 @@ describe('a decoded token of the demo model', () => {
     expect(masked[1].logits?.[0].with(best, logits[best])).toEqual(logits);
     // A step without masks is what it was.
     expect((await runner.run({ segments })).segments).toEqual(free);
+  });
+
+  test('contrasts layers as the reference executor does, and its neighbour notices nothing', async () => {
+    const reference = await loadModel(await fileSource('public/models/demo.q8_0.gguf'), { backend: 'reference' });
+    const said = async (runner: Runner, dola?: readonly number[]) => {
+      const engine = new Engine(runner);
+      const sampling = { ...GREEDY, topLogprobs: 0 };
+      const request = { promptTokens: [1, 5, 9], maxTokens: 3, sampling, stopTokens: new Set<number>() };
+      const plain = engine.generate(request).drain();
+      const found: Sample[] = [];
+      for await (const sample of engine.generate({ ...request, dola })) found.push(sample);
+      const { outputTokens } = await plain;
+      engine.dispose();
+      return { found, outputTokens };
+    };
+    const layers = [0, model.description.numLayers - 1];
+    const { found, outputTokens } = await said(model.runner, layers);
+    const expected = await said(reference.runner, layers);
+    expect(found.map(({ token }) => token)).toEqual(expected.found.map(({ token }) => token));
+    expect(found.map(({ logprob }) => logprob)).toEqual(
+      expected.found.map(({ logprob }) => expect.closeTo(logprob, 2)),
+    );
+    expect(outputTokens).toEqual((await said(model.runner)).outputTokens);
+    reference.dispose();
   });
 
   test('is the same after its conversation was saved, and brought back in other pages', async () => {

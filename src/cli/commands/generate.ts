@@ -1,3 +1,4 @@
+import { type DolaLayers, parseDolaLayers } from '../../engine/dola';
 import { Engine } from '../../engine/engine';
 import type { Generation, GenerationResult } from '../../engine/generation_output';
 import { loadStrategy } from '../../engine/strategies/load';
@@ -27,6 +28,8 @@ export async function generateCommand(argv: readonly string[]): Promise<void> {
     beams: { type: 'string' },
     'length-penalty': { type: 'string' },
     'early-stopping': { type: 'string' },
+    dola: { type: 'boolean' },
+    'dola-layers': { type: 'string' },
     draft: { type: 'string' },
     ngram: { type: 'boolean' },
     'draft-length': { type: 'string' },
@@ -39,6 +42,7 @@ export async function generateCommand(argv: readonly string[]): Promise<void> {
     length_penalty: args.number('length-penalty'),
     early_stopping: parseEarlyStopping(args.text('early-stopping')),
   });
+  const dola = dolaOf(args);
   const limit = args.integer('max-tokens', 1);
   const count = args.integer('n', 1) ?? 1;
   const draftPath = args.text('draft');
@@ -71,6 +75,7 @@ export async function generateCommand(argv: readonly string[]): Promise<void> {
         sampling,
         dryBreakers: await loadDryBreakers(tokenizer, sampling),
         strategy: strategy && (await loadStrategy(strategy)),
+        dola,
         stopTokens: tokenizer.stopTokens,
         speculation: speculates ? { ngram, draft: draft !== undefined, length: draftLength } : undefined,
       },
@@ -85,6 +90,13 @@ export async function generateCommand(argv: readonly string[]): Promise<void> {
     draft?.dispose();
     model.dispose();
   }
+}
+
+/** `--dola` is `--dola-layers low`. */
+function dolaOf(args: Arguments): DolaLayers | undefined {
+  const text = args.text('dola-layers');
+  if (text === undefined) return args.flag('dola') ? 'low' : undefined;
+  return parseDolaLayers(text === 'low' || text === 'high' ? text : args.integers('dola-layers', 0));
 }
 
 function parseEarlyStopping(text: string | undefined): boolean | string | undefined {

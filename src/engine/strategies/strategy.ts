@@ -21,6 +21,7 @@ export function startStrategy(
   const name = NAMES[strategy.kind];
   checkSampling(request.sampling, name);
   if (request.speculation) throw new InvalidOptionError('speculation', `does not go with ${name}`);
+  if (request.dola) throw new InvalidOptionError('dola_layers', `does not go with ${name}`);
   if (limits.recurrent) {
     throw new UnsupportedModelError(
       `${name} shares what was computed between continuations, which a model with recurrent layers cannot`,

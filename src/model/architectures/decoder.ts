@@ -6,7 +6,10 @@
 import { InternalError } from '../../errors';
 import type { OpCall, PoolCall } from '../../ops/calls';
 import type { Activation, KvCache, Vector, Weight } from '../../ops/op';
+import { MAX_DOLA_LAYERS } from '../../ops/step_layout';
 import type { ModelSpec } from '../model_spec';
+import { dolaCalls, exitCall } from './early_exits';
+import { headCalls, type LogitsHead } from './logits_head';
 import {
   type BranchInput,
   type BranchOutput,
@@ -34,19 +37,10 @@ export interface ResidualBranch {
 /** Branches that read the residual stream at the same time, before any of them adds to it; mostly there is one. */
 export type Stage = readonly ResidualBranch[];
 
-/** logits = softcap · tanh(scale · (W·norm(x) + bias) / softcap), or without the cap. */
-export interface LogitsHead {
-  readonly norm?: Norm;
-  readonly weight: Weight;
-  readonly bias?: Vector;
-  readonly scale?: number;
-  readonly softcap?: number;
-}
-
 /** A vector of each sequence: its normalised rows pooled, then matmuls one after another. */
 export interface PoolHead {
   readonly norm?: Norm;
-  readonly pool: PoolCall['kind'];
+  readonly pool: Exclude<PoolCall['kind'], 'row'>;
   readonly dense: readonly Weight[];
 }
 
@@ -80,6 +74,7 @@ export function decoderSpec(decoder: Decoder, sources: Pick<ModelSpec, 'weights'
     hiddenSize: table.cols,
     recurrent: decoder.recurrent ?? false,
     numLayers: decoder.layers.length,
+    earlyExits: exitsOf(decoder),
     trainedContextLength: decoder.trainedContextLength,
     weights: sources.weights,
     vectors: sources.vectors,
@@ -88,7 +83,14 @@ export function decoderSpec(decoder: Decoder, sources: Pick<ModelSpec, 'weights'
   };
 }
 
-function plan({ embedding, layers, head }: Decoder, context: PlanContext): OpCall[] {
+function exitsOf({ layers, head, embedding }: Decoder): ModelSpec['earlyExits'] {
+  if ('pool' in head || layers.length > MAX_DOLA_LAYERS) return undefined;
+  return { numLayers: layers.length, tiedEmbeddings: head.weight.name === embedding.table.name };
+}
+
+function plan(decoder: Decoder, context: PlanContext): OpCall[] {
+  const { embedding, layers, head } = decoder;
+  const exits = exitsOf(decoder);
   const { x, options } = context;
   const { table, scale, positions } = embedding;
   const { lastTokens, samples, counts, bias, past, mu } = options.states;
@@ -96,13 +98,17 @@ function plan({ embedding, layers, head }: Decoder, context: PlanContext): OpCal
     { op: 'embed', table, lastTokens, out: x, scale, positions },
     ...(embedding.norm ? [context.norm(x, embedding.norm, x)] : []),
     ...(embedding.more?.(context) ?? []),
-    ...layers.flat().flatMap((stage) => stageCalls(stage, context)),
+    ...layers.flatMap((stages, layer) => [
+      ...(exits ? [exitCall(layer, context)] : []),
+      ...stages.flatMap((stage) => stageCalls(stage, context)),
+    ]),
   ];
   if ('pool' in head) return [...body, ...poolCalls(head, context)];
   const logits: Activation = { name: 'logits', cols: head.weight.rows, rows: 'sampled', type: 'f32' };
   return [
     ...body,
-    ...headCalls(head, logits, context),
+    ...headCalls(head, x, logits, context),
+    ...(exits ? dolaCalls(head, exits.numLayers, logits, context) : []),
     { op: 'mask_logits', logits, when: 'masks' },
     { op: 'argmax', logits, lastTokens, samples },
     { op: 'sample_chain', logits, counts, bias, mu, samples, when: 'sampler_chain' },
@@ -123,14 +129,6 @@ function poolCalls({ norm, pool, dense }: PoolHead, context: PlanContext): OpCal
     { op: 'pool', x: normed ?? x, out: outputs[0], kind: pool },
     ...dense.flatMap((weight, i) => context.linear({ x: outputs[i] }, [{ weight, column: 0 }], outputs[i + 1])),
   ];
-}
-
-function headCalls(head: LogitsHead, logits: Activation, context: PlanContext): OpCall[] {
-  const { norm, weight, bias, scale, softcap } = head;
-  // The rows that are sampled are few: an RMS norm folds in whatever the size of the step.
-  const folds = norm === undefined || norm.kind === 'rms';
-  const { calls, input } = folds ? { calls: [], input: { x: context.x, norm } } : context.materialised(norm, 'normed');
-  return [...calls, ...context.linear(input, [{ weight, column: 0, bias }], logits, { scale, softcap })];
 }
 
 function stageCalls(stage: Stage, context: PlanContext): OpCall[] {

@@ -75,10 +75,17 @@ export class PlanContext {
     return this.materialised(norm, 'normed');
   }
 
-  /** The same, always by a call of its own: for branches that read it when the stream has moved on. */
-  materialised(norm: Norm, name: string): { readonly calls: readonly OpCall[]; readonly input: BranchInput } {
-    const normed = this.step(name, this.x.cols);
-    return { calls: [this.norm(this.x, norm, normed)], input: { x: normed } };
+  /**
+   * The same, always by a call of its own: for branches that read it when the stream has moved on. `x`: the stream, or sampled rows of it.
+   */
+  materialised(
+    norm: Norm,
+    name: string,
+    x = this.x,
+  ): { readonly calls: readonly OpCall[]; readonly input: BranchInput } {
+    const step = this.step(name, x.cols);
+    const normed: Activation = x.rows === 'step' ? step : { ...step, name: `sampled_${step.name}`, rows: 'sampled' };
+    return { calls: [this.norm(x, norm, normed)], input: { x: normed } };
   }
 
   /** out = epilogue(W·input + b). */

@@ -105,6 +105,17 @@ describe('tessera', () => {
     expect(out).toMatch(/^\[0\] (.+)\n\[1\] \1\n$/s);
   });
 
+  it('contrasts layers', async () => {
+    const args = ['generate', DEMO, '-p', 'Hello!', '--chat', '-n', '3', '--backend', 'reference'];
+    const json = async (...more: string[]) => JSON.parse((await tessera(...args, '--json', ...more)).out).tokens;
+    expect(await json('--dola')).toEqual(await json('--dola-layers', 'low'));
+    expect(await json('--dola-layers', '0,1')).toHaveLength(3);
+    expect((await tessera(...args, '--dola-layers', '0,99')).err).toMatch(/--dola-layers: 99 is not an integer from 0/);
+    expect((await tessera(...args, '--dola', '--beams', '2')).err).toMatch(
+      /--dola-layers: does not go with beam search/,
+    );
+  });
+
   it('calls options as the terminal does, whoever finds them wrong', async () => {
     const generate = ['generate', DEMO, '-p', 'Hello', '--backend', 'reference'];
     expect((await tessera(...generate, '--top-k', '2.5')).err).toMatch(/^tessera generate: --top-k: expected /);

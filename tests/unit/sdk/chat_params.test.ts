@@ -59,6 +59,7 @@ describe('chat options', () => {
     expect(sampling.temperature).toBe(0);
     const asked = parse({ num_beams: 2, length_penalty: -0.5, early_stopping: 'never' });
     expect(asked.strategy).toMatchObject({ lengthPenalty: -0.5, earlyStopping: 'never' });
+    expect(parse({ dola_layers: [3, 5] }).dola).toEqual([3, 5]);
     expect(parse({ num_beams: 1 })).toMatchObject({ strategy: undefined, sampling: { temperature: 1 } });
   });
 
@@ -79,6 +80,8 @@ describe('chat options', () => {
     ['early_stopping', { num_beams: 1, early_stopping: true }],
     ['early_stopping', { num_beams: 3, early_stopping: 'soon' }],
     ['stop', { num_beams: 3, stop: 'x' }],
+    ['dola_layers', { dola_layers: 'all' }],
+    ['dola_layers', { dola_layers: 3 }],
     ['tools', { tools: [] }],
     ['response_format', { response_format: { type: 'json_object' } }],
     ['max_completion_tokens', { max_completion_tokens: 3 }],
