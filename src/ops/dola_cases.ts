@@ -24,7 +24,12 @@ export function dolaCases(seed: number): readonly OpCase<Calls>[] {
     { ...rows, slot: 0, sample: 'last' },
     { ...rows, slot: 1, sample: 'last', dola: [3, 70] },
   ];
-  const { lastTokens, samples } = samplerStates({ maxSlots: 3, vocabSize: VOCAB, maxSampledRows: SAMPLED, contextLength: PAGE_SIZE });
+  const { lastTokens, samples } = samplerStates({
+    maxSlots: 3,
+    vocabSize: VOCAB,
+    maxSampledRows: SAMPLED,
+    contextLength: PAGE_SIZE,
+  });
   const calls = (relativeTop: number): Calls[] => [
     ...LAYERS.map((layer): Calls => {
       const early = tensor(`early${layer}`);
