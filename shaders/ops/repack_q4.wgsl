@@ -25,6 +25,16 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
   let at = ((params.first_raw_row + row) * BLOCKS + block) * BLOCK_BYTES;
   let target_row = params.first_row + row;
   let to = target_row * BLOCKS + block;
+  // Most rows have an even number of blocks: then a pair begins on a word, and each word of it is read once.
+  if (HEADER_BYTES == 2u && BLOCKS % 2u == 0u) {
+    let word = at / 4u;
+    let a = vec4<u32>(raw[word], raw[word + 1u], raw[word + 2u], raw[word + 3u]);
+    let b = raw[word + 4u];
+    quants[to] = nibble_block(vec4<u32>(halves_of(a.x, a.y), halves_of(a.y, a.z), halves_of(a.z, a.w), halves_of(a.w, b)));
+    quants[to + 1u] = nibble_block(vec4<u32>(raw[word + 5u], raw[word + 6u], raw[word + 7u], raw[word + 8u]));
+    scales[target_row * pairs + block / 2u] = (a.x & 0xffffu) | (b & 0xffff0000u);
+    return;
+  }
   let second = block + 1u < BLOCKS;
   quants[to] = raw_nibble_block(at + HEADER_BYTES);
   if (second) { quants[to + 1u] = raw_nibble_block(at + BLOCK_BYTES + HEADER_BYTES); }

@@ -8,8 +8,10 @@ import { REPACK_PARAM_WORDS, type RepackBinding, repackKernel } from '../ops/wei
 import { quantizeKernel } from '../ops/weights/quantize';
 import type { GpuWeightPart } from './gpu_tensors';
 
-/** Raw bytes on the GPU at once. */
+/** The longest row, raw. */
 const RAW_BYTES = 8 << 20;
+/** Raw bytes that are written and repacked at once: few enough to be in a cache still when they are repacked. */
+const CHUNK_BYTES = 2 << 20;
 /**
  * So many bytes are submitted before the GPU is asked whether it has them, and so many times before it must have said so: WebGPU copies
  * what is written, so this bounds host memory. Small tensors wait for nothing.
@@ -73,12 +75,13 @@ export class WeightUploader {
     }
   }
 
-  /** Rows of a weight that fit into the raw buffer. */
+  /** Rows of a weight that are repacked at once. */
   rowsAtOnce(weight: Weight, stored: WeightFormat = weight.format): number {
     const perRow = rowBytes(stored, weight.cols);
-    const rows = Math.floor(RAW_BYTES / perRow);
-    if (rows === 0) throw new InternalError(`a row of "${weight.name}" has ${perRow} bytes, at most ${RAW_BYTES}`);
-    return rows;
+    if (perRow > RAW_BYTES)
+      throw new InternalError(`a row of "${weight.name}" has ${perRow} bytes, at most ${RAW_BYTES}`);
+    // Fewer than four rows might not end on a word (rowsUpToAWord).
+    return Math.min(Math.floor(RAW_BYTES / perRow), Math.max(4, Math.floor(CHUNK_BYTES / perRow)));
   }
 
   /** Resolves when everything that was written is in place. */

@@ -30,6 +30,8 @@ interface FormatLayout {
   readonly scaleWords: (blocks: number) => number;
   readonly repack: {
     readonly entry: string;
+    /** What the kernel reads as words begins on one, for rows of so many columns. */
+    readonly onWords?: (cols: number) => boolean;
     readonly constants?: Readonly<Record<string, number>>;
     /** Vectors, blocks or groups of two or four blocks: what one invocation does. */
     readonly itemsPerRow: (blocks: number) => number;
@@ -58,6 +60,7 @@ function q4(headerBytes: number, scaleWords: FormatLayout['scaleWords']): Format
     scaleWords,
     repack: {
       entry: 'ops/repack_q4.wgsl',
+      onWords: () => headerBytes === 4,
       constants: { HEADER_BYTES: headerBytes },
       itemsPerRow: pairs,
       bindings: QUANTISED,
@@ -73,6 +76,7 @@ function q5(headerBytes: number, wordsPerPair: number): FormatLayout {
     scaleWords: (blocks) => pairs(blocks) * wordsPerPair,
     repack: {
       entry: 'ops/repack_q5.wgsl',
+      onWords: () => headerBytes === 4,
       constants: { HEADER_BYTES: headerBytes },
       itemsPerRow: pairs,
       bindings: QUANTISED,
@@ -87,12 +91,13 @@ function superBlocks(
   quantBytes: number,
   scaleWords: number,
   entry: string,
+  onWords = false,
 ): FormatLayout {
   return {
     laneColumns,
     quantBytes,
     scaleWords: perSuperBlock(scaleWords),
-    repack: { entry, itemsPerRow: (blocks) => blocks, bindings: QUANTISED, usesCols: false },
+    repack: { entry, onWords: () => onWords, itemsPerRow: (blocks) => blocks, bindings: QUANTISED, usesCols: false },
   };
 }
 
@@ -104,6 +109,7 @@ function q4K(highBytes: number): FormatLayout {
     scaleWords: perSuperBlock(5 + highBytes / 4),
     repack: {
       entry: 'ops/repack_q4_k.wgsl',
+      onWords: () => true,
       constants: { HIGH_BYTES: highBytes },
       itemsPerRow: pairs,
       bindings: QUANTISED,
@@ -119,6 +125,7 @@ function float(valueBytes: 2 | 4): FormatLayout {
     scaleWords: () => 0,
     repack: {
       entry: 'ops/repack_float.wgsl',
+      onWords: (cols) => (cols * valueBytes) % 4 === 0,
       constants: { VALUE_BYTES: valueBytes },
       itemsPerRow: (blocks) => blocks * 2 * valueBytes,
       bindings: PLAIN,
@@ -145,7 +152,7 @@ const LAYOUTS: Readonly<Record<WeightFormat, FormatLayout>> = {
   q5_0: q5(2, 3),
   q5_1: q5(4, 4),
   iq4_nl: q4(2, pairs),
-  iq4_xs: superBlocks(32, 16, 2, 'ops/repack_iq4_xs.wgsl'),
+  iq4_xs: superBlocks(32, 16, 2, 'ops/repack_iq4_xs.wgsl', true),
   mxfp4: {
     laneColumns: 32,
     quantBytes: 16,
@@ -153,7 +160,7 @@ const LAYOUTS: Readonly<Record<WeightFormat, FormatLayout>> = {
     repack: { entry: 'ops/repack_mxfp4.wgsl', itemsPerRow: fours, bindings: QUANTISED, usesCols: false },
   },
   q3_k: superBlocks(16, 8, 12, 'ops/repack_q3_k.wgsl'),
-  q2_k: superBlocks(16, 8, 5, 'ops/repack_q2_k.wgsl'),
+  q2_k: superBlocks(16, 8, 5, 'ops/repack_q2_k.wgsl', true),
 };
 
 /** Blocks of 32 in a row of the planes. */
@@ -216,7 +223,7 @@ export function repackKernel(format: WeightFormat, cols: number): RepackKernel {
   return {
     source: {
       entry: repack.entry,
-      constants: repack.constants,
+      constants: { ...repack.constants, ON_WORDS: repack.onWords?.(cols) ?? false },
       overrides: repack.usesCols ? { COLS: cols, BLOCKS: blocks } : { BLOCKS: blocks },
     },
     bindings: repack.bindings,
