@@ -3,6 +3,8 @@ import { InvalidOptionError } from '../errors';
 /** Options of the SDK that the terminal spells in a way of its own. */
 const FLAGS: Readonly<Record<string, string>> = {
   num_beams: '--beams',
+  'context_overflow.sinks': '--sinks',
+  'context_overflow.window': '--window',
   contextLength: '--ctx',
   kvType: '--kv',
   model: 'MODEL',

@@ -9,6 +9,7 @@ import {
   UnsupportedModelError,
 } from '../errors';
 import { MAX_CHOICES, seedOfChoice } from './choices';
+import { ContextOverflow } from './context_overflow';
 import { layersToContrast } from './dola';
 import { EmbeddingSequence, type EmbedRequest } from './embedding';
 import { checkEngineOptions, DEFAULT_SWAP_BYTES, type EngineOptions } from './engine_options';
@@ -109,6 +110,7 @@ export class Engine {
       throw new InvalidOptionError('n', `${count} is not an integer from 1 to ${MAX_CHOICES}`);
     }
     if (request.strategy) {
+      if (request.contextOverflow) throw new InvalidOptionError('context_overflow', 'goes with sampling alone');
       if (own?.(0).constraint) throw new InvalidOptionError('response_format', 'goes with sampling alone');
       return this.#startStrategy(request.strategy, request, count, (index) => own?.(index).onToken);
     }
@@ -122,13 +124,13 @@ export class Engine {
   }
 
   /**
-   * A new request whose prompt is all that `parent` has so far, prompt and output. Where the parent is still under way its pages
+   * A new request whose prompt is all that `parent` has so far, prompt and output (as far as the model still sees it). Where the parent is still under way its pages
    * are shared, so nothing is computed twice. Throws like `generate`.
    */
   fork(parent: Generation, request: ForkRequest): Generation {
     const sequence = this.#sequenceOf.get(parent);
     if (!sequence) throw new InvalidOptionError('parent', 'the generation to fork belongs to another engine');
-    return this.#generate({ ...request, promptTokens: sequence.tokens }, sequence);
+    return this.#generate({ ...request, promptTokens: sequence.seenTokens() }, sequence);
   }
 
   /** Computes the logits of every position of a prompt. Rejects like `generate`, and with AbortedError or what onLogits throws. */
@@ -219,8 +221,9 @@ export class Engine {
   /** `waitFor`: it begins only when `parent` has computed the prompt that both have. */
   #generate(request: GenerateRequest, parent?: GeneratingSequence, waitFor?: 'prompt'): Generation {
     const maxOutput = this.#checkRequest(request);
-    const { signal } = request;
+    const { signal, contextOverflow } = request;
     const { limits } = this.#loop.scheduler;
+    const overflow = contextOverflow && new ContextOverflow(contextOverflow, this.contextLength);
     const abort = (): void => {
       sequence.abort();
       this.#end(sequence);
@@ -233,6 +236,7 @@ export class Engine {
       {
         maxUnread: this.#maxUnread,
         maxOutput,
+        overflow,
         speculator: this.#speculators.create(id, request, limits, onReady),
         dola: request.dola && layersToContrast(request.dola, limits.earlyExits),
         promptFrom: waitFor && !limits.recurrent ? parent : undefined,

@@ -1,5 +1,7 @@
 import { InvalidOptionError } from '../errors';
+import { MAX_CHOICES, seedOfChoice } from './choices';
 import { ConstrainedOutput, type TokenConstraint } from './constraint';
+import type { ContextOverflow, OverflowSettings, OverflowUsage } from './context_overflow';
 import type { DolaLayers } from './dola';
 import { type DryBreakers, dryPenalties } from './dry';
 import { type Generation, GenerationOutput } from './generation_output';
@@ -37,6 +39,11 @@ export interface ForkRequest {
   readonly dola?: DolaLayers;
   /** Guessing tokens ahead, where the engine has something to guess with; the output is the same with and without. */
   readonly speculation?: SpeculationSettings;
+  /**
+   * Prompt and output may be longer than the context: its middle is dropped. Absent: such a prompt is refused, and the output ends with
+   * the context. After each time that the context was full, samples are drawn with another seed.
+   */
+  readonly contextOverflow?: OverflowSettings;
 }
 
 export interface GenerateRequest extends ForkRequest {
@@ -50,6 +57,8 @@ export interface GenerationHost {
   readonly maxUnread: number;
   /** Output tokens that the context has room for. */
   readonly maxOutput: number;
+  /** For a request that may go on beyond the context. */
+  readonly overflow?: ContextOverflow;
   /** The sequence can go on. */
   readonly onReady: () => void;
   readonly speculator: Speculator | undefined;
@@ -73,6 +82,9 @@ export class GeneratingSequence extends Sequence {
   readonly #output: GenerationOutput;
   readonly #constraint: ConstrainedOutput | undefined;
   #parked = false;
+  #sampling: SamplingSettings;
+  #shifts = 0;
+  readonly #promptShifts: number;
 
   constructor(
     id: number,
@@ -83,6 +95,9 @@ export class GeneratingSequence extends Sequence {
     super(id, request.promptTokens, parent);
     this.priority = request.priority ?? 0;
     this.dola = host.dola;
+    this.#sampling = request.sampling;
+    this.#promptShifts = host.overflow?.shorten(this.tokens) ?? 0;
+    this.promptLength = this.tokens.length;
     this.#maxOutput = Math.min(request.maxTokens, host.maxOutput);
     if (request.constraint) {
       this.#constraint = new ConstrainedOutput(request.constraint, isMemoryless(request.sampling));
@@ -93,7 +108,11 @@ export class GeneratingSequence extends Sequence {
       onLeave: () => onLeave(this),
       onTokenOut,
       onFinish,
-      usage: () => ({ cachedTokens: this.cachedTokens ?? 0, ...(speculator && { speculative: speculator.usage }) }),
+      usage: () => ({
+        cachedTokens: this.cachedTokens ?? 0,
+        ...(speculator && { speculative: speculator.usage }),
+        ...(host.overflow && { overflow: this.#overflowUsage(host.overflow) }),
+      }),
     });
   }
 
@@ -102,12 +121,12 @@ export class GeneratingSequence extends Sequence {
   }
 
   get sampling(): SamplingSettings {
-    return this.request.sampling;
+    return this.#sampling;
   }
 
   /** The last output token is never computed. */
   get maxPositions(): number {
-    return this.promptLength + this.#maxOutput - 1;
+    return Math.min(this.promptLength + this.#maxOutput - 1, this.#contextLength);
   }
 
   get paused(): boolean {
@@ -134,12 +153,47 @@ export class GeneratingSequence extends Sequence {
     if (this.request.oneByOne || this.#waitsForTokens || this.tokens.length === this.promptLength || this.#speculates)
       return 0;
     const room = this.host.maxUnread - this.#output.unread - this.samplesInFlight;
-    return Math.max(0, Math.min(this.#outputLeft, room));
+    return Math.max(0, Math.min(this.#outputLeft, room, this.#contextLength - this.computed));
   }
 
   /** Output tokens that are neither there nor in flight. */
   get #outputLeft(): number {
-    return this.#maxOutput - (this.tokens.length - this.promptLength + this.samplesInFlight);
+    return this.#maxOutput - (this.#output.length + this.samplesInFlight);
+  }
+
+  /** Positions after which the text is shortened. */
+  get #contextLength(): number {
+    return this.host.overflow?.contextLength ?? Number.POSITIVE_INFINITY;
+  }
+
+  override get overflows(): boolean {
+    return this.tokens.length > this.#contextLength;
+  }
+
+  override shorten(): void {
+    const { overflow, speculator } = this.host;
+    if (!overflow) return;
+    const length = this.tokens.length;
+    const shifts = overflow.shorten(this.tokens);
+    const dropped = length - this.tokens.length;
+    this.promptLength -= Math.min(dropped, Math.max(0, this.promptLength - overflow.sinks));
+    this.#shifts += shifts;
+    // Positions come again, and with them the draws of a seed.
+    const { seed } = this.request.sampling;
+    this.#sampling = { ...this.request.sampling, seed: seedOfChoice(seed, MAX_CHOICES + this.#shifts) };
+    speculator?.shortened(dropped);
+  }
+
+  /** What the model is given for the next token. */
+  seenTokens(): number[] {
+    const tokens = this.tokens.slice();
+    this.host.overflow?.shorten(tokens);
+    return tokens;
+  }
+
+  #overflowUsage({ stride }: ContextOverflow): OverflowUsage {
+    const shifts = this.#promptShifts + this.#shifts;
+    return { shifts, droppedTokens: shifts * stride, droppedPromptTokens: this.#promptShifts * stride };
   }
 
   /** What may be chosen depends on the tokens before, and is found out here. */
@@ -155,10 +209,12 @@ export class GeneratingSequence extends Sequence {
 
   nextRows(maxRows: number, maxSampledRows: number, maxExactRows = maxRows): RowRange | undefined {
     const { backlog, computed: position } = this;
-    if (this.paused || this.#outputLeft <= 0) return undefined;
+    // Where the context ends the text is shortened when its last sample is there.
+    if (this.paused || this.#outputLeft <= 0 || position >= this.#contextLength) return undefined;
     if (this.#speculates && backlog === 1) {
       if (this.stepsInFlight > 0) return undefined;
-      const most = Math.min(maxRows, maxSampledRows, maxExactRows, this.#outputLeft) - 1;
+      const rows = Math.min(maxRows, maxSampledRows, maxExactRows, this.#contextLength - position);
+      const most = Math.min(rows, this.#outputLeft) - 1;
       const drafts = this.host.speculator?.drafts(this.tokens, most, this.sampling) ?? [];
       if (this.host.speculator?.waiting) return undefined;
       const count = this.#constraint ? this.#constraint.admit(drafts, this.request.stopTokens) : drafts.length;

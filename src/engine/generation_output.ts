@@ -1,3 +1,4 @@
+import type { OverflowUsage } from './context_overflow';
 import type { RequestMetrics } from './metrics';
 import type { Sample } from './runner';
 import type { SpeculationUsage } from './speculation/speculator';
@@ -28,6 +29,8 @@ export interface GenerationResult {
   readonly cachedTokens: number;
   /** Where the request was speculated on. */
   readonly speculative?: SpeculationUsage;
+  /** Where the request may go on beyond the context. */
+  readonly overflow?: OverflowUsage;
   readonly timings: GenerationTimings;
 }
 
@@ -44,6 +47,7 @@ export interface Generation extends AsyncIterable<Sample> {
 
 /** What the caller has a say in, token by token; see ForkRequest. */
 interface OutputRequest {
+  readonly promptTokens: readonly number[];
   readonly stopTokens: ReadonlySet<number>;
   readonly onToken?: (sample: Sample) => 'continue' | 'stop';
 }
@@ -58,13 +62,13 @@ export interface OutputHost {
   readonly onTokenOut: (gapMs: number | undefined) => void;
   readonly onFinish: (metrics: RequestMetrics) => void;
   /** What it cost, as far as it is known by now. */
-  readonly usage: () => Pick<GenerationResult, 'cachedTokens' | 'speculative'>;
+  readonly usage: () => Pick<GenerationResult, 'cachedTokens' | 'speculative' | 'overflow'>;
 }
 
 /** The way out of an answer's tokens: stop tokens, the caller's word, the length, the reader; and what is measured on it. */
 export class GenerationOutput {
   readonly generation: Generation;
-  readonly #promptLength: number;
+  readonly #output: number[] = [];
   readonly #stream: TokenStream<Sample>;
   #settle!: { resolve: (result: GenerationResult) => void; reject: (error: unknown) => void };
   #ended = false;
@@ -73,14 +77,13 @@ export class GenerationOutput {
   #firstTokenAt: number | undefined;
   #lastTokenAt: number | undefined;
 
-  /** `tokens`: the prompt, to which the output is added. `maxOutput`: output tokens at most. */
+  /** `tokens`: what the model is given, to which the output is added. `maxOutput`: output tokens at most. */
   constructor(
     private readonly request: OutputRequest,
     private readonly tokens: number[],
     private readonly maxOutput: number,
     private readonly host: OutputHost,
   ) {
-    this.#promptLength = tokens.length;
     const stream = new TokenStream<Sample>(host.onRead, () => {
       if (!this.#ended) host.onLeave();
     });
@@ -98,6 +101,11 @@ export class GenerationOutput {
       },
       [Symbol.asyncIterator]: () => stream[Symbol.asyncIterator](),
     };
+  }
+
+  /** Output tokens so far. */
+  get length(): number {
+    return this.#output.length;
   }
 
   /** Tokens that were handed out and not read. */
@@ -126,6 +134,7 @@ export class GenerationOutput {
       return true;
     }
     this.tokens.push(sample.token);
+    this.#output.push(sample.token);
     this.host.onTokenOut(before === undefined ? undefined : now - before);
     let stop: boolean;
     try {
@@ -137,7 +146,7 @@ export class GenerationOutput {
     // The callback may have aborted the request.
     if (this.#ended) return true;
     this.#stream.push(sample);
-    const full = this.tokens.length - this.#promptLength >= this.maxOutput;
+    const full = this.#output.length >= this.maxOutput;
     const ended = stop || complete;
     if (ended || full) this.finish({ finishReason: ended ? 'stop' : 'length' });
     return ended || full;
@@ -148,8 +157,8 @@ export class GenerationOutput {
     this.host.onFinish(this.#metrics(reason.finishReason));
     this.#settle.resolve({
       ...reason,
-      promptTokens: this.tokens.slice(0, this.#promptLength),
-      outputTokens: this.tokens.slice(this.#promptLength),
+      promptTokens: this.request.promptTokens.slice(),
+      outputTokens: this.#output.slice(),
       ...this.host.usage(),
       timings: this.#timings(),
     });
@@ -165,10 +174,10 @@ export class GenerationOutput {
 
   #metrics(finishReason: RequestMetrics['finishReason']): RequestMetrics {
     const { queuedMs, timeToFirstTokenMs, decodeMs, totalMs } = this.#timings();
-    const outputTokens = this.tokens.length - this.#promptLength;
+    const outputTokens = this.#output.length;
     return {
       finishReason,
-      promptTokens: this.#promptLength,
+      promptTokens: this.request.promptTokens.length,
       cachedTokens: this.host.usage().cachedTokens,
       outputTokens,
       queuedMs,

@@ -1,5 +1,6 @@
 /** What is wrong with a request before any of it runs. */
 import { ContextLengthError, InvalidOptionError } from '../errors';
+import type { OverflowSettings } from './context_overflow';
 import type { DryBreakers } from './dry';
 import { expectPurpose, type Purpose } from './purpose';
 import type { RunnerLimits, SamplingSettings } from './runner';
@@ -20,7 +21,10 @@ export function checkPrompt(promptTokens: readonly number[], wanted: Purpose, li
   });
 }
 
-/** Output tokens that the context has room for. Throws InvalidOptionError, and ContextLengthError when there is none. */
+/**
+ * Output tokens that the context has room for, any number where the request may outgrow it. Throws InvalidOptionError, and
+ * ContextLengthError when there is none.
+ */
 export function checkRequest(
   request: {
     readonly promptTokens: readonly number[];
@@ -28,6 +32,7 @@ export function checkRequest(
     readonly priority?: number;
     readonly sampling: SamplingSettings;
     readonly dryBreakers?: DryBreakers;
+    readonly contextOverflow?: OverflowSettings;
   },
   contextLength: number,
 ): number {
@@ -45,6 +50,7 @@ export function checkRequest(
       'are given as text alone: a tokenizer has to look up their tokens',
     );
   }
+  if (request.contextOverflow) return Number.MAX_SAFE_INTEGER;
   const maxOutput = contextLength - promptTokens.length;
   if (maxOutput < 1) throw new ContextLengthError(promptTokens.length, contextLength);
   return maxOutput;

@@ -4,6 +4,7 @@ import { hasCopies, KvPages } from './kv_pages';
 import { PrefixCache } from './prefix_cache';
 import type { PageStore, RunnerLimits, StepResult } from './runner';
 import { PrefixStore } from './saved_prefix';
+import { checkIdle, checkSequences, type SchedulerParts } from './scheduler_checks';
 import { canYield, precedes, type RowRange, type Sequence, samplesOf } from './sequence';
 import { SlotPool } from './slot_pool';
 import { type SwapOptions, SwapSpace } from './swap_space';
@@ -193,47 +194,29 @@ export class Scheduler {
       if (ended) return this.remove(sequence);
       if (sequence.computed < computed) this.#cutBack(sequence);
       this.#remember(sequence);
+      if (sequence.overflows) this.#shorten(sequence);
     });
   }
 
   /** Throws InternalError when a page or slot is lost or shared wrongly, or when sequences wait for nothing. */
   checkIntegrity(): void {
-    this.#pages.checkIntegrity();
-    this.#slots.checkIntegrity();
-    for (const sequence of this.#running) {
-      if (sequence.state.kind !== 'running')
-        throw new InternalError(`sequence ${sequence.id} runs as ${sequence.state.kind}`);
-      this.#pages.tables(sequence.id, sequence.computed);
-      if (!this.#pages.canContinue(sequence.id, sequence.computed))
-        throw new InternalError(`sequence ${sequence.id} lacks pages of its window`);
-    }
-    for (const sequence of this.#waiting) {
-      if (this.#pages.has(sequence.id)) throw new InternalError(`sequence ${sequence.id} waits with pages`);
-    }
-    for (const owner of this.swap?.owners() ?? []) {
-      if (!this.#waiting.some(({ id }) => id === owner))
-        throw new InternalError(`sequence ${owner} has pages in host memory and does not wait`);
-    }
-    const owners = this.#running.length + this.#waiting.length + this.store.pinned;
-    const inUse = this.pagesInUse + this.slidingPagesInUse;
-    if (owners === 0 && inUse > 0) {
-      throw new InternalError(`${inUse} pages are in use by nobody`);
-    }
+    checkSequences(this.#parts);
   }
 
   /** For when nothing is in flight and `next` found nothing: throws InternalError unless every sequence is paused, or one will wake the others. */
   checkIdle(): void {
-    const all = [...this.#running, ...this.#waiting];
-    const stuck = all.find((sequence) => !sequence.paused);
-    // Pages that are being read, for a saved conversation or on their way to host memory, wake the loop when that is done.
-    const reading = this.store.pinned > 0 || this.swap?.reading;
-    if (stuck && !reading && !all.some((sequence) => sequence.expectsWake)) {
-      const { id, computed, tokens, state } = stuck;
-      throw new InternalError(
-        `sequence ${id} is stuck: ${state.kind}, ${computed} of ${tokens.length} tokens computed, ${this.#pages.freePages} pages free`,
-      );
-    }
-    this.checkIntegrity();
+    checkIdle(this.#parts);
+  }
+
+  get #parts(): SchedulerParts {
+    return {
+      pages: this.#pages,
+      slots: this.#slots,
+      store: this.store,
+      swap: this.swap,
+      waiting: this.#waiting,
+      running: this.#running,
+    };
   }
 
   /** Starts waiting sequences in order of rank, until one does not fit. */
@@ -293,13 +276,27 @@ export class Scheduler {
     this.#pages.truncate(id, Math.max(computed, tokens.length));
   }
 
+  /** The sequence has outgrown the context: what it keeps is computed again, at other positions. */
+  #shorten(sequence: Sequence): void {
+    const { id, stepsInFlight, state } = sequence;
+    if (stepsInFlight > 0) throw new InternalError(`sequence ${id} outgrows the context with steps in flight`);
+    if (state.kind === 'running') this.#yield(sequence);
+    this.swap?.drop(id);
+    sequence.shorten();
+  }
+
   /** Takes over what the parent or any other sequence has computed; the last token stays to be computed, for its logits. */
   #share(sequence: Sequence): void {
     const { parent, tokens, id } = sequence;
     if (this.limits.recurrent || !sequence.sharesPrefix) return;
     const most = tokens.length - 1;
     const inherited = Math.min(parent?.computed ?? 0, most);
-    if (parent?.state.kind === 'running' && this.#pages.canContinue(parent.id, inherited)) {
+    if (
+      parent?.state.kind === 'running' &&
+      // It may have lost tokens since.
+      tokens.slice(0, inherited).every((token, i) => token === parent.tokens[i]) &&
+      this.#pages.canContinue(parent.id, inherited)
+    ) {
       sequence.computed = inherited;
       this.#pages.fork(parent.id, id, inherited);
       return;

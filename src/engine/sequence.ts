@@ -48,7 +48,8 @@ export function samplesOf({ count, sample }: RowRange): number {
 export abstract class Sequence {
   /** The prompt, then the output as far as it has been read back. */
   readonly tokens: number[];
-  readonly promptLength: number;
+  /** Of `tokens`, those of the prompt. */
+  promptLength: number;
   state: SequenceState = { kind: 'waiting' };
   /** [0, computed) is in the cache for every step that is submitted from now on: steps execute in order. */
   computed = 0;
@@ -103,6 +104,11 @@ export abstract class Sequence {
   /** True while nobody wants more results; what is computed stays, but may be taken by others. */
   abstract get paused(): boolean;
 
+  /** Its newest token has no position any more: it waits to be shortened, with no step in flight. */
+  get overflows(): boolean {
+    return false;
+  }
+
   /** True while it is paused for as long as a reader pleases, and not just until others of its group have caught up. */
   get parks(): boolean {
     return this.paused;
@@ -142,6 +148,9 @@ export abstract class Sequence {
 
   /** Its pages go to the prefix cache because nobody reads: it may wait for the reader to catch up before it goes on. */
   park(): void {}
+
+  /** Drops tokens so that the rest has positions; all that is left has to be computed again. */
+  shorten(): void {}
 
   /** Ends the sequence with an error. */
   abstract fail(error: unknown): void;

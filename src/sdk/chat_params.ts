@@ -22,6 +22,7 @@ const OTHER_FIELDS: readonly string[] = [
   'priority',
   'speculation',
   'dola_layers',
+  'context_overflow',
   'signal',
 ] satisfies (keyof ChatCompletionParams)[];
 
@@ -78,6 +79,7 @@ export function parseChatParams(params: ChatCompletionParams, model: string): Ch
     sampling: parseSampling(sampling, { defaults: strategy ? GREEDY : DEFAULT_SAMPLING }),
     strategy,
     dola: parseDolaLayers(given['dola_layers']),
+    contextOverflow: parseOverflow(given['context_overflow']),
   };
 }
 
@@ -148,6 +150,26 @@ function parseSpeculation(speculation: unknown): ChatRequest['speculation'] {
     throw new InvalidOptionError('speculation.length', `must be an integer from 1 to ${MAX_DRAFT_LENGTH}`);
   }
   return { ngram, draft, length };
+}
+
+/** What the numbers have to be depends on the model's context: the engine says. */
+function parseOverflow(overflow: unknown): ChatRequest['contextOverflow'] {
+  if (overflow === undefined || overflow === 'error') return undefined;
+  if (overflow === 'slide') return {};
+  if (typeof overflow === 'string') {
+    throw new InvalidOptionError('context_overflow', 'must be "error", "slide" or an object');
+  }
+  requireObject('context_overflow', overflow);
+  const { sinks, window, ...rest } = overflow;
+  const [unknown] = Object.keys(rest);
+  if (unknown !== undefined) throw new InvalidOptionError(`context_overflow.${unknown}`, 'unknown option');
+  if (sinks !== undefined && typeof sinks !== 'number') {
+    throw new InvalidOptionError('context_overflow.sinks', 'must be a number');
+  }
+  if (window !== undefined && typeof window !== 'number') {
+    throw new InvalidOptionError('context_overflow.window', 'must be a number');
+  }
+  return { sinks, window };
 }
 
 function isDraftLength(length: unknown): length is number {

@@ -50,7 +50,7 @@ export interface ChatCompletionParams {
    * from the contrast, which log-probabilities are of. Goes with everything but beams.
    */
   readonly dola_layers?: 'low' | 'high' | readonly number[];
-  /** Tokens of the answer at most; by default the rest of the context. */
+  /** Tokens of the answer at most; by default the rest of the context, or as many as it has positions where the chat may outgrow it. */
   readonly max_tokens?: number;
   /** Up to four strings; the answer ends before the first of them. */
   readonly stop?: string | readonly string[];
@@ -95,6 +95,12 @@ export interface ChatCompletionParams {
    * up what followed the last words before, without any model. `length`: always so many tokens, 1 … 15; by default as many as pay.
    */
   readonly speculation?: false | { readonly ngram?: boolean; readonly draft?: boolean; readonly length?: number };
+  /**
+   * What becomes of a chat that outgrows the context. 'error' (default): such a prompt is refused, and an answer ends with the context. 'slide':
+   * the middle is dropped, over and over, so that a chat never ends; `sinks`: tokens at the very beginning that stay (default 128, at most an eighth
+   * of the context), `window`: newest tokens that stay each time (default half of the rest). Not with beam search.
+   */
+  readonly context_overflow?: 'error' | 'slide' | { readonly sinks?: number; readonly window?: number };
   /** Ends the answer: the promise or the iterator rejects with `AbortedError`. */
   readonly signal?: AbortSignal;
 }
@@ -130,6 +136,8 @@ export interface Usage {
   readonly prompt_tokens_details: { readonly cached_tokens: number };
   /** Tokens that were guessed, those of them that were right, and the model's steps for the answer; where there was speculation. */
   readonly speculative?: { readonly drafted: number; readonly accepted: number; readonly steps: number };
+  /** How often the context was full, and the tokens that the model no longer sees; where `context_overflow` lets a chat outgrow it. */
+  readonly context_overflow?: { readonly shifts: number; readonly dropped_tokens: number };
   readonly time_to_first_token_s: number;
   /** Of the tokens that were computed. */
   readonly prefill_tokens_per_s: number;

@@ -112,15 +112,19 @@ async function* chunks(
 }
 
 function toUsage(usage: ChatUsage): Usage {
-  const { promptTokens, completionTokens, cachedTokens } = usage;
+  const { promptTokens, completionTokens, cachedTokens, overflow } = usage;
   return {
     prompt_tokens: promptTokens,
     completion_tokens: completionTokens,
     total_tokens: promptTokens + completionTokens,
     prompt_tokens_details: { cached_tokens: cachedTokens },
     ...(usage.speculative && { speculative: usage.speculative }),
+    ...(overflow && { context_overflow: { shifts: overflow.shifts, dropped_tokens: overflow.droppedTokens } }),
     time_to_first_token_s: usage.timeToFirstTokenMs / 1000,
-    prefill_tokens_per_s: perSecond(promptTokens - cachedTokens, usage.prefillMs),
+    prefill_tokens_per_s: perSecond(
+      promptTokens - (overflow?.droppedPromptTokens ?? 0) - cachedTokens,
+      usage.prefillMs,
+    ),
     // The first token came out of prefill.
     decode_tokens_per_s: perSecond(completionTokens - 1, usage.decodeMs),
   };

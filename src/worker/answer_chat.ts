@@ -47,6 +47,7 @@ export async function* answerChat(
       dola: request.dola,
       oneByOne: request.stop.length > 0,
       speculation: speculationOf(request, model.drafts ?? false),
+      contextOverflow: request.contextOverflow,
       signal: signal ? AbortSignal.any([signal, left.signal]) : left.signal,
     },
     count,
@@ -116,6 +117,9 @@ function speculationOf({ speculation, strategy }: ChatRequest, drafts: boolean):
 function usageOf(results: readonly GenerationResult[]): ChatUsage {
   const [first] = results;
   const speculative = results.flatMap((result) => result.speculative ?? []);
+  const [overflow] = results
+    .flatMap((result) => result.overflow ?? [])
+    .sort((a, b) => b.droppedTokens - a.droppedTokens);
   const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);
   return {
     promptTokens: first.promptTokens.length,
@@ -128,6 +132,7 @@ function usageOf(results: readonly GenerationResult[]): ChatUsage {
         steps: sum(speculative.map(({ steps }) => steps)),
       },
     }),
+    ...(overflow && { overflow }),
     timeToFirstTokenMs: first.timings.timeToFirstTokenMs,
     prefillMs: first.timings.prefillMs,
     decodeMs: Math.max(...results.map(({ timings }) => timings.decodeMs)),

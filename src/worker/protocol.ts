@@ -1,5 +1,6 @@
 /** What the SDK and an engine host say to each other. Everything here is structured-cloneable: it crosses the worker's edge. */
 
+import type { OverflowSettings, OverflowUsage } from '../engine/context_overflow';
 import type { DolaLayers } from '../engine/dola';
 import type { EngineMetrics } from '../engine/metrics';
 import type { SamplingSettings } from '../engine/runner';
@@ -87,6 +88,8 @@ export interface ChatRequest {
   readonly priority?: number;
   /** Absent: with the draft model, where one was loaded. */
   readonly speculation?: SpeculationSettings | 'off';
+  /** Chat and answer may outgrow the context; absent: they must not. */
+  readonly contextOverflow?: OverflowSettings;
 }
 
 export interface TokenLogprob {
@@ -108,6 +111,8 @@ export interface ChatUsage {
   /** Tokens of the prompt that the prefix cache had. */
   readonly cachedTokens: number;
   readonly speculative?: SpeculationUsage;
+  /** Where the chat may outgrow the context; of the answer that lost most. */
+  readonly overflow?: OverflowUsage;
   /** From the call to the first token, queueing included. */
   readonly timeToFirstTokenMs: number;
   readonly prefillMs: number;

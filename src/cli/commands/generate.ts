@@ -1,3 +1,4 @@
+import type { OverflowSettings } from '../../engine/context_overflow';
 import { type DolaLayers, parseDolaLayers } from '../../engine/dola';
 import { Engine } from '../../engine/engine';
 import type { Generation, GenerationResult } from '../../engine/generation_output';
@@ -33,6 +34,9 @@ export async function generateCommand(argv: readonly string[]): Promise<void> {
     draft: { type: 'string' },
     ngram: { type: 'boolean' },
     'draft-length': { type: 'string' },
+    'context-overflow': { type: 'string' },
+    sinks: { type: 'string' },
+    window: { type: 'string' },
   });
   const prompt = args.text('prompt');
   if (prompt === undefined) throw new InvalidOptionError('-p', 'the prompt is missing');
@@ -52,6 +56,8 @@ export async function generateCommand(argv: readonly string[]): Promise<void> {
   if (draftLength !== undefined && !speculates)
     throw new InvalidOptionError('--draft-length', 'goes with --draft or --ngram');
 
+  const contextOverflow = readOverflow(args);
+
   const model = await openModel(args, { compileInBackground: true });
   let draft: LoadedModel | undefined;
   try {
@@ -61,7 +67,8 @@ export async function generateCommand(argv: readonly string[]): Promise<void> {
       ? renderChat(tokenizer, chatTemplate(model.gguf, tokenizer), [{ role: 'user', content: prompt }])
       : tokenizer.encode(prompt, { bos: 'auto' });
     if (promptTokens.length === 0) throw new InvalidOptionError('-p', 'the prompt has no tokens');
-    if (promptTokens.length >= contextLength) throw new ContextLengthError(promptTokens.length, contextLength);
+    if (promptTokens.length >= contextLength && !contextOverflow)
+      throw new ContextLengthError(promptTokens.length, contextLength);
 
     if (draftPath !== undefined) {
       draft = await openModel(args, { path: draftPath, gpu: model.device?.gpu, compileInBackground: true });
@@ -71,7 +78,8 @@ export async function generateCommand(argv: readonly string[]): Promise<void> {
     const generations = engine.generateChoices(
       {
         promptTokens,
-        maxTokens: Math.min(limit ?? contextLength, contextLength - promptTokens.length),
+        maxTokens: limit ?? contextLength,
+        contextOverflow,
         sampling,
         dryBreakers: await loadDryBreakers(tokenizer, sampling),
         strategy: strategy && (await loadStrategy(strategy)),
@@ -99,6 +107,19 @@ function dolaOf(args: Arguments): DolaLayers | undefined {
   return parseDolaLayers(text === 'low' || text === 'high' ? text : args.integers('dola-layers', 0));
 }
 
+/** What becomes of a text that outgrows the context. */
+function readOverflow(args: Arguments): OverflowSettings | undefined {
+  const mode = args.text('context-overflow') ?? 'error';
+  if (mode !== 'error' && mode !== 'slide')
+    throw new InvalidOptionError('--context-overflow', `"${mode}" is neither error nor slide`);
+  const settings = { sinks: args.integer('sinks', 0), window: args.integer('window', 1) };
+  if (mode === 'slide') return settings;
+  for (const name of ['sinks', 'window'] as const) {
+    if (settings[name] !== undefined) throw new InvalidOptionError(`--${name}`, 'goes with --context-overflow slide');
+  }
+  return undefined;
+}
+
 function parseEarlyStopping(text: string | undefined): boolean | string | undefined {
   return text === 'true' || text === 'false' ? text === 'true' : text;
 }
@@ -124,6 +145,9 @@ async function readAnswer(generation: Generation, tokenizer: Tokenizer, live: bo
 function printAnswers(answers: readonly Answer[], promptTokens: readonly number[], json: boolean): void {
   const [first] = answers;
   const { cachedTokens, speculative, timings } = first.result;
+  const [overflow] = answers
+    .flatMap(({ result }) => result.overflow ?? [])
+    .sort((a, b) => b.droppedTokens - a.droppedTokens);
   const completionTokens = answers.reduce((sum, { result }) => sum + result.outputTokens.length, 0);
   const decodeMs = Math.max(...answers.map(({ result }) => result.timings.decodeMs));
   const usage = {
@@ -132,8 +156,12 @@ function printAnswers(answers: readonly Answer[], promptTokens: readonly number[
     total_tokens: promptTokens.length + completionTokens,
     cachedTokens,
     ...(speculative && { speculative }),
+    ...(overflow && { contextOverflow: { shifts: overflow.shifts, droppedTokens: overflow.droppedTokens } }),
     time_to_first_token_s: timings.timeToFirstTokenMs / 1000,
-    prefill_tokens_per_s: perSecond(promptTokens.length - cachedTokens, timings.prefillMs),
+    prefill_tokens_per_s: perSecond(
+      promptTokens.length - (overflow?.droppedPromptTokens ?? 0) - cachedTokens,
+      timings.prefillMs,
+    ),
     decode_tokens_per_s: perSecond(completionTokens - 1, decodeMs),
   };
   if (json) {
@@ -148,6 +176,8 @@ function printAnswers(answers: readonly Answer[], promptTokens: readonly number[
   }
   if (answers.length > 1) answers.forEach(({ text }, i) => printLine(`[${i}] ${text}`));
   const reasons = answers.map(({ result }) => result.finishReason).join(', ');
+  if (overflow && overflow.shifts > 0)
+    notice(`the context was full ${overflow.shifts} times: ${overflow.droppedTokens} tokens were dropped`);
   notice(
     `${usage.prompt_tokens} prompt tokens, ${usage.completion_tokens} generated (${reasons}); first token after ${usage.time_to_first_token_s.toFixed(2)} s, ${usage.decode_tokens_per_s.toFixed(1)} tokens/s`,
   );

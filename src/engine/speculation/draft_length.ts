@@ -69,6 +69,11 @@ export class DraftLength {
     return tokens < this.#resumeAt;
   }
 
+  /** The sequence counts so many tokens less from here. */
+  shortened(by: number): void {
+    this.#resumeAt -= by;
+  }
+
   /** Nothing to guess from: no use in looking again at once. */
   restBriefly(tokens: number, count: number): void {
     this.#resumeAt = Math.max(this.#resumeAt, tokens + count);

@@ -61,6 +61,12 @@ export class Speculator {
     return this.#waiting ? [] : this.#drafts.slice(0, most);
   }
 
+  /** The sequence has lost so many of its tokens. */
+  shortened(by: number): void {
+    this.#draftedAt = -1;
+    this.length.shortened(by);
+  }
+
   /** The tokens behind the row of the newest token, in a step that verifies. */
   get current(): readonly number[] {
     return this.#drafts;

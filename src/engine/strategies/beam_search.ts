@@ -46,7 +46,7 @@ export class BeamSearch implements BranchGroup {
     this.#outputs = Array.from(
       { length: count },
       (_, index) =>
-        new GenerationOutput({ stopTokens, onToken: onToken?.(index) }, [...promptTokens], maxTokens, {
+        new GenerationOutput({ promptTokens, stopTokens, onToken: onToken?.(index) }, [...promptTokens], maxTokens, {
           onRead: () => {},
           onLeave: () => this.#leave(index),
           onTokenOut: host.onTokenOut,

@@ -1,13 +1,8 @@
-import {
-  AbortedError,
-  type ChatCompletionMessage,
-  ContextLengthError,
-  type TesseraEngine,
-  type Usage,
-} from '../../index';
+import { AbortedError, type ChatCompletionMessage, type TesseraEngine, type Usage } from '../../index';
 import { button, el } from './dom';
 import { describeError } from './errors';
 import { ExchangeView } from './exchange_view';
+import { formatWhole } from './format';
 import type { ChatSettings } from './settings';
 
 interface Exchange {
@@ -86,12 +81,8 @@ export class Chat {
     this.#around.onChange();
     try {
       const { usage, finishReason } = await this.#stream(engine, exchange, controller.signal);
-      const cut =
-        finishReason === 'length'
-          ? 'The answer was cut: it reached the longest length or the end of the context.'
-          : undefined;
       const { info } = engine;
-      this.#around.announce(view.finish(info, usage, cut));
+      this.#around.announce(view.finish(info, usage, noteOn(usage, finishReason)));
       this.#answered(engine, exchange);
     } catch (error) {
       if (error instanceof AbortedError) {
@@ -114,7 +105,9 @@ export class Chat {
   ): Promise<{ usage: Usage; finishReason: string }> {
     const { systemPrompt, ...sampling } = this.#around.settings();
     const messages = this.#messages(systemPrompt, exchange.question);
-    for await (const chunk of await engine.chat.completions.create({ messages, ...sampling, stream: true, signal })) {
+    // A chat does not end where the context does.
+    const params = { messages, ...sampling, stream: true, context_overflow: 'slide', signal } as const;
+    for await (const chunk of await engine.chat.completions.create(params)) {
       const [{ delta, finish_reason: finishReason }] = chunk.choices;
       if (delta.content) exchange.view.append(delta.content);
       if (finishReason && chunk.usage) return { usage: chunk.usage, finishReason };
@@ -144,14 +137,8 @@ export class Chat {
   #failed(engine: TesseraEngine, exchange: Exchange, error: unknown): void {
     exchange.state = 'failed';
     const newChat = { label: 'New chat', run: () => this.#around.startNewChat() };
-    if (error instanceof ContextLengthError) {
-      const { promptTokens, contextLength } = error;
-      const message = `This chat has grown to ${promptTokens} tokens, and the model’s context holds ${contextLength}.`;
-      exchange.view.fail(`${message} Start a new chat to go on.`, newChat);
-    } else {
-      const again = { label: 'Try again', run: () => void this.#again(engine, exchange) };
-      exchange.view.fail(describeError(error), again, newChat);
-    }
+    const again = { label: 'Try again', run: () => void this.#again(engine, exchange) };
+    exchange.view.fail(describeError(error), again, newChat);
   }
 
   #removeFailed(): void {
@@ -171,6 +158,17 @@ export class Chat {
     const { scroller } = this.#around;
     scroller.scrollTop = scroller.scrollHeight;
   }
+}
+
+/** What the reader has to know of an answer. */
+function noteOn({ context_overflow: overflow }: Usage, finishReason: string): string | undefined {
+  const notes: string[] = [];
+  if (overflow && overflow.dropped_tokens > 0) {
+    const dropped = formatWhole(overflow.dropped_tokens);
+    notes.push(`This chat has outgrown the model’s context: it no longer sees ${dropped} tokens from the middle.`);
+  }
+  if (finishReason === 'length') notes.push('The answer was cut: it reached the longest length.');
+  return notes.length > 0 ? notes.join(' ') : undefined;
 }
 
 function copyButton(view: ExchangeView): HTMLButtonElement {

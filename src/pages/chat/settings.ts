@@ -9,7 +9,7 @@ export interface ChatSettings {
   readonly min_p: number;
   /** Undefined: another draw each time. */
   readonly seed: number | undefined;
-  /** Undefined: the rest of the context. */
+  /** Undefined: as many tokens as the context holds. */
   readonly max_tokens: number | undefined;
 }
 
@@ -62,7 +62,7 @@ const FIELDS: readonly NumberField[] = [
   {
     name: 'max_tokens',
     label: 'Longest answer',
-    hint: 'In tokens; empty: as long as the context allows',
+    hint: 'In tokens; empty: as many as the context holds',
     min: 1,
     max: 1_000_000,
     step: 1,

@@ -153,6 +153,24 @@ describe('tessera', () => {
     expect((await tessera(...args, '--beams', '30')).err).toMatch(/--beams: 30 is not an integer from 1/);
   });
 
+  it('goes on beyond the context, and says what was dropped', async () => {
+    const args = ['generate', DEMO, '-p', 'Once upon a time', '--ctx', '32', '--backend', 'reference', '--json'];
+    const slide = [...args, '-n', '60', '--context-overflow', 'slide', '--sinks', '4', '--window', '16'];
+    const { status, out } = await tessera(...slide);
+    expect(status).toBe(0);
+    const { tokens, promptTokens, usage } = JSON.parse(out);
+    expect(tokens.length).toBe(60);
+    // Every 12 tokens beyond 32; the newest one is never computed.
+    const shifts = Math.ceil((promptTokens.length + 59 - 32) / 12);
+    expect(usage.contextOverflow).toEqual({ shifts, droppedTokens: 12 * shifts });
+    expect((await tessera(...args, '--sinks', '4')).err).toMatch(/--sinks: goes with --context-overflow slide/);
+    expect((await tessera(...slide, '--window', '28')).err).toMatch(
+      /--context-overflow: 4 tokens .* and 28 of the end/,
+    );
+    expect((await tessera(...args, '--context-overflow', 'shift')).err).toMatch(/--context-overflow: "shift"/);
+    expect((await tessera(...slide, '--beams', '2')).err).toMatch(/--context-overflow: goes with sampling alone/);
+  });
+
   it('gives log-probabilities for every prompt token, and the greedy continuation', async () => {
     const args = ['--tokens', '1,333,385', '--top', '4', '--greedy', '3', '--backend', 'reference', '--json'];
     const { status, out } = await tessera('logits', 'tests/fixtures/models/llama-gqa.gguf', ...args);

@@ -1,4 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { MAX_CHOICES, seedOfChoice } from '../../../src/engine/choices';
+import { ContextOverflow } from '../../../src/engine/context_overflow';
 import { Engine } from '../../../src/engine/engine';
 import type { Generation, GenerationResult } from '../../../src/engine/generation_output';
 import { slidingPagesFor } from '../../../src/engine/kv_pages';
@@ -12,18 +14,21 @@ interface Expectation {
   readonly finishReason: 'stop' | 'length';
 }
 
-/** What the toy model says to a prompt when nobody else is there. */
+/** What the toy model says to a prompt when nobody else is there. `overflow`: for a text that may outgrow the context. */
 function alone(
   prompt: readonly number[],
   maxOutput: number,
   seed: number,
   vocabSize: number,
   stopTokens: ReadonlySet<number>,
+  overflow?: ContextOverflow,
 ): Expectation {
   const tokens = [...prompt];
   const output = () => tokens.slice(prompt.length);
   while (tokens.length - prompt.length < maxOutput) {
-    const token = nextToken(tokens, seed, vocabSize);
+    const seen = [...tokens];
+    const shifts = (overflow?.shorten(seen) ?? 0) - (overflow?.shiftsFor(prompt.length) ?? 0);
+    const token = nextToken(seen, shifts === 0 ? seed : seedOfChoice(seed, MAX_CHOICES + shifts), vocabSize);
     if (stopTokens.has(token)) return { outputTokens: output(), finishReason: 'stop' };
     tokens.push(token);
   }
@@ -52,6 +57,8 @@ async function runSchedule(scheduleSeed: number): Promise<{
   left: boolean;
   /** Sequences that came back from host memory. */
   swapped: number;
+  /** Times that a request had outgrown the context. */
+  shifts: number;
 }> {
   const random = seededRandom(scheduleSeed);
   const int = (low: number, high: number): number => low + Math.floor(random() * (high - low + 1));
@@ -130,8 +137,9 @@ async function runSchedule(scheduleSeed: number): Promise<{
   let cached = 0;
   let accepted = 0;
   let drafted = 0;
+  let shifts = 0;
   const launch = (prompt: readonly number[], parent?: Generation, depth = 0): void => {
-    const maxTokens = int(1, 25);
+    const maxTokens = int(1, random() < 0.2 ? 120 : 25);
     const sampling = { ...GREEDY, seed: int(0, 1000) };
     const stopTokens = new Set(random() < 0.5 ? [int(0, limits.vocabSize - 1)] : []);
     const abort = new AbortController();
@@ -140,6 +148,9 @@ async function runSchedule(scheduleSeed: number): Promise<{
     const forkAfter = depth < 2 && random() < 0.3 ? int(1, 6) : Number.POSITIVE_INFINITY;
     const stopAfter = random() < 0.1 ? int(1, 8) : Number.POSITIVE_INFINITY;
     const slow = random() < 0.3;
+    const sinks = int(0, Math.floor(contextLength / 2));
+    const contextOverflow =
+      random() < 0.3 ? { sinks, window: int(1, Math.ceil((contextLength - sinks) / 2)) } : undefined;
     const told: number[] = [];
     const request = {
       priority: random() < 0.3 ? int(-2, 2) : undefined,
@@ -151,6 +162,7 @@ async function runSchedule(scheduleSeed: number): Promise<{
       maxTokens,
       sampling,
       stopTokens,
+      contextOverflow,
       signal: abort.signal,
       onToken: (sample: { token: number }) => {
         told.push(sample.token);
@@ -167,18 +179,22 @@ async function runSchedule(scheduleSeed: number): Promise<{
           if (slow) await turns(int(0, 6));
           if (read.length === forkAfter) {
             const soFar = [...prompt, ...told];
+            if (contextOverflow) new ContextOverflow(contextOverflow, contextLength).shorten(soFar);
             if (soFar.length < contextLength) launch(soFar, generation, depth + 1);
           }
           if (read.length >= breakAfter) break;
         }
         const result: GenerationResult = await generation.finished;
+        const overflow = contextOverflow && new ContextOverflow(contextOverflow, contextLength);
         const whole = alone(
           prompt,
-          Math.min(maxTokens, contextLength - prompt.length),
+          overflow ? maxTokens : Math.min(maxTokens, contextLength - prompt.length),
           sampling.seed,
           limits.vocabSize,
           stopTokens,
+          overflow,
         );
+        shifts += result.overflow?.shifts ?? 0;
         cached += result.cachedTokens;
         accepted += result.speculative?.accepted ?? 0;
         drafted += result.speculative?.drafted ?? 0;
@@ -213,7 +229,7 @@ async function runSchedule(scheduleSeed: number): Promise<{
   expect(steps === 0 || pagesInUse >= 0).toBe(true);
   const rows = runners.reduce((sum, runner) => sum + runner.rows, 0);
   return {
-    preempted: runners.length === 1 && drafted === 0 && rows > expectedRows - cached,
+    preempted: runners.length === 1 && drafted === 0 && shifts === 0 && rows > expectedRows - cached,
     cached,
     pending: runners.reduce((sum, runner) => sum + runner.pendingRows, 0),
     lost: runners.length > 1,
@@ -223,6 +239,7 @@ async function runSchedule(scheduleSeed: number): Promise<{
     cachedSliding: slides ? cached : 0,
     left,
     swapped,
+    shifts,
   };
 }
 
@@ -238,6 +255,7 @@ describe('random schedules', () => {
     let cachedSliding = 0;
     let left = 0;
     let swapped = 0;
+    let shifts = 0;
     for (let seed = 1; seed <= SCHEDULES; seed++) {
       try {
         const seen = await runSchedule(seed);
@@ -251,6 +269,7 @@ describe('random schedules', () => {
         cachedSliding += seen.cachedSliding;
         left += seen.left ? 1 : 0;
         swapped += seen.swapped;
+        shifts += seen.shifts;
       } catch (error) {
         throw new Error(`schedule ${seed}`, { cause: error });
       }
@@ -265,5 +284,6 @@ describe('random schedules', () => {
     expect(cachedSliding).toBeGreaterThan(300);
     expect(left).toBeGreaterThan(30);
     expect(swapped).toBeGreaterThan(20);
+    expect(shifts).toBeGreaterThan(200);
   }, 60_000);
 });

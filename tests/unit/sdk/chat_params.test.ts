@@ -63,6 +63,14 @@ describe('chat options', () => {
     expect(parse({ num_beams: 1 })).toMatchObject({ strategy: undefined, sampling: { temperature: 1 } });
   });
 
+  test('a chat may outgrow the context by a word or by numbers', () => {
+    for (const context_overflow of [undefined, null, 'error']) {
+      expect(parse({ context_overflow }).contextOverflow).toBeUndefined();
+    }
+    expect(parse({ context_overflow: 'slide' }).contextOverflow).toEqual({});
+    expect(parse({ context_overflow: { sinks: 0, window: 9 } }).contextOverflow).toEqual({ sinks: 0, window: 9 });
+  });
+
   test('text parts are joined', () => {
     const content = [
       { type: 'text', text: 'a ' },
@@ -73,6 +81,10 @@ describe('chat options', () => {
 
   test.each<[field: string, params: object]>([
     ['n', { n: 0 }],
+    ['context_overflow', { context_overflow: 'shift' }],
+    ['context_overflow', { context_overflow: true }],
+    ['context_overflow.sinks', { context_overflow: { sinks: '4' } }],
+    ['context_overflow.keep', { context_overflow: { keep: 4 } }],
     ['n', { n: 129 }],
     ['num_beams', { num_beams: '4' }],
     ['length_penalty', { length_penalty: 2 }],

@@ -115,6 +115,19 @@ describe('an answer', () => {
     );
   });
 
+  test('a chat that may outgrow the context goes on in it, and says what was dropped', async () => {
+    const sinks = 16;
+    const long = ask('word '.repeat(200), { contextOverflow: { sinks, window: 40 }, maxTokens: 5 });
+    const { usage } = await collect(answerChat(modelThatSays(TEXT), long));
+    const { promptTokens = 0, overflow } = usage ?? {};
+    expect(promptTokens).toBeGreaterThan(200);
+    const dropped = Math.ceil((promptTokens - CONTEXT) / (CONTEXT - 56)) * (CONTEXT - 56);
+    expect(overflow).toMatchObject({ droppedTokens: dropped, droppedPromptTokens: dropped });
+    // As many tokens as the context has, unless it is told otherwise.
+    const endless = await collect(answerChat(modelThatSays(TEXT.repeat(40)), ask('Hi', { contextOverflow: {} })));
+    expect(endless.usage?.completionTokens).toBe(CONTEXT);
+  });
+
   test('a bias on a token that does not exist is refused', async () => {
     const sampling = { ...GREEDY, logitBias: [[tokenizer.vocabSize, 1]] as const };
     const refused = collect(answerChat(modelThatSays(TEXT), ask('Hi', { sampling })));
