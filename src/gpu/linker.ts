@@ -1,6 +1,5 @@
 import { KernelError } from '../errors';
 import type { KernelSource } from './kernel';
-import { SHADER_SOURCES } from './shader_sources';
 import { blankComments, type Declaration, moduleDeclarations, moduleDirectives } from './wgsl_scan';
 
 /** Where a line of linked code was written. Lines count from 1. */
@@ -29,7 +28,7 @@ const IMPORT_PATH = /^\s+"([^"]+)"\s*$/;
  * initialisers of `const`s and the targets of `alias`es, hoists directives. The files are plain WGSL and parse as they stand.
  * Throws KernelError for a missing module, an import cycle, and names of swaps, constants or aliases that the shader lacks.
  */
-export function linkShader(source: ShaderText, modules: ReadonlyMap<string, string> = SHADER_SOURCES): LinkedShader {
+export function linkShader(source: ShaderText, modules: ReadonlyMap<string, string>): LinkedShader {
   return new Linker(source, modules).link();
 }
 

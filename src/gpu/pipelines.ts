@@ -2,6 +2,7 @@ import { KernelError } from '../errors';
 import { compileError } from './compile_error';
 import type { KernelSource } from './kernel';
 import { type LinkedShader, linkShader } from './linker';
+import { shaderSources } from './shader_sources';
 
 /** How a kernel uses a buffer: read-only storage, read-write storage, or uniform. */
 export type BindingAccess = 'read' | 'write' | 'uniform';
@@ -57,7 +58,8 @@ export class PipelineCache {
 
   private async compile(source: KernelSource, access: readonly BindingAccess[]): Promise<GPUComputePipeline> {
     const kernel = describeKernel(source);
-    const { module, shader } = this.module(source);
+    const sources = this.sources ?? (await shaderSources([source.entry, ...Object.values(source.swaps ?? {})]));
+    const { module, shader } = this.module(source, sources);
     checkOverrides(kernel, source, shader);
     try {
       return await this.device.createComputePipelineAsync({
@@ -73,11 +75,11 @@ export class PipelineCache {
     }
   }
 
-  private module(source: KernelSource): CompiledModule {
+  private module(source: KernelSource, sources: ReadonlyMap<string, string>): CompiledModule {
     const key = JSON.stringify(variantOf(source));
     const existing = this.modules.get(key);
     if (existing) return existing;
-    const shader = linkShader(source, this.sources);
+    const shader = linkShader(source, sources);
     // The scope only keeps a compile error from being reported as uncaptured: the pipeline's promise rejects with it.
     this.device.pushErrorScope('validation');
     const module = this.device.createShaderModule({ label: source.entry, code: shader.code });

@@ -1,6 +1,28 @@
-const files = import.meta.glob<string>('/shaders/**/*.wgsl', { query: '?raw', import: 'default', eager: true });
+import { byPath } from './shader_paths';
 
-/** The text of every file of shaders/ by its path below that folder, e.g. "lib/step.wgsl". */
-export const SHADER_SOURCES: ReadonlyMap<string, string> = new Map(
-  Object.entries(files).map(([path, text]) => [path.slice('/shaders/'.length), text]),
+/** The shaders that nearly every model runs, and what they import. The others: rare_shaders.ts, with the same patterns. */
+const COMMON: ReadonlyMap<string, string> = byPath(
+  import.meta.glob<string>(
+    [
+      '/shaders/**/*.wgsl',
+      '!/shaders/bench/*.wgsl',
+      '!/shaders/lib/{dola,exact_scale,expert_epilogue,iq4_values,raw_bf16,raw_f16,raw_f32}.wgsl',
+      '!/shaders/ops/{delta_net,dola_*,expert_*,gate_rows,group_experts,head_gate,layer_norm,linear_gemm_matrix,mask_logits}.wgsl',
+      '!/shaders/ops/{pool,quantize_*,random_blocks,repack_{iq4_xs,mxfp4,q2_k,q3_k,q5},route,sample_chain,short_conv}.wgsl',
+      '!/shaders/quant/{bf16,iq4_*,mxfp4,q2_k,q3_k,q4_1,q5_0,q5_1}.wgsl',
+    ],
+    { query: '?raw', import: 'default', eager: true },
+  ),
 );
+
+/** Shader files by their path below shaders/, enough to link these ones with what they import: the common ones, or all. */
+export async function shaderSources(paths: Iterable<string>): Promise<ReadonlyMap<string, string>> {
+  for (const path of paths) if (!COMMON.has(path)) return await allShaderSources();
+  return COMMON;
+}
+
+/** Every file of shaders/. */
+export async function allShaderSources(): Promise<ReadonlyMap<string, string>> {
+  const { RARE_SHADERS } = await import('./rare_shaders');
+  return new Map([...COMMON, ...RARE_SHADERS]);
+}

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { GREEDY, type SamplingSettings } from '../../src/engine/runner';
 import { PipelineCache } from '../../src/gpu/pipelines';
-import { SHADER_SOURCES } from '../../src/gpu/shader_sources';
+import { allShaderSources } from '../../src/gpu/shader_sources';
 import { readBuffer } from '../../src/model/read_buffer';
 import { floatBits } from '../../src/ops/sample/record';
 import { philox, uniformAt } from '../../src/ops/sample/rng';
@@ -79,7 +79,7 @@ describe('draws', () => {
         words[2u * i] = philox(vec4<u32>(keys[i].zw, i, 0u), keys[i].xy);
         words[2u * i + 1u] = vec4<u32>(bitcast<u32>(uniform_at(vec2<u32>(keys[i].x, keys[i].y >> 11u), keys[i].z, 3u)));
       }`;
-    const pipelines = new PipelineCache(gpu.device, new Map([...SHADER_SOURCES, ['test/rng.wgsl', entry]]));
+    const pipelines = new PipelineCache(gpu.device, new Map([...(await allShaderSources()), ['test/rng.wgsl', entry]]));
     const pipeline = await pipelines.get({ entry: 'test/rng.wgsl' }, ['read', 'write']);
     const inputs = crypto.getRandomValues(new Uint32Array(4 * count));
     inputs.set([0, 0, 0, 0, 0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff]);

@@ -2,8 +2,10 @@ import { describe, expect, it } from 'vitest';
 import { BLOCK_FORMATS } from '../../../src/formats/blocks';
 import { rowBytes } from '../../../src/formats/dequantize';
 import { WEIGHT_FORMATS } from '../../../src/formats/weight_format';
-import { SHADER_SOURCES } from '../../../src/gpu/shader_sources';
+import { allShaderSources } from '../../../src/gpu/shader_sources';
 import { laneColumns, planeBytes, quantSwap, repackKernel } from '../../../src/ops/weights/layout';
+
+const sources = await allShaderSources();
 
 describe.each(WEIGHT_FORMATS)('planes of %s', (format) => {
   it('are at most 5 % larger than the file, so that tokens cost no more bandwidth', () => {
@@ -21,8 +23,8 @@ describe.each(WEIGHT_FORMATS)('planes of %s', (format) => {
   });
 
   it('have a quant module whose vectors are as wide as the layout says, and a repack kernel', () => {
-    const module = SHADER_SOURCES.get(quantSwap(format)['quant/f32.wgsl']) ?? '';
+    const module = sources.get(quantSwap(format)['quant/f32.wgsl']) ?? '';
     expect(module).toContain(`const QUANT_QUADS: u32 = ${laneColumns(format) / 4}u;`);
-    expect(SHADER_SOURCES.has(repackKernel(format, 512).source.entry)).toBe(true);
+    expect(sources.has(repackKernel(format, 512).source.entry)).toBe(true);
   });
 });

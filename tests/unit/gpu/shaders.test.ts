@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { WgslReflect } from 'wgsl_reflect/wgsl_reflect.module.js';
 import { linkShader } from '../../../src/gpu/linker';
-import { SHADER_SOURCES } from '../../../src/gpu/shader_sources';
+import { allShaderSources, shaderSources } from '../../../src/gpu/shader_sources';
 
 const files = readdirSync('shaders', { recursive: true, encoding: 'utf8' })
   .map((path) => path.replaceAll('\\', '/'))
@@ -19,8 +19,17 @@ function parse(text: string): WgslReflect {
   return new WgslReflect(known);
 }
 
+const sources = await allShaderSources();
+
 test('the package knows every shader file', () => {
-  expect([...SHADER_SOURCES.keys()].sort()).toEqual(files);
+  expect([...sources.keys()].sort()).toEqual(files);
+});
+
+test('what is loaded at once links by itself', async () => {
+  const common = await shaderSources([]);
+  expect(common.size).toBeGreaterThan(30);
+  expect(common.size).toBeLessThan(files.length);
+  for (const entry of common.keys()) expect(() => linkShader({ entry }, common), entry).not.toThrow();
 });
 
 describe.each(files)('%s', (file) => {
@@ -42,7 +51,7 @@ describe.each(files)('%s', (file) => {
 
   if (file.startsWith('ops/')) {
     test('has one entry point `main` and bindings 0, 1, … of group 0 once linked', () => {
-      const reflected = parse(linkShader({ entry: file }).code);
+      const reflected = parse(linkShader({ entry: file }, sources).code);
       expect(reflected.entry.compute.map(({ name }) => name)).toEqual(['main']);
       const groups = reflected.getBindGroups();
       expect(groups.length).toBeLessThanOrEqual(1);
