@@ -22,6 +22,7 @@ const SEED_LOW = 7u;
 const SEED_HIGH = 8u;
 const TOP_LOGPROBS = 9u;
 const BIAS_COUNT = 10u;
+const REPEAT_LAST_N = 11u;
 const CHAINED = 12u;
 const STAGES = 13u;
 const STAGE_CODES = 14u;
@@ -35,7 +36,6 @@ const MIROSTAT = 22u;
 const MIROSTAT_TAU = 23u;
 const MIROSTAT_ETA = 24u;
 const DRY_OFFSET = 25u;
-const DRY_COUNT = 26u;
 
 fn setting_f32(segment: u32, field: u32) -> f32 { return bitcast<f32>(step_sampling(segment, field)); }
 

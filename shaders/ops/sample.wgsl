@@ -10,6 +10,7 @@
 // #import "lib/rng.wgsl"
 // #import "lib/order_key.wgsl"
 // #import "lib/sampling.wgsl"
+// #import "lib/past_tokens.wgsl"
 // #import "lib/logit_changes.wgsl"
 // #import "lib/token_draw.wgsl"
 // #import "lib/workgroup_best.wgsl"
@@ -19,13 +20,15 @@
 alias Act = f32;
 
 override VOCAB: u32 = 1u;
+override CONTEXT: u32 = 1u;
 
 @group(0) @binding(0) var<storage, read> step_data: array<u32>;
 @group(0) @binding(1) var<storage, read> logits: array<Act>;
 @group(0) @binding(2) var<storage, read> counts: array<u32>;
 @group(0) @binding(3) var<storage, read> bias: array<u32>;
-@group(0) @binding(4) var<storage, read_write> keys: array<u32>;
-@group(0) @binding(5) var<storage, read_write> samples: array<u32>;
+@group(0) @binding(4) var<storage, read> past: array<u32>;
+@group(0) @binding(5) var<storage, read_write> keys: array<u32>;
+@group(0) @binding(6) var<storage, read_write> samples: array<u32>;
 
 var<private> first_logit: u32;
 
@@ -41,12 +44,12 @@ fn key_at(token: u32, raw: bool) -> u32 {
 }
 
 // Writes the keys of the logits after penalties and bias.
-fn adjust(lane: u32, segment: u32, slot: u32) {
+fn adjust(lane: u32, before: Before) {
   for (var t = lane; t < VOCAB; t += LANES) {
-    keys[first_logit + t] = penalised_key(raw_key(t), t, segment, slot, 1.0);
+    keys[first_logit + t] = penalised_key(raw_key(t), t, before, 1.0);
   }
   storageBarrier();
-  add_bias(lane, segment, slot);
+  add_bias(lane, before.segment, before.slot);
   storageBarrier();
 }
 
@@ -143,7 +146,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let top_logprobs = step_sampling(segment, TOP_LOGPROBS);
   let wants_logprobs = top_logprobs != 0xffffffffu;
   let raw = !penalises(segment) && step_sampling(segment, BIAS_COUNT) == 0u;
-  if (!raw) { adjust(lane, segment, step_segment(segment).slot); }
+  if (!raw) { adjust(lane, before_row(sampled_row, segment)); }
 
   let samples_token = temperature > 0.0;
   let top_k = step_sampling(segment, TOP_K);

@@ -9,6 +9,7 @@
 // #import "lib/rng.wgsl"
 // #import "lib/order_key.wgsl"
 // #import "lib/sampling.wgsl"
+// #import "lib/past_tokens.wgsl"
 // #import "lib/logit_changes.wgsl"
 // #import "lib/token_draw.wgsl"
 // #import "lib/workgroup_best.wgsl"
@@ -18,6 +19,7 @@
 alias Act = f32;
 
 override VOCAB: u32 = 1u;
+override CONTEXT: u32 = 1u;
 
 // Stages.
 const PENALTIES = 1u;
@@ -45,9 +47,10 @@ const LN2 = 0.6931471805599453;
 @group(0) @binding(1) var<storage, read> logits: array<Act>;
 @group(0) @binding(2) var<storage, read> counts: array<u32>;
 @group(0) @binding(3) var<storage, read> bias: array<u32>;
-@group(0) @binding(4) var<storage, read> mu: array<f32>;
-@group(0) @binding(5) var<storage, read_write> keys: array<u32>;
-@group(0) @binding(6) var<storage, read_write> samples: array<u32>;
+@group(0) @binding(4) var<storage, read> past: array<u32>;
+@group(0) @binding(5) var<storage, read> mu: array<f32>;
+@group(0) @binding(6) var<storage, read_write> keys: array<u32>;
+@group(0) @binding(7) var<storage, read_write> samples: array<u32>;
 
 var<private> first_logit: u32;
 // Typical: tokens are ordered by how near their logit is to this one.
@@ -138,9 +141,12 @@ fn part_of_all(p: f32) -> Mass {
   return Mass(mass.high, select(mass.low, 1u, mass.high == 0u && mass.low == 0u));
 }
 
-fn lower_by_dry(lane: u32, segment: u32, temperature: f32) {
-  let first = step_sampling(segment, DRY_OFFSET);
-  for (var i = lane; i < step_sampling(segment, DRY_COUNT); i += LANES) {
+fn lower_by_dry(lane: u32, before: Before, temperature: f32) {
+  let table = step_sampling(before.segment, DRY_OFFSET);
+  if (table == 0u) { return; }
+  let first = step_data[table + 2u * before.guesses];
+  let count = step_data[table + 2u * before.guesses + 1u];
+  for (var i = lane; i < count; i += LANES) {
     let token = step_data[first + 2u * i];
     if (token >= VOCAB) { continue; }
     let key = keys[first_logit + token];
@@ -246,12 +252,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   by_distance = false;
   sharpness = 1.0;
   let row = step_sampled_row(sampled_row);
-  let slot = step_segment(segment).slot;
+  let before = before_row(sampled_row, segment);
   let stages = step_sampling(segment, STAGES);
   let top_logprobs = step_sampling(segment, TOP_LOGPROBS);
   let wants_logprobs = top_logprobs != 0xffffffffu;
   let wanted = select(0u, min(top_logprobs, min(MAX_TOP_LOGPROBS, VOCAB)), wants_logprobs);
-  let limit = mu[slot];
+  let limit = mu[before.slot];
   let xtc_applies = drawn_at(segment, row, XTC_STREAM) < setting_f32(segment, XTC_PROBABILITY);
 
   for (var t = lane; t < VOCAB; t += LANES) { keys[first_logit + t] = raw_key(t); }
@@ -268,12 +274,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     if (stage == PENALTIES || stage == DRY || stage == BIAS) {
       if (stage == PENALTIES) {
         for (var t = lane; t < VOCAB; t += LANES) {
-          keys[first_logit + t] = penalised_key(keys[first_logit + t], t, segment, slot, temperature);
+          keys[first_logit + t] = penalised_key(keys[first_logit + t], t, before, temperature);
         }
       } else if (stage == DRY) {
-        lower_by_dry(lane, segment, temperature);
+        lower_by_dry(lane, before, temperature);
       } else {
-        add_bias(lane, segment, slot);
+        add_bias(lane, segment, before.slot);
       }
       storageBarrier();
       continue;

@@ -1,9 +1,10 @@
 // Takes the samples of a step over into the slots: the last sampled row of a segment becomes the slot's last token, every sampled row
-// counts as output; where the penalties have a window, what leaves it counts no more. A dispatch of its own, because the rows of one
+// counts as output, but for those behind a guess that was wrong; where the penalties have a window, what leaves it counts no more. A dispatch of its own, because the rows of one
 // segment read the counts while they are drawn.
 // One invocation per segment, so that no two write the same slot. Record layout and words of the past: src/ops/sample/record.ts.
 
 // #import "lib/step.wgsl"
+// #import "lib/past_tokens.wgsl"
 
 override VOCAB: u32 = 1u;
 override CONTEXT: u32 = 1u;
@@ -12,11 +13,6 @@ const SAMPLE_WORDS = 44u;
 const MU = 3u;
 const REPEAT_LAST_N = 11u;
 const MIROSTAT = 22u;
-const NO_WINDOW = 0xffffffffu;
-const IN_PROMPT = 0x80000000u;
-const LAST_IN_PROMPT = 0x80000000u;
-const IN_OUTPUT = 0x40000000u;
-const PAST_TOKEN = 0xfffffu;
 
 @group(0) @binding(0) var<storage, read> step_data: array<u32>;
 @group(0) @binding(1) var<storage, read> samples: array<u32>;
@@ -31,11 +27,15 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   let segment = step_segment(id.x);
   let window = step_sampling(id.x, REPEAT_LAST_N);
   let first_past = segment.slot * CONTEXT;
+  // A row stands as long as those before it chose the tokens behind them.
+  var stands = true;
   for (var i = 0u; i < segment.sampled_rows; i++) {
     let row = segment.first_sampled_row + i;
     let token = samples[row * SAMPLE_WORDS];
-    counts[segment.slot * VOCAB + token] += 1u;
     last_tokens[segment.slot] = token;
+    if (!stands) { continue; }
+    stands = i + 1u == segment.sampled_rows || step_row_token(step_sampled_row(row + 1u)) == token;
+    counts[segment.slot * VOCAB + token] += 1u;
     if (step_sampling(id.x, MIROSTAT) != 0u) { mu[segment.slot] = samples[row * SAMPLE_WORDS + MU]; }
     if (window == NO_WINDOW) { continue; }
     let position = step_row_position(step_sampled_row(row)) + 1u;

@@ -1,4 +1,4 @@
-import { MAX_DRY_PENALTIES, type SamplingSettings } from './runner';
+import { type DryPenalties, MAX_DRY_PENALTIES, type SamplingSettings } from './runner';
 
 /** Beginnings of the strings that end a repetition, as tokens: the first one, and all that may follow it to make one of the strings. */
 export type DryBreakers = ReadonlyMap<number, readonly (readonly number[])[]>;
@@ -14,11 +14,7 @@ const LARGEST_LOG = 88.7228391;
  * @param tokens prompt and output so far
  * @returns tokens with what their logits lose, the longest repetitions first, at most MAX_DRY_PENALTIES
  */
-export function dryPenalties(
-  tokens: readonly number[],
-  s: SamplingSettings,
-  breakers: DryBreakers,
-): (readonly [token: number, penalty: number])[] {
+export function dryPenalties(tokens: readonly number[], s: SamplingSettings, breakers: DryBreakers): DryPenalties {
   const count = s.dryPenaltyLastN < 0 ? tokens.length : Math.min(tokens.length, s.dryPenaltyLastN);
   if (count <= s.dryAllowedLength) return [];
   // Newest first.

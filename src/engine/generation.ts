@@ -215,7 +215,7 @@ export class GeneratingSequence extends Sequence {
       if (this.stepsInFlight > 0) return undefined;
       const rows = Math.min(maxRows, maxSampledRows, maxExactRows, this.#contextLength - position);
       const most = Math.min(rows, this.#outputLeft) - 1;
-      const drafts = this.host.speculator?.drafts(this.tokens, most, this.sampling) ?? [];
+      const drafts = this.host.speculator?.drafts(this.tokens, most) ?? [];
       if (this.host.speculator?.waiting) return undefined;
       const count = this.#constraint ? this.#constraint.admit(drafts, this.request.stopTokens) : drafts.length;
       if (count > 0) return { position, count: 1 + count, sample: 'all', drafted: true };
@@ -241,9 +241,13 @@ export class GeneratingSequence extends Sequence {
     return [...this.tokens.slice(rows.position), ...(this.host.speculator?.current ?? [])].slice(0, rows.count);
   }
 
-  override dryPenalties({ sample }: RowRange): Segment['dryPenalties'] {
-    if (sample === 'none' || !usesDry(this.sampling)) return undefined;
-    return dryPenalties(this.tokens, this.sampling, this.request.dryBreakers ?? new Map());
+  override dryPenalties(rows: RowRange): Segment['dryPenalties'] {
+    if (rows.sample === 'none' || !usesDry(this.sampling)) return undefined;
+    const { dryBreakers = new Map() } = this.request;
+    const drafts = rows.drafted ? this.tokensOf(rows).slice(1) : [];
+    return [[], ...drafts].map((_, i) =>
+      dryPenalties([...this.tokens, ...drafts.slice(0, i)], this.sampling, dryBreakers),
+    );
   }
 
   override masksOf(rows: RowRange): Segment['masks'] {

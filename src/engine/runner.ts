@@ -25,6 +25,8 @@ export type KvGroup = 'full' | 'sliding';
 /** In a block table of sliding layers: positions that have left the window. */
 export const NO_PAGE = -1;
 
+export type DryPenalties = readonly (readonly [token: number, penalty: number])[];
+
 /** A run of consecutive rows of one sequence. Row i has token `tokens[i]` at position `position + i`. */
 export interface Segment {
   /** Index of the GPU-resident per-sequence state (last token, penalty counts), 0 … limits.maxSlots - 1. */
@@ -48,8 +50,8 @@ export interface Segment {
    * The logits of the others count as -Infinity for whatever the sampler does, log-probabilities included. Not in a repeated batch.
    */
   readonly masks?: readonly (Uint32Array | undefined)[];
-  /** What DRY subtracts from the logits of the only sampled row, by token; no token twice, at most MAX_DRY_PENALTIES. */
-  readonly dryPenalties?: readonly (readonly [token: number, penalty: number])[];
+  /** What DRY subtracts from the logits of each sampled row, by token: of a row no token twice, at most MAX_DRY_PENALTIES. Not in a repeated batch. */
+  readonly dryPenalties?: readonly DryPenalties[];
   /**
    * Layers whose predictions are contrasted with the last one's (Chuang et al. 2024, DoLa), each in [0, limits.earlyExits.numLayers): l
    * stands for what comes out of l layers. The logits of the sampled rows are the contrast's, log-probabilities included.

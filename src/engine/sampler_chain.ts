@@ -34,12 +34,17 @@ export function isActive(sampler: SamplerName, s: SamplingSettings): boolean {
   return ACTIVE[sampler](s);
 }
 
-/**
- * True when a choice depends on the logits, the seed and the position alone, and on no token that was sampled before: guesses can then be
- * verified side by side.
- */
+/** True when a choice depends on the logits, the seed and the position alone, and on no token that was sampled before. */
 export function isMemoryless(s: SamplingSettings): boolean {
   return !usesPenalties(s) && !usesDry(s) && s.mirostat === 0;
+}
+
+/**
+ * True when guesses can be verified side by side with these settings: what a row's choice depends on is known before the rows before it are
+ * chosen, as its guesses are their tokens. Mirostat learns from each choice how surprising it was, which no guess says.
+ */
+export function isVerifiable(s: SamplingSettings): boolean {
+  return s.mirostat === 0;
 }
 
 const chains = new WeakMap<SamplingSettings, { readonly stages: readonly ChainStage[] | undefined }>();

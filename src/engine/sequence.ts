@@ -161,7 +161,7 @@ export abstract class Sequence {
     return this.tokens.slice(position, position + (repeated ? 1 : count));
   }
 
-  /** What DRY makes of the tokens before the last of these rows. */
+  /** What DRY makes of the tokens before each sampled row's choice. */
   dryPenalties(_rows: RowRange): Segment['dryPenalties'] {
     return undefined;
   }

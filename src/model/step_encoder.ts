@@ -57,8 +57,8 @@ export function stepBufferWords(c: StepCapacity): number {
   return (
     STEP_HEADER_WORDS +
     c.maxRows * (ROW_WORDS + TILE_WORDS) +
-    c.maxSegments * (SEGMENT_WORDS + SAMPLING_WORDS + DOLA_WORDS + 2 * MAX_DRY_PENALTIES) +
-    c.maxSampledRows * SAMPLED_WORDS +
+    c.maxSegments * (SEGMENT_WORDS + SAMPLING_WORDS + DOLA_WORDS) +
+    c.maxSampledRows * (SAMPLED_WORDS + 2 + 2 * MAX_DRY_PENALTIES) +
     tables +
     (c.maskWords ? c.maxSampledRows * (1 + c.maskWords) : 0)
   );
@@ -239,19 +239,27 @@ export class StepEncoder {
     const { words } = this;
     let end = offset;
     batch.segments.forEach((segment, index) => {
-      const { slot, dryPenalties = [] } = segment;
-      if (dryPenalties.length === 0) return;
-      if (dryPenalties.length > MAX_DRY_PENALTIES || sampledRange(segment).count !== 1 || (batch.repeat ?? 1) > 1) {
+      const { slot, dryPenalties } = segment;
+      if (!dryPenalties) return;
+      const { count } = sampledRange(segment);
+      if (dryPenalties.length !== count || (batch.repeat ?? 1) > 1) {
         throw new InternalError(
-          `segment of slot ${slot}: ${dryPenalties.length} penalties of DRY for ${sampledRange(segment).count} sampled rows, ${batch.repeat ?? 1} times`,
+          `segment of slot ${slot}: penalties of DRY for ${dryPenalties.length} of ${count} sampled rows, ${batch.repeat ?? 1} times`,
         );
       }
-      const at = samplingOffset + index * SAMPLING_WORDS;
-      words[at + SAMPLING.dryOffset] = end;
-      words[at + SAMPLING.dryCount] = dryPenalties.length;
-      for (const [token, penalty] of dryPenalties) {
-        words[end++] = token;
-        words[end++] = floatBits(Math.min(penalty, LARGEST_F32));
+      words[samplingOffset + index * SAMPLING_WORDS + SAMPLING.dryOffset] = end;
+      let entry = end;
+      end += 2 * count;
+      for (const penalties of dryPenalties) {
+        if (penalties.length > MAX_DRY_PENALTIES) {
+          throw new InternalError(`segment of slot ${slot}: ${penalties.length} penalties of DRY for one row`);
+        }
+        words[entry++] = end;
+        words[entry++] = penalties.length;
+        for (const [token, penalty] of penalties) {
+          words[end++] = token;
+          words[end++] = floatBits(Math.min(penalty, LARGEST_F32));
+        }
       }
     });
     return end;

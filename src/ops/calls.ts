@@ -322,6 +322,7 @@ export interface SampleChainCall {
   readonly logits: Activation;
   readonly counts: State;
   readonly bias: State;
+  readonly past: State;
   readonly mu: State;
   readonly samples: State;
 }

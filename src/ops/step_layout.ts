@@ -13,7 +13,7 @@ import type { StepFeature } from '../engine/step_features';
  * pages              the segments' block tables, one after another (segment.pagesOffset is a word index from the buffer's start), then, where
  *                    caches with a window have a pool of their own, their block tables in the same order (NO_PAGE as 0: it is never read)
  * masksOffset        1 word a sampled row: where its mask of allowed tokens begins, 0 for none; then the masks
- * dry penalties      2 words each: token, f32; of segments that have them (SAMPLING.dryOffset, SAMPLING.dryCount)
+ * dry penalties      of segments that have them: 2 words a sampled row, where its penalties begin and how many there are; then 2 words each, token, f32
  * dolaOffset         4 words a segment:   bit l of these 128 says whether the segment contrasts layer l (DoLa)
  * ```
  *
@@ -89,9 +89,8 @@ export const SAMPLING = {
   mirostat: 22,
   mirostatTau: 23, // f32
   mirostatEta: 24, // f32
-  /** Word index from the buffer's start, and how many pairs of token and f32 there are. */
+  /** Where the segment's penalties of DRY begin, a word index from the buffer's start; 0 for none */
   dryOffset: 25,
-  dryCount: 26,
 } as const;
 
 /** Positions of a KV page: a K tile of attention lies in one page. */

@@ -1,5 +1,6 @@
 import type { GenerationResult } from '../engine/generation_output';
 import type { Sample } from '../engine/runner';
+import { isVerifiable } from '../engine/sampler_chain';
 import { resolveSampling } from '../engine/sampling';
 import type { SpeculationSettings } from '../engine/speculation/speculators';
 import { loadStrategy } from '../engine/strategies/load';
@@ -108,8 +109,11 @@ function isEmpty({ text, scores }: AnswerPiece<ScoredToken>): boolean {
 }
 
 /** Where a draft model was loaded it drafts for every answer that can be drafted for, unless that is switched off. */
-function speculationOf({ speculation, strategy }: ChatRequest, drafts: boolean): SpeculationSettings | undefined {
-  if (speculation === 'off' || (strategy && !speculation)) return undefined;
+function speculationOf(
+  { speculation, strategy, sampling }: ChatRequest,
+  drafts: boolean,
+): SpeculationSettings | undefined {
+  if (speculation === 'off' || ((strategy || !isVerifiable(sampling)) && !speculation)) return undefined;
   return speculation ?? (drafts ? { ngram: true, draft: true } : undefined);
 }
 

@@ -26,6 +26,43 @@ function expectedProbabilities(keep: (p: number) => boolean, temperature: number
   return weights.map((weight) => weight / total);
 }
 
+function expectToFollow(drawn: Uint32Array, draws: number, expected: readonly number[], label: string): void {
+  let chiSquared = 0;
+  expected.forEach((p, token) => {
+    if (p === 0) expect(drawn[token], `${label}: token ${token} was to be dropped`).toBe(0);
+    else chiSquared += (drawn[token] - p * draws) ** 2 / (p * draws);
+  });
+  const degrees = expected.filter((p) => p > 0).length - 1;
+  expect(chiSquared, `${label}, seed ${SEED}, drawn ${drawn.join(' ')}`).toBeLessThan(chiSquaredLimit(degrees));
+}
+
+/** log of the values above: deviation 1.2985, best -1.204. Their entropy is 1.9856 nats of at most 2.4849. */
+const CHAINS: readonly { readonly settings: Partial<SamplingSettings>; readonly expected: readonly number[] }[] = [
+  // Down to exp(-1.204 - 1.2 · 1.2985) = 0.063.
+  { settings: { topNSigma: 1.2 }, expected: expectedProbabilities((p) => p > 0.063, 1) },
+  // By |-ln p - 1.9856|: 0.14, 0.11, 0.2, 0.09 are 0.54 together, and 0.45 without the last.
+  { settings: { typicalP: 0.5 }, expected: expectedProbabilities((p) => p >= 0.09 && p < 0.3, 1) },
+  // Four times in ten 0.3, 0.2 and 0.14 are left out, and 0.11 is not.
+  {
+    settings: { xtcProbability: 0.4, xtcThreshold: 0.1 },
+    expected: expectedProbabilities((p) => p < 0.14, 1).map((p, t) => 0.4 * p + 0.6 * PROBABILITIES[t]),
+  },
+  // 0.5 + (1.9856 / 2.4849)² · 1 = 1.1385
+  {
+    settings: { temperature: 1, dynatempRange: 0.5, dynatempExponent: 2 },
+    expected: expectedProbabilities(() => true, 1.138516),
+  },
+  // At temperature 2 the best five have 0.669 of the whole and the best four 0.568; before it two had 0.5.
+  {
+    settings: { temperature: 2, topP: 0.6, samplers: ['temperature', 'top_p'] },
+    expected: expectedProbabilities((p) => p >= 0.09, 2),
+  },
+  // The exponent of the fall is 1.66: at 3.4 bits 4.2 tokens are kept.
+  { settings: { mirostat: 1, mirostatTau: 1.7, mirostatEta: 0 }, expected: expectedProbabilities((p) => p >= 0.11, 1) },
+  // Surprise of at most 3.4 bits: probabilities of at least 0.095.
+  { settings: { mirostat: 2, mirostatTau: 1.7, mirostatEta: 0 }, expected: expectedProbabilities((p) => p >= 0.11, 1) },
+];
+
 const CASES: readonly {
   readonly settings: Partial<SamplingSettings>;
   readonly keep: (p: number) => boolean;
@@ -58,14 +95,30 @@ describe('draws', () => {
       for (const { token } of samples) drawn[token]++;
     }
     harness.dispose();
-    const expected = expectedProbabilities(keep, settings.temperature ?? 1);
-    let chiSquared = 0;
-    expected.forEach((p, token) => {
-      if (p === 0) expect(drawn[token], `token ${token} was to be dropped`).toBe(0);
-      else chiSquared += (drawn[token] - p * DRAWS) ** 2 / (p * DRAWS);
+    expectToFollow(drawn, DRAWS, expectedProbabilities(keep, settings.temperature ?? 1), JSON.stringify(settings));
+  });
+
+  it('follow the distribution of each sampler of the chain, side by side', async () => {
+    const vocab = PROBABILITIES.length;
+    const slots = CHAINS.length;
+    const own = Math.floor(ROWS / slots);
+    const harness = await SamplerHarness.create(await device(), vocab, own * slots, slots, true);
+    const logits = Float32Array.from({ length: own * slots * vocab }, (_, i) => Math.log(PROBABILITIES[i % vocab]) + 3);
+    const drawn = CHAINS.map(() => new Uint32Array(vocab));
+    const steps = 40;
+    for (let step = 0; step < steps; step++) {
+      const segments = CHAINS.map(({ settings }, slot) => {
+        const sampling = { ...GREEDY, temperature: 1, ...settings, seed: SEED + step * slots + slot };
+        const tokens = Array.from({ length: own }, () => 0);
+        return { ...rowAt(slot, 3 + own, sampling), position: 3, tokens, sample: 'all' } as const;
+      });
+      const { samples } = await harness.run({ logits, segments });
+      samples.forEach(({ token }, row) => drawn[Math.floor(row / own)][token]++);
+    }
+    harness.dispose();
+    CHAINS.forEach(({ settings, expected }, i) => {
+      expectToFollow(drawn[i], own * steps, expected, JSON.stringify(settings));
     });
-    const degrees = expected.filter((p) => p > 0).length - 1;
-    expect(chiSquared, `seed ${SEED}, drawn ${drawn.join(' ')}`).toBeLessThan(chiSquaredLimit(degrees));
   });
 
   it('come from the same random words as on the CPU', async () => {

@@ -1,10 +1,12 @@
 import type { Sample, SamplingSettings, Segment } from '../../src/engine/runner';
+import type { StepFeature } from '../../src/engine/step_features';
 import type { GpuDevice } from '../../src/gpu/device';
 import { readBuffer } from '../../src/model/read_buffer';
 import { describeStep, StepEncoder, stepBufferWords } from '../../src/model/step_encoder';
 import { argmaxOp } from '../../src/ops/argmax';
 import type { Activation, Binding, Dispatch, KernelTarget, ReferenceEnv } from '../../src/ops/op';
-import { decodeSamples, encodeBias, SAMPLE_WORDS } from '../../src/ops/sample/record';
+import { sampleChainOp } from '../../src/ops/sample/chain_op';
+import { decodeSamples, encodeBias, floatBits, SAMPLE_WORDS } from '../../src/ops/sample/record';
 import { sampleOp } from '../../src/ops/sample/sample';
 import { type SamplerStates, samplerStates } from '../../src/ops/sampler_state';
 import { PAGE_SIZE } from '../../src/ops/step_layout';
@@ -13,6 +15,8 @@ const CONTEXT = 8192;
 const STORAGE = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
 
 interface Prepared {
+  /** Only in steps that ask for it. */
+  readonly when?: StepFeature;
   readonly dispatch: Dispatch;
   readonly pipeline: GPUComputePipeline;
   readonly bindGroup: GPUBindGroup;
@@ -57,10 +61,16 @@ export class SamplerHarness {
     this.encoder = new StepEncoder(this.capacity());
   }
 
-  /** Makes room for `rows` sampled rows in as many slots unless given. */
-  static async create(gpu: GpuDevice, vocab: number, rows: number, slots = rows): Promise<SamplerHarness> {
+  /** Makes room for `rows` sampled rows in as many slots unless given; `chain`: for settings that the plain sampler lacks too. */
+  static async create(
+    gpu: GpuDevice,
+    vocab: number,
+    rows: number,
+    slots = rows,
+    chain = false,
+  ): Promise<SamplerHarness> {
     const harness = new SamplerHarness(gpu, vocab, rows, slots);
-    await harness.prepare();
+    await harness.prepare(chain);
     return harness;
   }
 
@@ -75,10 +85,15 @@ export class SamplerHarness {
     if (counts) before.set(counts);
     queue.writeBuffer(this.buffer(this.states.counts.name), 0, before);
     queue.writeBuffer(this.buffer(this.states.bias.name), 0, this.biasWords(segments));
+    for (const { slot, sampling } of segments) {
+      const mu = Uint32Array.of(floatBits(2 * sampling.mirostatTau));
+      queue.writeBuffer(this.buffer(this.states.mu.name), 4 * slot, mu);
+    }
     await this.gpu.checked('sampler', () => {
       const encoder = this.gpu.device.createCommandEncoder();
       const pass = encoder.beginComputePass();
-      for (const { dispatch, pipeline, bindGroup } of this.prepared) {
+      for (const { dispatch, pipeline, bindGroup, when } of this.prepared) {
+        if (when && !shape.features?.includes(when)) continue;
         const [x, y, z] = dispatch.workgroups(shape);
         if (x === 0 || y === 0 || z === 0) continue;
         pass.setPipeline(pipeline);
@@ -166,7 +181,7 @@ export class SamplerHarness {
     }
   }
 
-  private async prepare(): Promise<void> {
+  private async prepare(chain: boolean): Promise<void> {
     const { gpu, logits, states } = this;
     const target: KernelTarget = {
       capabilities: gpu.capabilities,
@@ -181,7 +196,12 @@ export class SamplerHarness {
     const sample = { op: 'sample', logits, ...states } as const;
     argmaxOp.check(argmax);
     sampleOp.check(sample);
-    for (const dispatch of [...argmaxOp.dispatches(argmax, target), ...sampleOp.dispatches(sample, target)]) {
+    const chained = chain ? sampleChainOp.dispatches({ ...sample, op: 'sample_chain' }, target) : [];
+    for (const dispatch of [
+      ...argmaxOp.dispatches(argmax, target),
+      ...chained,
+      ...sampleOp.dispatches(sample, target),
+    ]) {
       for (const binding of dispatch.bindings) {
         const [name, bytes] = this.nameAndBytes(binding);
         if (!this.buffers.has(name)) {
@@ -200,7 +220,12 @@ export class SamplerHarness {
           resource: { buffer: this.buffer(this.nameAndBytes(binding)[0]) },
         })),
       });
-      this.prepared.push({ dispatch, pipeline, bindGroup });
+      this.prepared.push({
+        dispatch,
+        pipeline,
+        bindGroup,
+        when: chained.includes(dispatch) ? 'sampler_chain' : undefined,
+      });
     }
   }
 }

@@ -1,13 +1,21 @@
+import type { DryBreakers } from '../dry';
 import type { SamplingSettings } from '../runner';
 
-/** What a drafter guesses for: the tokens of a sequence so far, and how its next ones will be chosen. */
+/** How a sequence's tokens are chosen. */
+export interface DraftedRequest {
+  readonly promptTokens: readonly number[];
+  readonly sampling: SamplingSettings;
+  readonly dryBreakers?: DryBreakers;
+}
+
+/** What a drafter guesses for: the tokens of a sequence so far, prompt included, and how its next ones will be chosen. */
 export interface DraftRequest {
   /** Equal for calls about the same sequence, which goes on from call to call; some of its last tokens may have changed. */
   readonly sequence: number;
   readonly tokens: readonly number[];
   /** At least 1. */
   readonly count: number;
-  readonly sampling: SamplingSettings;
+  readonly request: DraftedRequest;
 }
 
 /** Guesses tokens that a cheaper look than the model's own may find. */

@@ -1,6 +1,8 @@
 import { InvalidOptionError } from '../../errors';
+import { dryPenalties } from '../dry';
 import { KvPages, noCopies } from '../kv_pages';
-import { type Batch, PENDING_TOKEN, type Runner, type SegmentResult, type StepResult } from '../runner';
+import { type Batch, PENDING_TOKEN, type Runner, type Segment, type StepResult } from '../runner';
+import { usesDry, usesPenalties } from '../sampler_chain';
 import type { Drafter, DraftRequest } from './drafter';
 
 /** What the draft model has in its cache of a sequence. */
@@ -12,7 +14,7 @@ interface DraftState {
 /**
  * A smaller model with the same vocabulary (Leviathan et al. 2023). It samples as the target does, with the same seed: draws depend on seed and
  * position alone, so that where the two distributions agree their samples mostly do. Its steps are submitted together, and nothing
- * is read back before the last of them.
+ * is read back before the last of them; but DRY needs each token before the next.
  */
 export class ModelDrafter implements Drafter {
   readonly name = 'draft';
@@ -41,7 +43,8 @@ export class ModelDrafter implements Drafter {
 
   async draft(request: DraftRequest): Promise<readonly number[]> {
     const { runner } = this;
-    const { sequence, tokens, sampling } = request;
+    const { sequence, tokens } = request;
+    const { sampling, promptTokens, dryBreakers = new Map() } = request.request;
     const { limits } = runner;
     const count = Math.min(request.count, limits.contextLength - tokens.length);
     const state = this.#states.get(sequence) ?? this.#begin(request);
@@ -65,7 +68,13 @@ export class ModelDrafter implements Drafter {
       this.#allocate(sequence, from, to);
       return this.#kv.tables(sequence, to);
     };
+    // What it sampled the last time was not all accepted.
+    if (usesPenalties(sampling)) {
+      runner.openSlot(state.slot, { sampling, promptTokens, outputTokens: tokens.slice(promptTokens.length) });
+    }
     const base = { slot: state.slot, sampling } as const;
+    const penalties = (drafts: readonly number[]): Segment['dryPenalties'] =>
+      usesDry(sampling) ? [dryPenalties([...tokens, ...drafts], sampling, dryBreakers)] : undefined;
     const steps: Promise<StepResult>[] = [];
     const run = (batch: Batch): void => {
       const step = runner.run(batch);
@@ -84,22 +93,23 @@ export class ModelDrafter implements Drafter {
         tokens: tokens.slice(position, end),
         ...pages(position, end),
         sample,
+        dryPenalties: sample === 'last' ? penalties([]) : undefined,
       } as const;
       run({ segments: [segment] });
       position = end;
     }
     const sampledFrom = steps.length - 1;
+    const samples = async (): Promise<number[]> => (await Promise.all(steps.slice(sampledFrom))).flatMap(tokensOf);
     for (let drafted = 1; drafted < count; ) {
-      const repeat = Math.min(limits.maxRepeat ?? 1, count - drafted);
+      const repeat = usesDry(sampling) ? 1 : Math.min(limits.maxRepeat ?? 1, count - drafted);
       const position = tokens.length + drafted - 1;
       const tables = pages(position, position + repeat);
-      run({ segments: [{ ...base, position, tokens: [PENDING_TOKEN], ...tables, sample: 'last' }], repeat });
+      const dry = usesDry(sampling) ? penalties(await samples()) : undefined;
+      const segment = { ...base, position, tokens: [PENDING_TOKEN], ...tables, sample: 'last' } as const;
+      run({ segments: [{ ...segment, dryPenalties: dry }], repeat });
       drafted += repeat;
     }
-    const results = await Promise.all(steps.slice(sampledFrom));
-    const drafts = results.flatMap(({ segments: [{ samples }] }: { segments: readonly SegmentResult[] }) =>
-      samples.map(({ token }) => token),
-    );
+    const drafts = await samples();
     // The last draft is nowhere in the cache.
     state.tokens = [...tokens, ...drafts.slice(0, -1)];
     return drafts;
@@ -119,7 +129,7 @@ export class ModelDrafter implements Drafter {
   }
 
   /** Undefined when all slots are taken: the sequence does without drafts for now. */
-  #begin({ sequence, sampling }: DraftRequest): DraftState | undefined {
+  #begin({ sequence, request: { sampling } }: DraftRequest): DraftState | undefined {
     const slot = this.#freeSlots.pop();
     if (slot === undefined) return undefined;
     this.runner.openSlot(slot, { sampling, promptTokens: [], outputTokens: [] });
@@ -128,4 +138,8 @@ export class ModelDrafter implements Drafter {
     this.#states.set(sequence, state);
     return state;
   }
+}
+
+function tokensOf({ segments: [{ samples }] }: StepResult): number[] {
+  return samples.map(({ token }) => token);
 }

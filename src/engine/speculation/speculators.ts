@@ -1,7 +1,8 @@
 import { InvalidOptionError } from '../../errors';
-import type { Runner, RunnerLimits, SamplingSettings } from '../runner';
-import { isMemoryless } from '../sampler_chain';
+import type { Runner, RunnerLimits } from '../runner';
+import { isVerifiable } from '../sampler_chain';
 import { DraftLength, MAX_DRAFT_LENGTH, StepCosts } from './draft_length';
+import type { DraftedRequest } from './drafter';
 import { ModelDrafter } from './model_drafter';
 import { NgramDrafter } from './ngram_drafter';
 import { Speculator } from './speculator';
@@ -29,10 +30,11 @@ export class Speculators {
   /** Undefined where there is nothing to guess with, or guessing would change the output. Throws InvalidOptionError. */
   create(
     id: number,
-    { speculation, sampling }: { readonly speculation?: SpeculationSettings; readonly sampling: SamplingSettings },
+    request: DraftedRequest & { readonly speculation?: SpeculationSettings },
     { maxSampledRows, recurrent }: RunnerLimits,
     onReady: () => void,
   ): Speculator | undefined {
+    const { speculation, sampling } = request;
     if (!speculation) return undefined;
     const { ngram, draft, length } = speculation;
     if (draft && !this.#model) throw new InvalidOptionError('speculation', 'there is no draft model');
@@ -42,10 +44,16 @@ export class Speculators {
         `a draft length of ${length} is not an integer from 1 to ${MAX_DRAFT_LENGTH}`,
       );
     }
-    if (recurrent || !isMemoryless(sampling)) return undefined;
+    if (!isVerifiable(sampling)) {
+      throw new InvalidOptionError(
+        'speculation',
+        'does not go with mirostat, which learns from every token before the next',
+      );
+    }
+    if (recurrent) return undefined;
     const drafters = [...(ngram ? [this.#ngram] : []), ...(draft && this.#model ? [this.#model] : [])];
     const most = Math.min(MAX_DRAFT_LENGTH, maxSampledRows - 1);
     if (drafters.length === 0 || most < 1) return undefined;
-    return new Speculator(id, drafters, new DraftLength(this.costs, most, length), onReady);
+    return new Speculator(id, request, drafters, new DraftLength(this.costs, most, length), onReady);
   }
 }

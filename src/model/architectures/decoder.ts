@@ -111,7 +111,7 @@ function plan(decoder: Decoder, context: PlanContext): OpCall[] {
     ...(exits ? dolaCalls(head, exits.numLayers, logits, context) : []),
     { op: 'mask_logits', logits, when: 'masks' },
     { op: 'argmax', logits, lastTokens, samples },
-    { op: 'sample_chain', logits, counts, bias, mu, samples, when: 'sampler_chain' },
+    { op: 'sample_chain', logits, counts, bias, past, mu, samples, when: 'sampler_chain' },
     { op: 'sample', logits, lastTokens, counts, bias, past, mu, samples },
   ];
 }

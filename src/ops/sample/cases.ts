@@ -1,18 +1,21 @@
-import { GREEDY, type SamplingSettings, type Segment } from '../../engine/runner';
-import { chainOf } from '../../engine/sampler_chain';
+import { type DryPenalties, GREEDY, type SamplingSettings, type Segment, type SlotInit } from '../../engine/runner';
+import { chainOf, isVerifiable } from '../../engine/sampler_chain';
 import type { ArgmaxCall, Optional, SampleCall, SampleChainCall } from '../calls';
 import type { Activation, ActivationType, OpCase } from '../op';
 import { samplerStates } from '../sampler_state';
 import { PAGE_SIZE } from '../step_layout';
 import { chooseByChain } from './chain';
-import { encodeBias, floatBits, IN_PROMPT } from './record';
-import { adjustsLogits, chooseToken } from './reference';
+import { encodeBias, encodeCounts, encodePast, floatBits, IN_PROMPT, windowOf } from './record';
+import { chooseToken } from './reference';
 import { philox, STREAM, uniformAt } from './rng';
+import { countsBehind } from './slot_state';
 
 /** A draw this far from a border comes out the same in f32. */
 const SAFE_MARGIN = 1e-4;
 const MAX_TRIES = 100;
 const CONTEXT = 256;
+/** Of how many tokens a slot's past is made. */
+const PAST_TOKENS = 12;
 
 type Row = SamplingSettings;
 
@@ -129,19 +132,27 @@ interface SampleCaseInit {
   readonly vocab: number;
   readonly type?: ActivationType;
   readonly settings: readonly Partial<SamplingSettings>[];
-  /** What DRY subtracts in the row of the same index. */
-  readonly dry?: readonly (Segment['dryPenalties'] | undefined)[];
+  /** What DRY subtracts in the rows of the segment of the same index. */
+  readonly dry?: readonly (DryPenalties | undefined)[];
   /** Replaces the logits of every sampled row. */
   readonly logits?: (token: number) => number;
+  /** Those that may be in the past are likely: penalties decide. */
+  readonly favoursPast?: boolean;
+}
+
+/** A slot's tokens up to `position`, of which the first half is the prompt: few of many tokens, so that most come twice. */
+function pastOf(position: number, vocab: number, sampling: Row, random: () => number): SlotInit {
+  const tokens = Array.from({ length: position + 1 }, () => Math.floor(random() * Math.min(vocab, PAST_TOKENS)));
+  const half = Math.ceil(tokens.length / 2);
+  return { sampling, promptTokens: tokens.slice(0, half), outputTokens: tokens.slice(half) };
 }
 
 /** Finds inputs whose outcome does not hang on rounding, so that f32 must agree with the reference to the token. */
 function sampleCase(init: SampleCaseInit, random: () => number): OpCase<(SampleCall | SampleChainCall) & Optional> {
   const { vocab, type = 'f32' } = init;
   const slots = init.settings.length;
-  // Several rows of one segment only where no penalty makes them read each other's counts.
   const first: Row = { ...GREEDY, ...init.settings[0] };
-  const sampleAll = !adjustsLogits(first) && !init.dry;
+  const sampleAll = isVerifiable(first);
   const sampledRows = slots + (sampleAll ? 2 : 0);
   const tensors = tensorsOf(vocab, slots, sampledRows, type);
   for (let attempt = 0; attempt < MAX_TRIES; attempt++) {
@@ -149,34 +160,53 @@ function sampleCase(init: SampleCaseInit, random: () => number): OpCase<(SampleC
       const kind = Math.floor(random() * 8);
       return kind > 3 ? 0 : (kind & 1 ? IN_PROMPT : 0) + (kind & 2 ? Math.ceil(random() * 3) : 0);
     });
+    const past = new Uint32Array(tensors.past.words);
     const rows = init.settings.map((partial) => ({ ...GREEDY, ...partial, seed: Math.floor(random() * 2 ** 53) }));
-    const segments = segmentsOf(rows, sampleAll).map((segment, i) => ({ ...segment, dryPenalties: init.dry?.[i] }));
     const mu = Float32Array.from({ length: slots }, () => 2 + 6 * random());
     const logits = init.logits
       ? Float32Array.from({ length: sampledRows * vocab }, (_, i) => init.logits?.(i % vocab) ?? 0)
       : coarseLogits(sampledRows * vocab, random);
+    if (init.favoursPast) for (let i = 0; i < logits.length; i++) if (i % vocab < PAST_TOKENS) logits[i] += 8;
     const bias = new Uint32Array(tensors.bias.words);
-    for (const { slot, sampling } of segments) bias.set(encodeBias(sampling, vocab), (slot * bias.length) / slots);
 
     let row = 0;
     let margin = Number.POSITIVE_INFINITY;
-    for (const { slot, sampling, sample, position, dryPenalties: dry = [] } of segments) {
-      for (let i = sample === 'all' ? 0 : 2; i < 3; i++, row++) {
-        const state = { counts: counts.subarray(slot * vocab, (slot + 1) * vocab), bias: sampling.logitBias };
+    const segments = segmentsOf(rows, sampleAll).map((segment, index): Segment => {
+      const { slot, sampling, sample, position } = segment;
+      bias.set(encodeBias(sampling, vocab), (slot * bias.length) / slots);
+      const ownCounts = counts.subarray(slot * vocab, (slot + 1) * vocab);
+      const ownPast = past.subarray(slot * CONTEXT, (slot + 1) * CONTEXT);
+      if (windowOf(sampling) !== undefined) {
+        const known = pastOf(position + (sample === 'all' ? 0 : 2), vocab, sampling, random);
+        ownCounts.set(encodeCounts(known, vocab));
+        ownPast.set(encodePast(known));
+      }
+      const tokens = [1, 2, 3].map((token) => token % vocab);
+      const sampled = sample === 'all' ? 3 : 1;
+      for (let i = 3 - sampled; i < 3; i++, row++) {
+        const guesses = tokens.slice(4 - sampled, i + 1).map((token, g) => ({ token, position: position + 1 + g }));
+        const state = { counts: countsBehind(guesses, sampling, ownCounts, ownPast), bias: sampling.logitBias };
         const token = uniformAt(sampling.seed, position + i, STREAM.token);
         const xtc = uniformAt(sampling.seed, position + i, STREAM.xtc);
         const own = logits.subarray(row * vocab, (row + 1) * vocab);
         const choice = chainOf(sampling)
-          ? chooseByChain(own, sampling, { ...state, dry, mu: mu[slot] }, { token, xtc })
+          ? chooseByChain(own, sampling, { ...state, dry: init.dry?.[index] ?? [], mu: mu[slot] }, { token, xtc })
           : chooseToken(own, sampling, state, token);
         margin = Math.min(margin, choice.margin);
+        // The first guess is right, the second one every other time.
+        if (i < 2) tokens[i + 1] = i === 1 && random() < 0.5 ? (choice.token + 1) % vocab : choice.token;
       }
-    }
+      return {
+        ...segment,
+        tokens,
+        dryPenalties: init.dry && Array.from({ length: sampled }, () => init.dry?.[index] ?? []),
+      };
+    });
     if (margin < SAFE_MARGIN && attempt < MAX_TRIES - 1) continue;
 
     // Floats of the records are not the same to the bit.
     const floats = rows.some((settings) => settings.topLogprobs >= 0 || settings.mirostat > 0);
-    const outputs = [tensors.lastTokens, tensors.counts, ...(floats ? [] : [tensors.samples])];
+    const outputs = [tensors.lastTokens, tensors.counts, tensors.past, ...(floats ? [] : [tensors.samples])];
     return {
       label: `sample ${type} ${vocab} ${init.label}`,
       calls: [
@@ -188,6 +218,7 @@ function sampleCase(init: SampleCaseInit, random: () => number): OpCase<(SampleC
         logits,
         [tensors.counts.name]: counts,
         [tensors.bias.name]: bias,
+        [tensors.past.name]: past,
         [tensors.mu.name]: Uint32Array.from(mu, floatBits),
       },
       outputs: outputs.map((tensor) => ({ tensor, budget: 'exact' as const })),
@@ -282,6 +313,12 @@ export function sampleCases(seed: number): readonly OpCase<(SampleCall | SampleC
     },
     { label: 'greedy beside sampled rows', vocab: 500, settings: [{}, { temperature: 0.7 }, { topLogprobs: 0 }] },
     { label: 'penalties', vocab: 500, settings: [penalties, { ...penalties, temperature: 0.6, topK: 20 }] },
+    {
+      label: 'penalties with a window',
+      vocab: 500,
+      settings: [2, 1, 9, 200].map((repeatLastN) => ({ ...penalties, temperature: 1, repeatLastN })),
+      favoursPast: true,
+    },
     { label: 'bias', vocab: 500, settings: [{ logitBias: bias }, { logitBias: bias, temperature: 0.9, topP: 0.8 }] },
     {
       label: 'logprobs',

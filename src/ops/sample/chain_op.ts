@@ -7,7 +7,8 @@ import { chooseByChain } from './chain';
 import { checkSampledLogits, checkStates } from './check';
 import { bitsToFloat, encodeMu, SAMPLE, SAMPLE_WORDS } from './record';
 import { STREAM, uniformAt } from './rng';
-import { slotState, writeSample } from './sample';
+import { writeSample } from './sample';
+import { slotStateOf } from './slot_state';
 
 /** The sampler chain; the definition is in docs/kernels/sampling.md. Leaves rows alone whose settings the plain sampler knows. */
 export const sampleChainOp: Op<SampleChainCall> = {
@@ -25,22 +26,20 @@ export const sampleChainOp: Op<SampleChainCall> = {
     const { batch } = env;
     const { cols } = call.logits;
     const logits = env.activation(call.logits);
-    const counts = env.state(call.counts);
-    const bias = env.state(call.bias);
     const mu = env.state(call.mu);
     const samples = env.state(call.samples);
     batch.sampled.forEach(({ row, segment }, index) => {
       const { sampling, dryPenalties = [] } = batch.source.segments[segment];
       if (!chainOf(sampling)) return;
-      const { slot } = batch.segments[segment];
+      const { slot, firstSampledRow } = batch.segments[segment];
       const { position } = batch.rows[row];
       const rowLogits = logits.subarray(index * cols, (index + 1) * cols);
       const chosen = chooseByChain(
         rowLogits,
         sampling,
         {
-          ...slotState(counts, bias, slot, cols, sampling.logitBias.length),
-          dry: dryPenalties,
+          ...slotStateOf(call, env, index, cols),
+          dry: dryPenalties[index - firstSampledRow] ?? [],
           mu: bitsToFloat(mu[slot]),
         },
         {
@@ -62,12 +61,17 @@ export const sampleChainOp: Op<SampleChainCall> = {
     return [
       {
         label: `sample chain ${type}`,
-        source: { entry: 'ops/sample_chain.wgsl', aliases: { Act: type }, overrides: { VOCAB: cols } },
+        source: {
+          entry: 'ops/sample_chain.wgsl',
+          aliases: { Act: type },
+          overrides: { VOCAB: cols, CONTEXT: call.past.words / call.mu.words },
+        },
         bindings: [
           { kind: 'step' },
           { kind: 'activation', tensor: call.logits, access: 'read' },
           { kind: 'state', state: call.counts, access: 'read' },
           { kind: 'state', state: call.bias, access: 'read' },
+          { kind: 'state', state: call.past, access: 'read' },
           { kind: 'state', state: call.mu, access: 'read' },
           { kind: 'scratch', name: 'sample.keys', bytes: rows * cols * 4, access: 'write' },
           { kind: 'state', state: call.samples, access: 'write' },

@@ -4,9 +4,10 @@ import { InternalError } from '../../errors';
 import type { SampleCall } from '../calls';
 import type { Dispatch, Op } from '../op';
 import { checkSampledLogits, checkStates } from './check';
-import { bitsToFloat, commitToken, floatBits, NO_LOGPROB, SAMPLE, SAMPLE_WORDS, windowOf } from './record';
-import { chooseToken, logSoftmax, type SlotState, topLogprobs } from './reference';
+import { commitToken, floatBits, NO_LOGPROB, SAMPLE, SAMPLE_WORDS, windowOf } from './record';
+import { chooseToken, logSoftmax, topLogprobs } from './reference';
 import { STREAM, uniformAt } from './rng';
+import { slotStateOf } from './slot_state';
 
 /** Invocations of a workgroup of ops/sample_commit.wgsl: segments that one takes over. */
 const COMMIT_SEGMENTS = 64;
@@ -33,24 +34,6 @@ export function writeSample(
   );
 }
 
-/** The slot's parts of the counts and bias states. */
-export function slotState(
-  counts: Uint32Array,
-  bias: Uint32Array,
-  slot: number,
-  vocab: number,
-  biasCount: number,
-): SlotState {
-  const first = slot * MAX_LOGIT_BIAS * 2;
-  return {
-    counts: counts.subarray(slot * vocab, (slot + 1) * vocab),
-    bias: Array.from(
-      { length: biasCount },
-      (_, i) => [bias[first + 2 * i], bitsToFloat(bias[first + 2 * i + 1])] as const,
-    ),
-  };
-}
-
 /** The general sampler; the definition is in docs/kernels/sampling.md. */
 export const sampleOp: Op<SampleCall> = {
   name: 'sample',
@@ -74,13 +57,12 @@ export const sampleOp: Op<SampleCall> = {
     const { cols } = call.logits;
     const logits = env.activation(call.logits);
     const counts = env.state(call.counts);
-    const bias = env.state(call.bias);
     const samples = env.state(call.samples);
     const lastTokens = env.state(call.lastTokens);
     batch.sampled.forEach(({ row, segment }, index) => {
       const { sampling } = batch.source.segments[segment];
       if (chainOf(sampling)) return;
-      const state = slotState(counts, bias, batch.segments[segment].slot, cols, sampling.logitBias.length);
+      const state = slotStateOf(call, env, index, cols);
       const rowLogits = logits.subarray(index * cols, (index + 1) * cols);
       const uniform = uniformAt(sampling.seed, batch.rows[row].position, STREAM.token);
       const { token } = chooseToken(rowLogits, sampling, state, uniform);
@@ -89,12 +71,16 @@ export const sampleOp: Op<SampleCall> = {
     const past = env.state(call.past);
     const mu = env.state(call.mu);
     const contextLength = past.length / lastTokens.length;
+    const tokenOf = (index: number): number => samples[index * SAMPLE_WORDS + SAMPLE.token];
     batch.sampled.forEach(({ row, segment }, index) => {
-      const { slot } = batch.segments[segment];
+      const { slot, firstSampledRow } = batch.segments[segment];
       const { sampling } = batch.source.segments[segment];
       const at = index * SAMPLE_WORDS;
-      const token = samples[at + SAMPLE.token];
+      const token = tokenOf(index);
       lastTokens[slot] = token;
+      const behind = batch.sampled.slice(firstSampledRow + 1, index + 1);
+      // Behind a guess that was wrong nothing stands.
+      if (behind.some((guess, i) => batch.rows[guess.row].token !== tokenOf(firstSampledRow + i))) return;
       if (sampling.mirostat > 0) mu[slot] = samples[at + SAMPLE.mu];
       commitToken(
         token,
@@ -108,6 +94,7 @@ export const sampleOp: Op<SampleCall> = {
 
   dispatches(call, target): readonly Dispatch[] {
     const { cols, type } = call.logits;
+    const context = call.past.words / call.lastTokens.words;
     const rows = target.maxSampledRows;
     if (rows > target.capabilities.limits.maxComputeWorkgroupsPerDimension) {
       throw new InternalError(`sample: ${rows} sampled rows exceed the device's workgroups per dimension`);
@@ -115,12 +102,13 @@ export const sampleOp: Op<SampleCall> = {
     return [
       {
         label: `sample ${type}`,
-        source: { entry: 'ops/sample.wgsl', aliases: { Act: type }, overrides: { VOCAB: cols } },
+        source: { entry: 'ops/sample.wgsl', aliases: { Act: type }, overrides: { VOCAB: cols, CONTEXT: context } },
         bindings: [
           { kind: 'step' },
           { kind: 'activation', tensor: call.logits, access: 'read' },
           { kind: 'state', state: call.counts, access: 'read' },
           { kind: 'state', state: call.bias, access: 'read' },
+          { kind: 'state', state: call.past, access: 'read' },
           { kind: 'scratch', name: 'sample.keys', bytes: rows * cols * 4, access: 'write' },
           { kind: 'state', state: call.samples, access: 'write' },
         ],
@@ -131,7 +119,7 @@ export const sampleOp: Op<SampleCall> = {
         label: 'sample commit',
         source: {
           entry: 'ops/sample_commit.wgsl',
-          overrides: { VOCAB: cols, CONTEXT: call.past.words / call.lastTokens.words },
+          overrides: { VOCAB: cols, CONTEXT: context },
         },
         bindings: [
           { kind: 'step' },

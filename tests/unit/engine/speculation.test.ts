@@ -167,8 +167,57 @@ describe('speculation keeps the distribution', () => {
   }, 60_000);
 });
 
+describe('speculation under settings that look back', () => {
+  /** A prompt that repeats itself, so that lookups have guesses, and penalties something to say. */
+  const PAST = { promptTokens: [5, 6, 7, 5, 6, 7, 5, 6], maxTokens: 24, stopTokens: new Set<number>() };
+  let model: LoadedModel;
+  let draft: LoadedModel;
+
+  beforeAll(async () => {
+    model = await loadModel(await fileSource('public/models/demo.q8_0.gguf'), { backend: 'reference' });
+    draft = await loadModel(await fileSource('public/models/draft.q8_0.gguf'), { backend: 'reference' });
+  });
+
+  async function answer(sampling: SamplingSettings, speculation?: SpeculationSettings) {
+    const engine = new Engine(model.runner, { draft: draft.runner });
+    const result = await engine.generate({ ...PAST, sampling, dryBreakers: new Map([[5, [[]]]]), speculation }).drain();
+    engine.checkIntegrity();
+    engine.dispose();
+    return result;
+  }
+
+  it.each([
+    ['penalties', { repetitionPenalty: 1.2, frequencyPenalty: 0.3 }],
+    ['penalties with a window, sampled', { presencePenalty: 1.5, repeatLastN: 4, temperature: 0.8, seed: 3 }],
+    ['DRY', { dryMultiplier: 0.5, dryAllowedLength: 2 }],
+  ] as const)(
+    '%s: the output is that of plain decoding, and guesses are right',
+    async (_name, settings) => {
+      const sampling = { ...GREEDY, ...settings };
+      const plain = await answer(sampling);
+      for (const mode of [
+        { ngram: true, draft: false, length: 4 },
+        { ngram: false, draft: true, length: 3 },
+      ]) {
+        const { outputTokens, speculative } = await answer(sampling, mode);
+        expect(outputTokens, JSON.stringify(mode)).toEqual(plain.outputTokens);
+        // Lookup guesses what penalties and DRY keep from coming again.
+        if (mode.draft) expect(speculative?.accepted).toBeGreaterThan(0);
+      }
+    },
+    60_000,
+  );
+
+  it('is refused with mirostat', async () => {
+    const sampling = { ...GREEDY, temperature: 1, mirostat: 2 };
+    await expect(answer(sampling, { ngram: true, draft: false })).rejects.toThrow(
+      /speculation: does not go with mirostat/,
+    );
+  });
+});
+
 describe('drafting', () => {
-  const request = { sequence: 0, sampling: GREEDY };
+  const request = { sequence: 0, request: { promptTokens: [1], sampling: GREEDY } };
 
   it('looks up what followed the longest and latest match', () => {
     const drafter = new NgramDrafter();
