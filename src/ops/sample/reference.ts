@@ -31,7 +31,7 @@ export function clean(x: number): number {
 }
 
 /** True when a setting changes logits before the choice. */
-export function adjustsLogits(s: SamplingSettings): boolean {
+function adjustsLogits(s: SamplingSettings): boolean {
   return usesPenalties(s) || s.logitBias.length > 0;
 }
 
