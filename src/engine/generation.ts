@@ -9,6 +9,7 @@ import type { RequestMetrics } from './metrics';
 import type { Sample, SamplingSettings, Segment, SegmentResult } from './runner';
 import { isMemoryless, usesDry } from './sampler_chain';
 import { type RowRange, Sequence } from './sequence';
+import type { Choosing } from './speculation/drafter';
 import type { Speculator } from './speculation/speculator';
 import type { SpeculationSettings } from './speculation/speculators';
 
@@ -196,6 +197,10 @@ export class GeneratingSequence extends Sequence {
     return { shifts, droppedTokens: shifts * stride, droppedPromptTokens: this.#promptShifts * stride };
   }
 
+  get #choosing(): Choosing {
+    return { promptLength: this.promptLength, sampling: this.#sampling, dryBreakers: this.request.dryBreakers };
+  }
+
   /** What may be chosen depends on the tokens before, and is found out here. */
   get #waitsForTokens(): boolean {
     return this.#constraint !== undefined || usesDry(this.sampling);
@@ -215,7 +220,7 @@ export class GeneratingSequence extends Sequence {
       if (this.stepsInFlight > 0) return undefined;
       const rows = Math.min(maxRows, maxSampledRows, maxExactRows, this.#contextLength - position);
       const most = Math.min(rows, this.#outputLeft) - 1;
-      const drafts = this.host.speculator?.drafts(this.tokens, most) ?? [];
+      const drafts = this.host.speculator?.drafts(this.tokens, most, this.#choosing) ?? [];
       if (this.host.speculator?.waiting) return undefined;
       const count = this.#constraint ? this.#constraint.admit(drafts, this.request.stopTokens) : drafts.length;
       if (count > 0) return { position, count: 1 + count, sample: 'all', drafted: true };

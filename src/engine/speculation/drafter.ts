@@ -1,9 +1,10 @@
 import type { DryBreakers } from '../dry';
 import type { SamplingSettings } from '../runner';
 
-/** How a sequence's tokens are chosen. */
-export interface DraftedRequest {
-  readonly promptTokens: readonly number[];
+/** How a sequence's next tokens will be chosen. */
+export interface Choosing {
+  /** How many of the tokens are the prompt's. */
+  readonly promptLength: number;
   readonly sampling: SamplingSettings;
   readonly dryBreakers?: DryBreakers;
 }
@@ -15,7 +16,7 @@ export interface DraftRequest {
   readonly tokens: readonly number[];
   /** At least 1. */
   readonly count: number;
-  readonly request: DraftedRequest;
+  readonly choosing: Choosing;
 }
 
 /** Guesses tokens that a cheaper look than the model's own may find. */

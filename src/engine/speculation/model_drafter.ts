@@ -44,7 +44,7 @@ export class ModelDrafter implements Drafter {
   async draft(request: DraftRequest): Promise<readonly number[]> {
     const { runner } = this;
     const { sequence, tokens } = request;
-    const { sampling, promptTokens, dryBreakers = new Map() } = request.request;
+    const { sampling, promptLength, dryBreakers = new Map() } = request.choosing;
     const { limits } = runner;
     const count = Math.min(request.count, limits.contextLength - tokens.length);
     const state = this.#states.get(sequence) ?? this.#begin(request);
@@ -70,7 +70,8 @@ export class ModelDrafter implements Drafter {
     };
     // What it sampled the last time was not all accepted.
     if (usesPenalties(sampling)) {
-      runner.openSlot(state.slot, { sampling, promptTokens, outputTokens: tokens.slice(promptTokens.length) });
+      const [promptTokens, outputTokens] = [tokens.slice(0, promptLength), tokens.slice(promptLength)];
+      runner.openSlot(state.slot, { sampling, promptTokens, outputTokens });
     }
     const base = { slot: state.slot, sampling } as const;
     const penalties = (drafts: readonly number[]): Segment['dryPenalties'] =>
@@ -129,7 +130,7 @@ export class ModelDrafter implements Drafter {
   }
 
   /** Undefined when all slots are taken: the sequence does without drafts for now. */
-  #begin({ sequence, request: { sampling } }: DraftRequest): DraftState | undefined {
+  #begin({ sequence, choosing: { sampling } }: DraftRequest): DraftState | undefined {
     const slot = this.#freeSlots.pop();
     if (slot === undefined) return undefined;
     this.runner.openSlot(slot, { sampling, promptTokens: [], outputTokens: [] });

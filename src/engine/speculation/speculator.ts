@@ -1,5 +1,5 @@
 import type { DraftLength } from './draft_length';
-import type { DraftedRequest, Drafter } from './drafter';
+import type { Choosing, Drafter } from './drafter';
 
 /** What speculation did for a request. */
 export interface SpeculationUsage {
@@ -33,7 +33,6 @@ export class Speculator {
 
   constructor(
     private readonly sequence: number,
-    private readonly request: DraftedRequest,
     private readonly drafters: readonly Drafter[],
     private readonly length: DraftLength,
     /** Drafts that took time are there. */
@@ -55,9 +54,9 @@ export class Speculator {
   }
 
   /** Guesses for what follows `tokens`, at most `most`; made once for each length of the sequence, and there once `waiting` is over. */
-  drafts(tokens: readonly number[], most: number): readonly number[] {
+  drafts(tokens: readonly number[], most: number, choosing: Choosing): readonly number[] {
     if (most < 1) return [];
-    if (this.#draftedAt !== tokens.length && !this.#waiting) this.#begin(tokens, most);
+    if (this.#draftedAt !== tokens.length && !this.#waiting) this.#begin(tokens, most, choosing);
     return this.#waiting ? [] : this.#drafts.slice(0, most);
   }
 
@@ -86,7 +85,7 @@ export class Speculator {
     for (const drafter of this.drafters) drafter.end(this.sequence);
   }
 
-  #begin(tokens: readonly number[], most: number): void {
+  #begin(tokens: readonly number[], most: number, choosing: Choosing): void {
     this.#draftedAt = tokens.length;
     this.#drafts = [];
     const count = Math.min(most, this.length.next(tokens.length));
@@ -98,7 +97,7 @@ export class Speculator {
       if (drafts.length === 0) this.length.restBriefly(tokens.length, NO_GUESS_REST);
     };
     for (const drafter of this.drafters) {
-      const drafts = drafter.draft({ sequence: this.sequence, tokens: tokens.slice(), count, request: this.request });
+      const drafts = drafter.draft({ sequence: this.sequence, tokens: tokens.slice(), count, choosing });
       if (!(drafts instanceof Promise)) {
         if (drafts.length === 0) continue;
         return take(drafts);

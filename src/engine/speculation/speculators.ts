@@ -1,8 +1,7 @@
 import { InvalidOptionError } from '../../errors';
-import type { Runner, RunnerLimits } from '../runner';
+import type { Runner, RunnerLimits, SamplingSettings } from '../runner';
 import { isVerifiable } from '../sampler_chain';
 import { DraftLength, MAX_DRAFT_LENGTH, StepCosts } from './draft_length';
-import type { DraftedRequest } from './drafter';
 import { ModelDrafter } from './model_drafter';
 import { NgramDrafter } from './ngram_drafter';
 import { Speculator } from './speculator';
@@ -30,11 +29,10 @@ export class Speculators {
   /** Undefined where there is nothing to guess with, or guessing would change the output. Throws InvalidOptionError. */
   create(
     id: number,
-    request: DraftedRequest & { readonly speculation?: SpeculationSettings },
+    { speculation, sampling }: { readonly speculation?: SpeculationSettings; readonly sampling: SamplingSettings },
     { maxSampledRows, recurrent }: RunnerLimits,
     onReady: () => void,
   ): Speculator | undefined {
-    const { speculation, sampling } = request;
     if (!speculation) return undefined;
     const { ngram, draft, length } = speculation;
     if (draft && !this.#model) throw new InvalidOptionError('speculation', 'there is no draft model');
@@ -54,6 +52,6 @@ export class Speculators {
     const drafters = [...(ngram ? [this.#ngram] : []), ...(draft && this.#model ? [this.#model] : [])];
     const most = Math.min(MAX_DRAFT_LENGTH, maxSampledRows - 1);
     if (drafters.length === 0 || most < 1) return undefined;
-    return new Speculator(id, request, drafters, new DraftLength(this.costs, most, length), onReady);
+    return new Speculator(id, drafters, new DraftLength(this.costs, most, length), onReady);
   }
 }

@@ -217,7 +217,7 @@ describe('speculation under settings that look back', () => {
 });
 
 describe('drafting', () => {
-  const request = { sequence: 0, request: { promptTokens: [1], sampling: GREEDY } };
+  const request = { sequence: 0, choosing: { promptLength: 1, sampling: GREEDY } };
 
   it('looks up what followed the longest and latest match', () => {
     const drafter = new NgramDrafter();
