@@ -54,7 +54,10 @@ async function loadOnReference(gguf: Gguf, source: ModelOrigin, options: LoadMod
   await options.beforeWeights?.();
   const [{ calls }] = plansOf(layout);
   const executor = await prepareReference(gguf, source, layout, weightOptions(options));
-  const runner = new ReferenceRunner(executor, calls, layout.states, layout.limits, layout.logits);
+  const runner = new ReferenceRunner(executor, calls, layout.states, layout.limits, layout.logits, {
+    spec: layout.spec,
+    format: cacheFormat(layout),
+  });
   return {
     gguf,
     description: describe(gguf, layout, calls),

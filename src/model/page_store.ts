@@ -33,6 +33,8 @@ export class GpuPageStore implements PageStore {
 
   async snapshot(pages: readonly number[], group: KvGroup): Promise<Uint8Array> {
     const pageBytes = this.pageBytes(group);
+    // A model of which every layer slides has no others.
+    if (pageBytes === 0) return new Uint8Array();
     const perChunk = Math.max(1, Math.floor(CHUNK_BYTES / pageBytes));
     const chunks: Promise<Uint8Array>[] = [];
     // All copies are submitted before this returns.
@@ -60,7 +62,7 @@ export class GpuPageStore implements PageStore {
       throw new InternalError(`${bytes.length} bytes for ${pages.length} pages of ${expected}`);
     }
     // A copy: the words may lie anywhere in the caller's bytes, and in memory that WebGPU does not take.
-    const own = bytes.slice();
+    const own = new Uint8Array(bytes);
     let at = 0;
     for (const page of pages) {
       for (const { buffer, pageBytes } of this.tensors.kvBuffers(group)) {

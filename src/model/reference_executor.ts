@@ -55,10 +55,27 @@ export class ReferenceExecutor {
 
   kv(cache: KvCache, which: 'k' | 'v'): Float32Array {
     const key = `${which}${cache.layer}`;
-    const size = cachePages(cache, this.pools) * cache.numKvHeads * PAGE_SIZE * cache.headDim;
+    const size = this.pagesOf(cache) * cache.numKvHeads * PAGE_SIZE * cache.headDim;
     let found = this.kvPages.get(key);
     if (found === undefined) this.kvPages.set(key, (found = { cache, values: new Float32Array(size) }));
     return found.values;
+  }
+
+  /** Pages of the cache's pool. */
+  pagesOf(cache: KvCache): number {
+    return cachePages(cache, this.pools);
+  }
+
+  /** Which pages hold the cache: without pools of their own, caches with a window are of the full group. */
+  groupOf(cache: KvCache): KvGroup {
+    return cache.window !== undefined && this.pools.sliding !== undefined ? 'sliding' : 'full';
+  }
+
+  /** The values of a row, valid until the next call for the same weight. */
+  weightRow({ name }: Weight, row: number): Float32Array {
+    const rows = this.weights.get(name);
+    if (!rows) throw new InternalError(`weight "${name}" is not loaded`);
+    return rows(row);
   }
 
   state(state: State): Uint32Array {
@@ -73,9 +90,8 @@ export class ReferenceExecutor {
   /** Copies whole pages within the pool of every layer of the group. */
   copyPages(pairs: readonly (readonly [from: number, to: number])[], group: KvGroup): void {
     for (const { cache, values } of this.kvPages.values()) {
-      const slides = cache.window !== undefined && this.pools.sliding !== undefined;
-      if (slides !== (group === 'sliding')) continue;
-      const pageSize = values.length / cachePages(cache, this.pools);
+      if (this.groupOf(cache) !== group) continue;
+      const pageSize = values.length / this.pagesOf(cache);
       for (const [from, to] of pairs) values.copyWithin(to * pageSize, from * pageSize, (from + 1) * pageSize);
     }
   }
@@ -84,11 +100,7 @@ export class ReferenceExecutor {
     return {
       batch: step,
       activation: (tensor) => this.activation(tensor, step),
-      weightRow: (tensor: Weight, row: number) => {
-        const rows = this.weights.get(tensor.name);
-        if (!rows) throw new InternalError(`weight "${tensor.name}" is not loaded`);
-        return rows(row);
-      },
+      weightRow: (tensor, row) => this.weightRow(tensor, row),
       vector: (tensor: Vector) => {
         const vector = this.vectors.get(tensor.name);
         if (!vector) throw new InternalError(`vector "${tensor.name}" is not loaded`);

@@ -2,6 +2,7 @@ import {
   type Batch,
   type KvGroup,
   MAX_LOGIT_BIAS,
+  type PageStore,
   type Runner,
   type RunnerLimits,
   type SlotInit,
@@ -11,22 +12,29 @@ import type { OpCall } from '../ops/calls';
 import type { Activation } from '../ops/op';
 import { decodeSamples, encodeBias, encodeCounts, encodePast, floatBits, SAMPLE_WORDS } from '../ops/sample/record';
 import type { SamplerStates } from '../ops/sampler_state';
+import type { ModelSpec } from './model_spec';
 import type { ReferenceExecutor } from './reference_executor';
+import { ReferencePageStore } from './reference_page_store';
 import { groupSamples } from './results';
 import { firstMu } from './slots';
 import { describeStep } from './step_encoder';
 
 /** Runs batches on the reference executor: the fallback for tiny models where there is no WebGPU. */
 export class ReferenceRunner implements Runner {
+  readonly pages: PageStore;
   private tail: Promise<unknown> = Promise.resolve();
 
+  /** `format`: what pages of two runs must have in common beside the weights. */
   constructor(
     private readonly executor: ReferenceExecutor,
     private readonly calls: readonly OpCall[],
     private readonly states: SamplerStates,
     readonly limits: RunnerLimits,
     private readonly logits: Activation,
-  ) {}
+    { spec, format }: { readonly spec: Pick<ModelSpec, 'caches' | 'weights'>; readonly format: string },
+  ) {
+    this.pages = new ReferencePageStore(executor, spec, format, (work) => this.enqueue(work));
+  }
 
   openSlot(slot: number, init: SlotInit): void {
     void this.enqueue(() => {

@@ -68,8 +68,7 @@ export class ChatSession {
    * The session as bytes, with what is cached of it: `engine.loadSession` brings it back, under the same model only.
    * With a name it is stored in this browser instead, in place of what had the name before: `engine.loadSession(name)`,
    * `listStoredSessions()` and `deleteStoredSession(name)` find it there.
-   * Rejects with InvalidOptionError for a session without messages, or where nothing can be stored, SourceError when there is no room,
-   * UnsupportedModelError on the reference backend.
+   * Rejects with InvalidOptionError for a session without messages, or where nothing can be stored, SourceError when there is no room.
    */
   save(): Promise<Uint8Array>;
   save(name: string): Promise<StoredSession>;

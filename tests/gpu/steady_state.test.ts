@@ -108,6 +108,23 @@ describe('a decoded token of the demo model', () => {
     other.dispose();
   });
 
+  test('is the same after its pages were in host memory', async () => {
+    const { runner } = model;
+    // Two of the requests need six pages.
+    const small: Runner = Object.create(runner, { limits: { value: { ...runner.limits, numPages: 5 } } });
+    const engine = new Engine(small, { preemption: 'swap', prefixCache: false });
+    const request = (first: number) => {
+      const promptTokens = Array.from({ length: 56 }, (_, i) => first + i);
+      return { promptTokens, maxTokens: 12, sampling: GREEDY, stopTokens: new Set<number>() };
+    };
+    const both = await Promise.all([5, 9].map((first) => engine.generate(request(first)).drain()));
+    expect(engine.metrics.swapped).toMatchObject({ in: engine.metrics.preemptions, bytes: 0 });
+    expect(engine.metrics.preemptions).toBeGreaterThan(0);
+    const alone = await engine.generate(request(9)).drain();
+    expect(both[1].outputTokens).toEqual(alone.outputTokens);
+    engine.dispose();
+  });
+
   test('has the log-probability of its whole text where beams go on in copies of shared pages', async () => {
     const { runner } = model;
     const copies = vi.spyOn(runner, 'copyPages');

@@ -17,6 +17,7 @@ import { Arguments } from '../arguments';
 import { openModel } from '../open_model';
 import { notice, printJson, printLine } from '../output';
 import { readSampling, SAMPLING_OPTIONS } from '../sampling_options';
+import { loadSession, readSessionFiles, saveSession } from '../saved_session';
 
 /** Streams text that follows a prompt, or the answer to it with --chat. */
 export async function generateCommand(argv: readonly string[]): Promise<void> {
@@ -37,6 +38,8 @@ export async function generateCommand(argv: readonly string[]): Promise<void> {
     'context-overflow': { type: 'string' },
     sinks: { type: 'string' },
     window: { type: 'string' },
+    'load-session': { type: 'string' },
+    'save-session': { type: 'string' },
   });
   const prompt = args.text('prompt');
   if (prompt === undefined) throw new InvalidOptionError('-p', 'the prompt is missing');
@@ -57,24 +60,27 @@ export async function generateCommand(argv: readonly string[]): Promise<void> {
     throw new InvalidOptionError('--draft-length', 'goes with --draft or --ngram');
 
   const contextOverflow = readOverflow(args);
+  const session = readSessionFiles(args, count);
 
   const model = await openModel(args, { compileInBackground: true });
   let draft: LoadedModel | undefined;
   try {
     const tokenizer = await loadTokenizer(model.gguf);
     const { contextLength } = model.description;
-    const promptTokens = args.flag('chat')
-      ? renderChat(tokenizer, chatTemplate(model.gguf, tokenizer), [{ role: 'user', content: prompt }])
-      : tokenizer.encode(prompt, { bos: 'auto' });
-    if (promptTokens.length === 0) throw new InvalidOptionError('-p', 'the prompt has no tokens');
-    if (promptTokens.length >= contextLength && !contextOverflow)
-      throw new ContextLengthError(promptTokens.length, contextLength);
-
     if (draftPath !== undefined) {
       draft = await openModel(args, { path: draftPath, gpu: model.device?.gpu, compileInBackground: true });
       checkDraft(model, draft);
     }
     const engine = new Engine(model.runner, { draft: draft?.runner });
+    const template = args.flag('chat') ? chatTemplate(model.gguf, tokenizer) : undefined;
+    const before = session.load === undefined ? [] : await loadSession(engine, session.load);
+    const messages = [...before, { role: 'user', content: prompt } as const];
+    const promptTokens = template
+      ? renderChat(tokenizer, template, messages)
+      : tokenizer.encode(prompt, { bos: 'auto' });
+    if (promptTokens.length === 0) throw new InvalidOptionError('-p', 'the prompt has no tokens');
+    if (promptTokens.length >= contextLength && !contextOverflow)
+      throw new ContextLengthError(promptTokens.length, contextLength);
     const generations = engine.generateChoices(
       {
         promptTokens,
@@ -93,6 +99,10 @@ export async function generateCommand(argv: readonly string[]): Promise<void> {
     const live = count === 1 && !args.json;
     const answers = await Promise.all(generations.map((generation) => readAnswer(generation, tokenizer, live)));
     printAnswers(answers, promptTokens, args.json);
+    if (template && session.save !== undefined) {
+      const said = [...messages, { role: 'assistant', content: answers[0].text } as const];
+      await saveSession({ tokenizer, template, engine }, said, session.save);
+    }
     engine.dispose();
   } finally {
     draft?.dispose();

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
@@ -151,6 +151,33 @@ describe('tessera', () => {
     const drawn = await tessera(...args, '--beams', '3', '--temperature', '1');
     expect(drawn.err).toMatch(/--temperature: does not go with beam search/);
     expect((await tessera(...args, '--beams', '30')).err).toMatch(/--beams: 30 is not an integer from 1/);
+  });
+
+  it('goes on with a conversation that was saved, without computing it again', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'tessera-session-'));
+    const file = join(folder, 'chat.session');
+    const chat = ['generate', DEMO, '--chat', '-n', '8', '--backend', 'reference', '--json'];
+    const first = JSON.parse((await tessera(...chat, '-p', 'Hello!', '--save-session', file)).out);
+    const more = [...chat, '-p', 'Who are you?'];
+    const second = JSON.parse((await tessera(...more, '--load-session', file, '--save-session', file)).out);
+    expect(second.promptTokens.length).toBeGreaterThan(first.promptTokens.length + first.tokens.length);
+    // Of an answer that was cut, the last token may be another in the whole text.
+    expect(second.usage.cachedTokens).toBeGreaterThanOrEqual(first.promptTokens.length);
+    expect(second.text).toMatch(/\w/);
+    const third = JSON.parse((await tessera(...more, '--load-session', file)).out);
+    expect(third.usage.cachedTokens).toBeGreaterThanOrEqual(second.promptTokens.length);
+    writeFileSync(file, readFileSync(file).subarray(0, 5000));
+    const cut = await tessera(...more, '--load-session', file);
+    expect(cut.status).toBe(1);
+    expect(cut.err).toMatch(/^tessera generate: saved conversation: /m);
+    expect((await tessera(...more, '--load-session', join(folder, 'none'))).err).toMatch(/none cannot be read/);
+    expect((await tessera(...more, '--save-session', file, '--n', '2')).err).toMatch(
+      /--save-session: a session goes on/,
+    );
+    expect((await tessera('generate', DEMO, '-p', 'x', '--load-session', file)).err).toMatch(
+      /--load-session: goes with/,
+    );
+    rmSync(folder, { recursive: true });
   });
 
   it('goes on beyond the context, and says what was dropped', async () => {

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { fileSource } from '../../../src/cli/file_source';
 import { Engine } from '../../../src/engine/engine';
-import { GREEDY } from '../../../src/engine/runner';
+import { GREEDY, type Runner } from '../../../src/engine/runner';
 import { loadModel } from '../../../src/model/load_model';
 import { seeded } from '../../support/seeded';
 
@@ -59,4 +59,28 @@ test('layers that slide keep a smaller pool, and what they compute is the same t
   expect(results[0].outputs).toEqual(results[1].outputs);
   expect(results[0].pagesInUse).toBeGreaterThan(1);
   expect(results[0].pagesInUse).toBeLessThanOrEqual(sliding?.numPages ?? 0);
+}, 60_000);
+
+test('pages come back from bytes and from host memory as they were', async () => {
+  const [{ runner }, fresh] = await Promise.all([open(16), open(16)]);
+  const prompt = tokens(90);
+  const engine = new Engine(runner);
+  const { outputTokens } = await engine.generate(request(prompt, 30)).drain();
+  const other = new Engine(fresh.runner);
+  // Other pages than those that it had.
+  await other.generate(request(tokens(60), 20)).drain();
+  await other.loadPrefix(await engine.savePrefix(prompt));
+  const again = await other.generate(request(prompt, 30)).drain();
+  expect(again).toMatchObject({ cachedTokens: prompt.length - 1, outputTokens });
+
+  // Two of these need eight pages.
+  const limits = { ...runner.limits, numPages: 6 };
+  const small: Runner = Object.create(runner, { limits: { value: limits } });
+  const swapping = new Engine(small, { preemption: 'swap', prefixCache: false });
+  const prompts = [prompt.slice(0, 60), prompt.slice(30)];
+  const run = (engine: Engine) => Promise.all(prompts.map((each) => engine.generate(request(each, 40)).drain()));
+  const swapped = await run(swapping);
+  expect(swapping.metrics.swapped.in).toBeGreaterThan(0);
+  const alone = await run(new Engine(runner, { prefixCache: false }));
+  expect(swapped.map((result) => result.outputTokens)).toEqual(alone.map((result) => result.outputTokens));
 }, 60_000);
