@@ -3,6 +3,7 @@ import { InvalidOptionError } from '../errors';
 /** Options of the SDK that the terminal spells in a way of its own. */
 const FLAGS: Readonly<Record<string, string>> = {
   num_beams: '--beams',
+  penalty_alpha: '--contrastive',
   'context_overflow.sinks': '--sinks',
   'context_overflow.window': '--window',
   contextLength: '--ctx',

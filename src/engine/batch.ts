@@ -49,6 +49,7 @@ export function addRows(draft: Draft, pages: KvPages, sequence: Sequence, slot: 
     dryPenalties: sequence.dryPenalties(rows),
     masks: sequence.masksOf(rows),
     dola: rows.sample === 'none' ? undefined : sequence.dola,
+    returnHidden: sequence.returnHidden,
     returnLogits: sequence.returnLogits && rows.sample !== 'none',
   });
   draft.entries.push({ sequence, rows });

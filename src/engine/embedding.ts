@@ -12,6 +12,7 @@ export interface EmbedRequest {
 export class EmbeddingSequence extends Sequence {
   readonly sampling = GREEDY;
   readonly returnLogits = true;
+  readonly sharesPrefix = false;
   readonly paused = false;
   readonly vector: Promise<Float32Array>;
   #settle!: { resolve: (vector: Float32Array) => void; reject: (error: unknown) => void };

@@ -59,6 +59,8 @@ export interface Segment {
   readonly dola?: readonly number[];
   /** Also return the whole logit row of each sampled row: a slow path for scoring, never for decode. */
   readonly returnLogits?: boolean;
+  /** Also return what comes out of the last layer, normalised, of every row: [limits.hiddenSize] each. Not in a repeated batch. */
+  readonly returnHidden?: boolean;
 }
 
 export interface Batch {
@@ -84,6 +86,8 @@ export interface SegmentResult {
   readonly samples: readonly Sample[];
   /** One per sampled row, each vocabSize (an encoder: embeddingSize) long, when `returnLogits` was set. */
   readonly logits?: readonly Float32Array[];
+  /** One per row, when `returnHidden` was set. */
+  readonly hidden?: readonly Float32Array[];
 }
 
 export interface StepResult {
@@ -124,6 +128,8 @@ export interface RunnerLimits {
   readonly sliding?: { readonly window: number; readonly numPages: number };
   /** True when layers keep a state that cannot be cut back or shared: a sequence then neither takes over pages nor gives them. */
   readonly recurrent?: boolean;
+  /** Values of a row that `Segment.returnHidden` gives. Absent: it gives none. */
+  readonly hiddenSize?: number;
   /** Where the model can predict from what comes out of its first layers (Segment.dola). Absent: it cannot. */
   readonly earlyExits?: { readonly numLayers: number; readonly tiedEmbeddings: boolean };
   /** Largest `Batch.repeat`; absent: 1. */

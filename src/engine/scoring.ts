@@ -16,6 +16,7 @@ export interface ScoreRequest {
 export class ScoringSequence extends Sequence {
   readonly sampling = GREEDY;
   readonly returnLogits = true;
+  readonly sharesPrefix = false;
   readonly paused = false;
   readonly finishedScoring: Promise<void>;
   /** Positions that were handed out: they are computed again after a preemption, but not scored again. */

@@ -67,8 +67,12 @@ export abstract class Sequence {
   abstract readonly returnLogits: boolean;
   /** See Segment.dola. */
   readonly dola: readonly number[] | undefined = undefined;
+  /** See Segment.returnHidden. */
+  get returnHidden(): boolean {
+    return false;
+  }
   /** True when positions that others have computed need not be computed again. */
-  readonly sharesPrefix: boolean = false;
+  abstract readonly sharesPrefix: boolean;
   /** Sequences with the same group wait for each other: while one has to, others that are there already give their pages to it. */
   readonly group: object | undefined = undefined;
   /** Higher is served sooner: each step of it counts as having arrived PRIORITY_HEAD_START requests earlier, so nobody starves. */

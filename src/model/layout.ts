@@ -147,6 +147,7 @@ export function layOut(gguf: Gguf, options: LoadModelOptions, capabilities: Capa
       vocabSize: spec.vocabSize,
       embeddingSize: spec.embeddingSize,
       recurrent: spec.recurrent,
+      hiddenSize: spec.hidden?.cols,
       earlyExits: spec.earlyExits,
       contextLength,
       maxRows,

@@ -92,7 +92,15 @@ async function loadOnWebGpu(gguf: Gguf, source: ModelOrigin, options: LoadModelO
     });
     const { states, limits, logits } = layout;
     const pages = new GpuPageStore(device, prepared.tensors, cacheFormat(layout));
-    const runner = await WebGpuRunner.create({ gpu: device, ...prepared, states, limits, logits, pages });
+    const runner = await WebGpuRunner.create({
+      gpu: device,
+      ...prepared,
+      states,
+      limits,
+      logits,
+      hidden: layout.spec.hidden,
+      pages,
+    });
     const largest = prepared.plans[prepared.plans.length - 1].plan;
     return {
       gguf,

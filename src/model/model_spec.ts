@@ -1,6 +1,6 @@
 import type { RunnerLimits } from '../engine/runner';
 import type { OpCall } from '../ops/calls';
-import type { ActivationType, KvCache, RowBucket, Vector, Weight } from '../ops/op';
+import type { Activation, ActivationType, KvCache, RowBucket, Vector, Weight } from '../ops/op';
 import type { SamplerStates } from '../ops/sampler_state';
 
 /**
@@ -35,6 +35,8 @@ export interface ModelSpec {
   /** Layers keep a state that cannot be cut back or shared: see RunnerLimits. */
   readonly recurrent: boolean;
   readonly numLayers: number;
+  /** Where steps that ask for rows (Segment.returnHidden) leave them; absent: they cannot. */
+  readonly hidden?: Activation;
   /** See RunnerLimits. */
   readonly earlyExits?: RunnerLimits['earlyExits'];
   readonly trainedContextLength: number;

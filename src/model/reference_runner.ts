@@ -15,7 +15,7 @@ import type { SamplerStates } from '../ops/sampler_state';
 import type { ModelSpec } from './model_spec';
 import type { ReferenceExecutor } from './reference_executor';
 import { ReferencePageStore } from './reference_page_store';
-import { groupSamples } from './results';
+import { groupSamples, withHidden } from './results';
 import { firstMu } from './slots';
 import { describeStep } from './step_encoder';
 
@@ -23,6 +23,7 @@ import { describeStep } from './step_encoder';
 export class ReferenceRunner implements Runner {
   readonly pages: PageStore;
   private tail: Promise<unknown> = Promise.resolve();
+  private readonly hidden: Activation | undefined;
 
   /** `format`: what pages of two runs must have in common beside the weights. */
   constructor(
@@ -31,8 +32,9 @@ export class ReferenceRunner implements Runner {
     private readonly states: SamplerStates,
     readonly limits: RunnerLimits,
     private readonly logits: Activation,
-    { spec, format }: { readonly spec: Pick<ModelSpec, 'caches' | 'weights'>; readonly format: string },
+    { spec, format }: { readonly spec: Pick<ModelSpec, 'caches' | 'weights' | 'hidden'>; readonly format: string },
   ) {
+    this.hidden = spec.hidden;
     this.pages = new ReferencePageStore(executor, spec, format, (work) => this.enqueue(work));
   }
 
@@ -54,7 +56,10 @@ export class ReferenceRunner implements Runner {
       const words = this.executor.state(this.states.samples).slice(0, rows * SAMPLE_WORDS);
       const wantsLogits = batch.segments.some((segment) => segment.returnLogits);
       const logits = wantsLogits ? this.executor.activation(this.logits, step) : undefined;
-      return { segments: groupSamples(batch, decodeSamples(words, rows), logits, this.logits.cols) };
+      const segments = groupSamples(batch, decodeSamples(words, rows), logits, this.logits.cols);
+      if (!this.hidden || !batch.segments.some(({ returnHidden }) => returnHidden)) return { segments };
+      const hidden = this.executor.activation(this.hidden, step);
+      return { segments: withHidden(batch, segments, hidden, this.hidden.cols) };
     });
   }
 

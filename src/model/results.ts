@@ -1,5 +1,24 @@
 import type { Batch, Sample, SegmentResult } from '../engine/runner';
 
+/** Adds to each segment's result the rows that it asked for; `hidden`: [rows of the step × size]. */
+export function withHidden(
+  { segments }: Batch,
+  results: readonly SegmentResult[],
+  hidden: Float32Array,
+  size: number,
+): SegmentResult[] {
+  let first = 0;
+  return segments.map(({ tokens, returnHidden }, i) => {
+    const from = first;
+    first += tokens.length;
+    if (!returnHidden) return results[i];
+    return {
+      ...results[i],
+      hidden: tokens.map((_, row) => hidden.slice((from + row) * size, (from + row + 1) * size)),
+    };
+  });
+}
+
 /**
  * Deals the step's samples (and logit rows, [sampled rows × size]) out to the segments that asked for them. Of a repeated batch
  * there are the samples of each run, one run after another.

@@ -20,7 +20,7 @@ import type { SamplerStates } from '../ops/sampler_state';
 import type { StepShape } from '../ops/step_layout';
 import type { GpuTensors } from './gpu_tensors';
 import { mappedBytes } from './read_buffer';
-import { groupSamples } from './results';
+import { groupSamples, withHidden } from './results';
 import { firstMu } from './slots';
 import { MAX_REPEAT } from './step_advance';
 import type { StepEncoder } from './step_encoder';
@@ -52,6 +52,7 @@ export class WebGpuRunner implements Runner {
     private readonly repeater: Repeater | undefined,
     readonly limits: RunnerLimits,
     private readonly logits: Activation,
+    private readonly hidden: Activation | undefined,
     readonly pages: PageStore | undefined,
     /** A page of any layer on its way to another place. */
     private readonly page: GPUBuffer,
@@ -65,12 +66,14 @@ export class WebGpuRunner implements Runner {
     states: SamplerStates;
     limits: RunnerLimits;
     logits: Activation;
+    /** Absent: rows cannot be returned. */
+    hidden?: Activation;
     /** Absent: batches cannot be repeated. */
     repeater?: Repeater;
     /** Absent: pages cannot be taken out. */
     pages?: PageStore;
   }): Promise<WebGpuRunner> {
-    const { gpu, tensors, plans, encoder, states, repeater, logits, pages } = parts;
+    const { gpu, tensors, plans, encoder, states, repeater, logits, hidden, pages } = parts;
     const maxRepeat = repeater ? MAX_REPEAT : 1;
     const limits = { ...parts.limits, maxRepeat };
     const ring = await ReadbackRing.create(gpu, maxRepeat * limits.maxSampledRows * SAMPLE_WORDS * 4, READBACK_DEPTH);
@@ -80,7 +83,7 @@ export class WebGpuRunner implements Runner {
       size: Math.max(4, ...caches.map(({ pageBytes }) => pageBytes)),
       usage: GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
     });
-    return new WebGpuRunner(gpu, tensors, plans, encoder, states, ring, repeater, limits, logits, pages, page);
+    return new WebGpuRunner(gpu, tensors, plans, encoder, states, ring, repeater, limits, logits, hidden, pages, page);
   }
 
   /** Undefined when a step of `rows` rows can run; otherwise its pipelines are being compiled: settles when they are. */
@@ -127,11 +130,15 @@ export class WebGpuRunner implements Runner {
         ? ring.copy(encoder, tensors.state(from), repeat * shape.sampledRows * SAMPLE_WORDS * 4)
         : undefined;
     const logits = batch.segments.some((segment) => segment.returnLogits)
-      ? this.copyLogits(encoder, shape.sampledRows)
+      ? this.copyRows(encoder, this.logits, shape.sampledRows)
       : undefined;
+    const hidden =
+      this.hidden && batch.segments.some((segment) => segment.returnHidden)
+        ? this.copyRows(encoder, this.hidden, shape.rows)
+        : undefined;
     device.queue.submit([encoder.finish()]);
     // A step that samples nothing still must not run ahead of the GPU without bound.
-    return this.collect(batch, samples ? samples.read() : this.nothingSampled(), logits?.());
+    return this.collect(batch, samples ? samples.read() : this.nothingSampled(), logits?.(), hidden?.());
   }
 
   copyPages(pairs: readonly (readonly [from: number, to: number])[], group: KvGroup): void {
@@ -182,10 +189,13 @@ export class WebGpuRunner implements Runner {
     batch: Batch,
     words: Promise<Uint32Array>,
     logits: Promise<Float32Array> | undefined,
+    hidden: Promise<Float32Array> | undefined,
   ): Promise<StepResult> {
-    const [all, rows] = await Promise.all([words, logits]);
+    const [all, rows, vectors] = await Promise.all([words, logits, hidden]);
     const samples = decodeSamples(all, all.length / SAMPLE_WORDS);
-    return { segments: groupSamples(batch, samples, rows, this.logits.cols) satisfies SegmentResult[] };
+    const segments: SegmentResult[] = groupSamples(batch, samples, rows, this.logits.cols);
+    if (!vectors || !this.hidden) return { segments };
+    return { segments: withHidden(batch, segments, vectors, this.hidden.cols) };
   }
 
   private async nothingSampled(): Promise<Uint32Array> {
@@ -197,19 +207,19 @@ export class WebGpuRunner implements Runner {
     return new Uint32Array(0);
   }
 
-  /** Scoring only: a staging buffer of its own for whole logit rows. */
-  private copyLogits(encoder: GPUCommandEncoder, rows: number): () => Promise<Float32Array> {
+  /** For those who compare whole rows, never for plain decoding: a staging buffer of its own. */
+  private copyRows(encoder: GPUCommandEncoder, tensor: Activation, rows: number): () => Promise<Float32Array> {
     const { device } = this.gpu;
-    const bytes = rows * this.logits.cols * 4;
+    const bytes = rows * tensor.cols * 4;
     const staging = device.createBuffer({
-      label: 'logits',
+      label: tensor.name,
       size: bytes,
       usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
     });
-    encoder.copyBufferToBuffer(this.tensors.activation(this.logits), 0, staging, 0, bytes);
+    encoder.copyBufferToBuffer(this.tensors.activation(tensor), 0, staging, 0, bytes);
     return async () => {
       try {
-        return new Float32Array(await mappedBytes(this.gpu, staging, 'logits'));
+        return new Float32Array(await mappedBytes(this.gpu, staging, tensor.name));
       } finally {
         staging.destroy();
       }

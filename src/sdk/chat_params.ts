@@ -65,10 +65,13 @@ export function parseChatParams(params: ChatCompletionParams, model: string): Ch
   }
   const strategy = parseStrategy(given);
   const stop = parseStop(given['stop']);
-  if (strategy && stop.length > 0) {
+  if (strategy?.kind === 'beams' && stop.length > 0) {
     throw new InvalidOptionError('stop', 'does not go with beam search, whose text comes when the search is over');
   }
-  const sampling = Object.fromEntries(Object.entries(given).filter(([field]) => SAMPLING_FIELDS.includes(field)));
+  // Of contrastive search it is the number of candidates.
+  const isSampling = (field: string): boolean =>
+    SAMPLING_FIELDS.includes(field) && !(field === 'top_k' && strategy?.kind === 'contrastive');
+  const sampling = Object.fromEntries(Object.entries(given).filter(([field]) => isSampling(field)));
   return {
     messages: parseMessages(given['messages']),
     n: parseChoices(given['n']),

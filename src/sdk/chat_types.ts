@@ -45,6 +45,11 @@ export interface ChatCompletionParams {
    */
   readonly early_stopping?: boolean | 'never';
   /**
+   * Contrastive search (Su et al. 2022), above 0, at most 1 (its authors: 0.6): of the `top_k` (2 … 20, default 4) likeliest tokens the one with the largest
+   * (1 - α) · probability - α · similarity, which is the largest cosine between its hidden state and any before. Draws nothing: temperature is 0.
+   */
+  readonly penalty_alpha?: number;
+  /**
    * DoLa (Chuang et al. 2024): what the last layer predicts is contrasted with what an early layer would, the one that differs most of
    * the model's first half ('low': for long answers), of its second half ('high': for short, factual ones), or of these layers. Temperature and the like choose
    * from the contrast, which log-probabilities are of. Goes with everything but beams.

@@ -67,7 +67,7 @@ describe('a decoded token of the demo model', () => {
     expect((await runner.run({ segments })).segments).toEqual(free);
   });
 
-  test('contrasts layers as the reference executor does, and its neighbour notices nothing', async () => {
+  test('contrasts layers and candidates as the reference executor does, and its neighbour notices nothing', async () => {
     const reference = await loadModel(await fileSource('public/models/demo.q8_0.gguf'), { backend: 'reference' });
     const said = async (runner: Runner, dola?: readonly number[]) => {
       const engine = new Engine(runner);
@@ -88,6 +88,16 @@ describe('a decoded token of the demo model', () => {
       expected.found.map(({ logprob }) => expect.closeTo(logprob, 2)),
     );
     expect(outputTokens).toEqual((await said(model.runner)).outputTokens);
+    const strategy = await loadStrategy({ kind: 'contrastive', penaltyAlpha: 0.7, topK: 4 });
+    const searched = async (runner: Runner) => {
+      const engine = new Engine(runner);
+      const request = { promptTokens: [1, 5, 9], maxTokens: 4, sampling: GREEDY, stopTokens: new Set<number>() };
+      const [generation] = engine.generateChoices({ ...request, strategy }, 1);
+      const found = await generation.drain();
+      engine.dispose();
+      return found.outputTokens;
+    };
+    expect(await searched(model.runner)).toEqual(await searched(reference.runner));
     reference.dispose();
   });
 

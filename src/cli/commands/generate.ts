@@ -1,9 +1,7 @@
 import type { OverflowSettings } from '../../engine/context_overflow';
-import { type DolaLayers, parseDolaLayers } from '../../engine/dola';
 import { Engine } from '../../engine/engine';
 import type { Generation, GenerationResult } from '../../engine/generation_output';
 import { loadStrategy } from '../../engine/strategies/load';
-import { parseStrategy } from '../../engine/strategies/parse';
 import { ContextLengthError, InvalidOptionError } from '../../errors';
 import type { LoadedModel } from '../../model/load_model';
 import { chatTemplate } from '../../tokenizer/chat_template';
@@ -18,6 +16,7 @@ import { openModel } from '../open_model';
 import { notice, printJson, printLine } from '../output';
 import { readSampling, SAMPLING_OPTIONS } from '../sampling_options';
 import { loadSession, readSessionFiles, saveSession } from '../saved_session';
+import { readDola, readStrategy, STRATEGY_OPTIONS } from '../strategy_options';
 
 /** Streams text that follows a prompt, or the answer to it with --chat. */
 export async function generateCommand(argv: readonly string[]): Promise<void> {
@@ -26,12 +25,7 @@ export async function generateCommand(argv: readonly string[]): Promise<void> {
     chat: { type: 'boolean' },
     'max-tokens': { type: 'string', short: 'n' },
     ...SAMPLING_OPTIONS,
-    n: { type: 'string' },
-    beams: { type: 'string' },
-    'length-penalty': { type: 'string' },
-    'early-stopping': { type: 'string' },
-    dola: { type: 'boolean' },
-    'dola-layers': { type: 'string' },
+    ...STRATEGY_OPTIONS,
     draft: { type: 'string' },
     ngram: { type: 'boolean' },
     'draft-length': { type: 'string' },
@@ -43,13 +37,11 @@ export async function generateCommand(argv: readonly string[]): Promise<void> {
   });
   const prompt = args.text('prompt');
   if (prompt === undefined) throw new InvalidOptionError('-p', 'the prompt is missing');
-  const sampling = readSampling(args);
-  const strategy = parseStrategy({
-    num_beams: args.integer('beams', 1),
-    length_penalty: args.number('length-penalty'),
-    early_stopping: parseEarlyStopping(args.text('early-stopping')),
-  });
-  const dola = dolaOf(args);
+  const strategy = readStrategy(args);
+  const settings = readSampling(args);
+  // It says how many candidates there are.
+  const sampling = strategy?.kind === 'contrastive' ? { ...settings, topK: 0 } : settings;
+  const dola = readDola(args);
   const limit = args.integer('max-tokens', 1);
   const count = args.integer('n', 1) ?? 1;
   const draftPath = args.text('draft');
@@ -110,13 +102,6 @@ export async function generateCommand(argv: readonly string[]): Promise<void> {
   }
 }
 
-/** `--dola` is `--dola-layers low`. */
-function dolaOf(args: Arguments): DolaLayers | undefined {
-  const text = args.text('dola-layers');
-  if (text === undefined) return args.flag('dola') ? 'low' : undefined;
-  return parseDolaLayers(text === 'low' || text === 'high' ? text : args.integers('dola-layers', 0));
-}
-
 /** What becomes of a text that outgrows the context. */
 function readOverflow(args: Arguments): OverflowSettings | undefined {
   const mode = args.text('context-overflow') ?? 'error';
@@ -128,10 +113,6 @@ function readOverflow(args: Arguments): OverflowSettings | undefined {
     if (settings[name] !== undefined) throw new InvalidOptionError(`--${name}`, 'goes with --context-overflow slide');
   }
   return undefined;
-}
-
-function parseEarlyStopping(text: string | undefined): boolean | string | undefined {
-  return text === 'true' || text === 'false' ? text === 'true' : text;
 }
 
 interface Answer {

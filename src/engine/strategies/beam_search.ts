@@ -15,6 +15,8 @@ export class BeamSearch implements BranchGroup {
   readonly priority: number;
   readonly maxPositions: number;
   readonly paused = false;
+  readonly returnHidden = false;
+  readonly sharesPrefix = true;
   readonly #branches: Branches;
   readonly #selection: BeamSelection;
   readonly #outputs: readonly GenerationOutput[];

@@ -8,10 +8,15 @@ export interface BranchGroup {
   readonly priority: number;
   /** Positions that a branch may have at the very end. */
   readonly maxPositions: number;
+  /** Whether the branches need the last layer's output of their rows, and may take over what others have computed. */
+  readonly returnHidden: boolean;
+  readonly sharesPrefix: boolean;
   /** Nobody reads what the group gives: its branches stop until somebody does. */
   readonly paused: boolean;
   /** A branch is about to be computed for the first time. */
   started(): void;
+  /** Rows of a branch from `position` on have been computed; of each its vector, where they are returned. */
+  computed?(position: number, hidden: readonly Float32Array[]): void;
   /** A branch has its result. */
   arrived(): void;
   /** A branch cannot go on: none can. */
@@ -24,10 +29,11 @@ export interface BranchGroup {
  */
 export class Branch extends Sequence {
   readonly returnLogits = false;
-  override readonly sharesPrefix = true;
   override readonly priority: number;
   /** What the last token's row gave: undefined until then. */
   result: Sample | undefined;
+  /** Of the rows that came last, the last of which gave the result. */
+  hidden: readonly Float32Array[] = [];
 
   constructor(
     id: number,
@@ -41,6 +47,14 @@ export class Branch extends Sequence {
 
   get sampling(): SamplingSettings {
     return this.group.sampling;
+  }
+
+  override get sharesPrefix(): boolean {
+    return this.group.sharesPrefix;
+  }
+
+  override get returnHidden(): boolean {
+    return this.group.returnHidden;
   }
 
   get maxPositions(): number {
@@ -74,8 +88,10 @@ export class Branch extends Sequence {
     this.group.started();
   }
 
-  accept(_rows: RowRange, { samples }: SegmentResult): boolean {
+  accept({ position }: RowRange, { samples, hidden = [] }: SegmentResult): boolean {
     const [sample] = samples;
+    this.hidden = hidden;
+    this.group.computed?.(position, hidden);
     if (sample) {
       this.result = sample;
       this.group.arrived();

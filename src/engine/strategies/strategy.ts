@@ -1,13 +1,19 @@
 /** Ways to choose tokens that are more than a sampler of one row; each a group of branches (docs/decoding.md). */
 import { InvalidOptionError, UnsupportedModelError } from '../../errors';
-import { GREEDY, MAX_TOP_LOGPROBS, type SamplingSettings } from '../runner';
+import { GREEDY, MAX_TOP_LOGPROBS, type RunnerLimits, type SamplingSettings } from '../runner';
 import { BeamSearch } from './beam_search';
 import { type BeamSettings, topNeeded } from './beam_selection';
+import { ContrastiveSearch, type ContrastiveSettings } from './contrastive_search';
 import type { StartedStrategy, StrategyHost, StrategyRequest } from './host';
 
-export type Strategy = { readonly kind: 'beams' } & BeamSettings;
+export type Strategy =
+  | ({ readonly kind: 'beams' } & BeamSettings)
+  | ({ readonly kind: 'contrastive' } & ContrastiveSettings);
 
-const NAMES = { beams: 'beam search' } as const satisfies Record<Strategy['kind'], string>;
+const NAMES = { beams: 'beam search', contrastive: 'contrastive search' } as const satisfies Record<
+  Strategy['kind'],
+  string
+>;
 
 /** Length penalties beyond this make numbers that no longer fit. */
 const MAX_LENGTH_PENALTY = 10;
@@ -27,6 +33,11 @@ export function startStrategy(
       `${name} shares what was computed between continuations, which a model with recurrent layers cannot`,
     );
   }
+  if (strategy.kind === 'contrastive') {
+    checkContrastive(strategy, count, limits);
+    const search = new ContrastiveSearch(request, strategy, host, onToken?.(0));
+    return { generations: [search.generation], abort: () => search.abort() };
+  }
   checkBeams(strategy, count, request.stopTokens);
   const search = new BeamSearch(request, strategy, count, host, onToken);
   return { generations: search.generations, abort: () => search.abort() };
@@ -39,6 +50,22 @@ function checkSampling(sampling: SamplingSettings, name: string): void {
     if (JSON.stringify(sampling[field]) === JSON.stringify(GREEDY[field])) continue;
     const option = field.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
     throw new InvalidOptionError(option, `does not go with ${name}, which draws nothing`);
+  }
+}
+
+function checkContrastive({ penaltyAlpha, topK }: ContrastiveSettings, count: number, limits: RunnerLimits): void {
+  if (!(penaltyAlpha > 0 && penaltyAlpha <= 1)) {
+    throw new InvalidOptionError('penalty_alpha', `${penaltyAlpha} is not a number above 0, at most 1`);
+  }
+  if (!Number.isSafeInteger(topK) || topK < 2 || topK > MAX_TOP_LOGPROBS) {
+    throw new InvalidOptionError('top_k', `${topK} candidates: contrastive search has 2 to ${MAX_TOP_LOGPROBS}`);
+  }
+  if (count > 1)
+    throw new InvalidOptionError('n', `${count} answers: contrastive search gives one, and always the same`);
+  if (limits.hiddenSize === undefined) {
+    throw new UnsupportedModelError(
+      'contrastive search compares the outputs of the last layer, which are not to be had here',
+    );
   }
 }
 

@@ -74,6 +74,7 @@ export function decoderSpec(decoder: Decoder, sources: Pick<ModelSpec, 'weights'
     hiddenSize: table.cols,
     recurrent: decoder.recurrent ?? false,
     numLayers: decoder.layers.length,
+    hidden: hiddenOf(decoder),
     earlyExits: exitsOf(decoder),
     trainedContextLength: decoder.trainedContextLength,
     weights: sources.weights,
@@ -86,6 +87,12 @@ export function decoderSpec(decoder: Decoder, sources: Pick<ModelSpec, 'weights'
 function exitsOf({ layers, head, embedding }: Decoder): ModelSpec['earlyExits'] {
   if ('pool' in head || layers.length > MAX_DOLA_LAYERS) return undefined;
   return { numLayers: layers.length, tiedEmbeddings: head.weight.name === embedding.table.name };
+}
+
+/** What comes out of the last layer, normalised as the head reads it; the residual stream itself where the head has no norm. */
+function hiddenOf({ head, embedding: { table } }: Decoder): Activation | undefined {
+  if ('pool' in head) return undefined;
+  return { name: head.norm ? 'hidden' : 'x', cols: table.cols, rows: 'step', type: 'f32' };
 }
 
 function plan(decoder: Decoder, context: PlanContext): OpCall[] {
@@ -107,6 +114,7 @@ function plan(decoder: Decoder, context: PlanContext): OpCall[] {
   const logits: Activation = { name: 'logits', cols: head.weight.rows, rows: 'sampled', type: 'f32' };
   return [
     ...body,
+    ...hiddenCalls(head, hiddenOf(decoder), context),
     ...headCalls(head, x, logits, context),
     ...(exits ? dolaCalls(head, exits.numLayers, logits, context) : []),
     { op: 'mask_logits', logits, when: 'masks' },
@@ -114,6 +122,10 @@ function plan(decoder: Decoder, context: PlanContext): OpCall[] {
     { op: 'sample_chain', logits, counts, bias, past, mu, samples, when: 'sampler_chain' },
     { op: 'sample', logits, lastTokens, counts, bias, past, mu, samples },
   ];
+}
+
+function hiddenCalls({ norm }: LogitsHead, hidden: Activation | undefined, context: PlanContext): OpCall[] {
+  return norm && hidden ? [{ ...context.norm(context.x, norm, hidden), when: 'hidden' }] : [];
 }
 
 /** Ends in the activation `logits`, which is where runners look for what a sampled row gives. */

@@ -105,6 +105,16 @@ describe('tessera', () => {
     expect(out).toMatch(/^\[0\] (.+)\n\[1\] \1\n$/s);
   });
 
+  it('searches contrastively', async () => {
+    const args = ['generate', DEMO, '-p', 'Hello!', '--chat', '-n', '6', '--backend', 'reference', '--json'];
+    const tokens = async (...more: string[]) => JSON.parse((await tessera(...args, ...more)).out).tokens;
+    const found = await tokens('--contrastive', '0.9', '--top-k', '3');
+    expect(found).toHaveLength(6);
+    expect(found).not.toEqual(await tokens());
+    expect((await tessera(...args, '--contrastive', '2')).err).toMatch(/--contrastive: 2 is not a number above 0/);
+    expect((await tessera(...args, '--contrastive', '0.6', '--n', '2')).err).toMatch(/--n: 2 answers/);
+  });
+
   it('contrasts layers', async () => {
     const args = ['generate', DEMO, '-p', 'Hello!', '--chat', '-n', '3', '--backend', 'reference'];
     const json = async (...more: string[]) => JSON.parse((await tessera(...args, '--json', ...more)).out).tokens;

@@ -55,6 +55,11 @@ export function likeliest(
     .slice(0, count);
 }
 
+/** What comes out of the toy model's last layer after these tokens: 6 values that follow from all of them. */
+export function toyHidden(tokens: readonly number[]): Float32Array {
+  return Float32Array.from({ length: 6 }, (_, i) => nextToken(tokens, 200 + i, 1000) / 500 - 0.9);
+}
+
 /**
  * A toy language model with a true paged cache: every row writes its token and position into its page, and a sampled row reads all
  * positions back through the block table. A wrong page, a missing copy, a stale row or position throws or changes the output. Layers that
@@ -204,6 +209,9 @@ export class FakeRunner implements Runner {
     return batch.segments.map((segment) => {
       const samples: Sample[] = [];
       const logits: Float32Array[] = [];
+      const hidden = segment.tokens.map((_, i) =>
+        segment.returnHidden ? toyHidden(this.#read(segment, segment.position + i + 1)) : new Float32Array(0),
+      );
       segment.tokens.forEach((_, i) => {
         const last = i === segment.tokens.length - 1;
         if (segment.sample === 'none' || (segment.sample === 'last' && !last)) return;
@@ -219,7 +227,7 @@ export class FakeRunner implements Runner {
         if (segment.returnLogits) logits.push(oneHot(token, limits.vocabSize));
         this.#lastToken[segment.slot] = token;
       });
-      return segment.returnLogits ? { samples, logits } : { samples };
+      return { samples, ...(segment.returnLogits && { logits }), ...(segment.returnHidden && { hidden }) };
     });
   }
 

@@ -71,6 +71,14 @@ describe('chat options', () => {
     expect(parse({ context_overflow: { sinks: 0, window: 9 } }).contextOverflow).toEqual({ sinks: 0, window: 9 });
   });
 
+  test('contrastive search takes top_k for its candidates', () => {
+    const { strategy, sampling } = parse({ penalty_alpha: 0.6, top_k: 5, stop: 'x' });
+    expect(strategy).toEqual({ kind: 'contrastive', penaltyAlpha: 0.6, topK: 5 });
+    expect(sampling).toEqual({ ...GREEDY, topLogprobs: -1 });
+    expect(parse({ penalty_alpha: 0.6 }).strategy).toMatchObject({ topK: 4 });
+    expect(parse({ penalty_alpha: 0, top_k: 5 })).toMatchObject({ strategy: undefined, sampling: { topK: 5 } });
+  });
+
   test('text parts are joined', () => {
     const content = [
       { type: 'text', text: 'a ' },
@@ -92,6 +100,9 @@ describe('chat options', () => {
     ['early_stopping', { num_beams: 1, early_stopping: true }],
     ['early_stopping', { num_beams: 3, early_stopping: 'soon' }],
     ['stop', { num_beams: 3, stop: 'x' }],
+    ['penalty_alpha', { penalty_alpha: '0.6' }],
+    ['penalty_alpha', { penalty_alpha: 0.6, num_beams: 2 }],
+    ['top_k', { penalty_alpha: 0.6, top_k: '4' }],
     ['dola_layers', { dola_layers: 'all' }],
     ['dola_layers', { dola_layers: 3 }],
     ['tools', { tools: [] }],
