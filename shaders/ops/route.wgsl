@@ -8,6 +8,8 @@ const EXPERTS: u32 = 8u;
 const TOP_K: u32 = 2u;
 const SIGMOID: bool = false;
 const NORMALISE: bool = true;
+// Each expert's weight has a factor of its own.
+const SCALED: bool = false;
 
 override LOGIT_COLS: u32 = 8u;
 override SCALE: f32 = 1.0;
@@ -16,6 +18,7 @@ const LANES = 64u;
 
 @group(0) @binding(0) var<storage, read> logits: array<f32>;
 @group(0) @binding(1) var<storage, read_write> out: array<f32>;
+@group(0) @binding(2) var<storage, read> expert_scale: array<f32>;
 
 var<workgroup> keys: array<u32, EXPERTS>;
 var<workgroup> chosen: array<u32, TOP_K>;
@@ -62,5 +65,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) count: ve
   let expert = chosen[lane];
   let to = id.x * 2u * TOP_K + lane;
   out[to] = f32(expert);
-  out[to + TOP_K] = SCALE * score(logits[first + expert], best) / total;
+  var weight = SCALE * score(logits[first + expert], best) / total;
+  if (SCALED) { weight *= expert_scale[expert]; }
+  out[to + TOP_K] = weight;
 }

@@ -229,6 +229,8 @@ export interface RouteCall {
   readonly normalise: boolean;
   /** The weights are multiplied by it. */
   readonly scale: number;
+  /** [experts]: last of all, each expert's weight is multiplied by its own. */
+  readonly expertScale?: Vector;
 }
 
 /** Lists the pairs (row, slot) of a step by expert: layout in ops/experts/groups.ts. */
@@ -271,9 +273,9 @@ export interface ExpertLinearCall {
   /** Adds to what out holds; only with combine. */
   readonly accumulate: boolean;
   /**
-   * An expert's rows are [gate; up]. swiglu: silu(gate)·up. swiglu_clamped, gpt-oss: g = min(gate, 7), g·sigmoid(1.702·g)·(clamp(up, ±7) + 1).
+   * An expert's rows are [gate; up]. swiglu: silu(gate)·up; geglu: gelu(gate)·up. swiglu_clamped, gpt-oss: g = min(gate, 7), g·sigmoid(1.702·g)·(clamp(up, ±7) + 1).
    */
-  readonly epilogue: 'none' | 'swiglu' | 'swiglu_clamped';
+  readonly epilogue: 'none' | 'swiglu' | 'swiglu_clamped' | 'geglu';
 }
 
 /** out (+)= Σ_s weight_s · x[r, s·cols + j] over the topK slots of a row, in order. x is [rows, topK·cols]. */

@@ -30,6 +30,14 @@ function falconConfig(fixture: Fixture): Record<string, unknown> {
   };
 }
 
+const GEMMA4_FORMS: Readonly<Record<string, string>> = {
+  'layer_output_scale.weight': 'layer_scalar',
+  'ffn_gate_inp.scale': 'router.scale',
+  'ffn_down_exps.scale': 'router.per_expert_scale',
+  'ffn_gate_up_exps.weight': 'experts.gate_up_proj',
+  'ffn_down_exps.weight': 'experts.down_proj',
+};
+
 export const CHECKPOINT_CASES: Record<string, CheckpointCase> = {
   'GPT-2, without the prefix of its head': {
     fixture: 'gpt2',
@@ -209,6 +217,48 @@ export const CHECKPOINT_CASES: Record<string, CheckpointCase> = {
         // Of a layer that reads another one's keys.
         const unused = { 'model.layers.4.self_attn.k_proj.weight': form([2, 2], new Float32Array(4)) };
         return layer === '4' ? { ...scalar, ...unused } : scalar;
+      },
+    }),
+  },
+  'Gemma 4 with experts': {
+    fixture: 'gemma4-moe',
+    checkpoint: (fixture) => ({
+      names: {
+        ...LLAMA_CHECKPOINT_NAMES,
+        ...AROUND,
+        ...QK_NORMS,
+        'blk.{l}.ffn_gate_inp': `${LAYER}.router.proj`,
+        'blk.{l}.post_ffw_norm_1': `${LAYER}.post_feedforward_layernorm_1`,
+        'blk.{l}.pre_ffw_norm_2': `${LAYER}.pre_feedforward_layernorm_2`,
+        'blk.{l}.post_ffw_norm_2': `${LAYER}.post_feedforward_layernorm_2`,
+      },
+      without: /^rope_freqs/,
+      config: {
+        ...sizes(fixture),
+        model_type: 'gemma4_text',
+        hidden_activation: 'gelu_pytorch_tanh',
+        head_dim: 16,
+        global_head_dim: 32,
+        num_key_value_heads: 2,
+        num_global_key_value_heads: 1,
+        attention_k_eq_v: true,
+        enable_moe_block: true,
+        num_experts: numberOf(fixture, 'expert_count'),
+        top_k_experts: numberOf(fixture, 'expert_used_count'),
+        moe_intermediate_size: numberOf(fixture, 'expert_feed_forward_length'),
+        sliding_window: numberOf(fixture, 'attention.sliding_window'),
+        layer_types: ['sliding_attention', 'sliding_attention', 'full_attention'],
+        hidden_size_per_layer_input: 0,
+        final_logit_softcapping: 5,
+        rope_parameters: {
+          full_attention: { rope_type: 'proportional', partial_rotary_factor: 0.5, rope_theta: 1_000_000 },
+          sliding_attention: { rope_type: 'default', rope_theta: 10_000 },
+        },
+      },
+      forms(tensor, layer): Record<string, StoredForm> | undefined {
+        const name = GEMMA4_FORMS[tensor.name.replace(/^blk\.\d+\./, '')];
+        if (!name) return undefined;
+        return { [`model.layers.${layer}.${name}`]: form(outermostFirst(tensor), valuesOf(fixture, tensor)) };
       },
     }),
   },

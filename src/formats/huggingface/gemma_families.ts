@@ -106,8 +106,18 @@ export const gemma4: Family = {
     [`${GEMMA4_LAYER}.per_layer_input_gate`]: 'blk.{l}.inp_gate',
     [`${GEMMA4_LAYER}.per_layer_projection`]: 'blk.{l}.proj',
     [`${GEMMA4_LAYER}.post_per_layer_input_norm`]: 'blk.{l}.post_norm',
+    [`${GEMMA4_LAYER}.router.proj`]: 'blk.{l}.ffn_gate_inp',
+    [`${GEMMA4_LAYER}.post_feedforward_layernorm_1`]: 'blk.{l}.post_ffw_norm_1',
+    [`${GEMMA4_LAYER}.pre_feedforward_layernorm_2`]: 'blk.{l}.pre_ffw_norm_2',
+    [`${GEMMA4_LAYER}.post_feedforward_layernorm_2`]: 'blk.{l}.post_ffw_norm_2',
   },
-  conversions: { [`${GEMMA4_LAYER}.layer_scalar`]: renamed('blk.{l}.layer_output_scale.weight') },
+  conversions: {
+    [`${GEMMA4_LAYER}.layer_scalar`]: renamed('blk.{l}.layer_output_scale.weight'),
+    [`${GEMMA4_LAYER}.router.scale`]: renamed('blk.{l}.ffn_gate_inp.scale'),
+    [`${GEMMA4_LAYER}.router.per_expert_scale`]: renamed('blk.{l}.ffn_down_exps.scale'),
+    [`${GEMMA4_LAYER}.experts.gate_up_proj`]: renamed('blk.{l}.ffn_gate_up_exps.weight'),
+    [`${GEMMA4_LAYER}.experts.down_proj`]: renamed('blk.{l}.ffn_down_exps.weight'),
+  },
   // Layers that read another one's cache have no use for keys and values of their own, which some checkpoints keep.
   ignores(name, config) {
     const layer = /\.layers\.(\d+)\.self_attn\.[kv]_(?:proj|norm)\./.exec(name)?.[1];
@@ -122,8 +132,12 @@ function ownCaches(config: Config): number {
 }
 
 function describeGemma4(config: Config, metadata: Metadata): readonly ComputedTensor[] {
-  config.expect('enable_moe_block', [false]);
   config.expect('use_bidirectional_attention', ['vision']);
+  if (config.flag('enable_moe_block', false)) {
+    metadata.u32('expert_count', config.integer('num_experts'));
+    metadata.u32('expert_used_count', config.integer('top_k_experts'));
+    metadata.u32('expert_feed_forward_length', config.integer('moe_intermediate_size'));
+  }
   const layers = config.integer('num_hidden_layers');
   const types = config.list('layer_types');
   const slides = Array.from({ length: layers }, (_, layer) =>

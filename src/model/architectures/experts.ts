@@ -13,15 +13,21 @@ import { expectAbsentOr } from '../hyperparameters';
 import { type GatedFfn, gatedHidden } from './branches';
 import type { Branch } from './decoder';
 import type { DecoderReader } from './decoder_reader';
-import type { BranchInput, BranchOutput, PlanContext } from './plan_context';
+import type { BranchInput, BranchOutput, PlanContext, RmsNorm } from './plan_context';
 import { outputsOf, type Projection, readProjection } from './projection';
+
+type ExpertActivation = Exclude<ExpertLinearCall['epilogue'], 'none'>;
 
 interface ExpertOptions {
   /** Width of an expert. */
   readonly size: number;
   /** The chosen experts' weights are made to sum to 1. */
   readonly normalise: boolean;
-  readonly activation?: 'swiglu' | 'swiglu_clamped';
+  readonly activation?: ExpertActivation;
+  /** The router reads the stream through a norm of its own, in place of what the experts read. */
+  readonly routerNorm?: RmsNorm;
+  /** Each expert's weight has a factor of its own, `ffn_down_exps.scale`. */
+  readonly scaled?: boolean;
   /** Width of the shared expert. */
   readonly sharedSize?: number;
   /** The shared expert's result is multiplied by the sigmoid of `ffn_gate_inp_shexp · x`. */
@@ -39,7 +45,10 @@ interface Experts {
   readonly size: number;
   readonly scale: number;
   readonly normalise: boolean;
-  readonly activation: 'swiglu' | 'swiglu_clamped';
+  readonly activation: ExpertActivation;
+  readonly routerNorm?: RmsNorm;
+  /** A factor of each expert's weight. */
+  readonly expertScale?: Vector;
   /** Rows: one for each expert, then, if there is one, the gate of the shared expert. */
   readonly router: Projection;
   /** Gate and up in one stack, or each in its own because their storage types differ or no binding would hold both. */
@@ -51,7 +60,7 @@ interface Experts {
 /** Reads `ffn_gate_inp`, `ffn_{gate,up,down}_exps` (or `ffn_gate_up_exps`) and `ffn_{gate,up,down}_shexp` of a layer. */
 export function readExperts(reader: DecoderReader, layer: number, options: ExpertOptions): Branch {
   const { tensors, hiddenSize, gguf } = reader;
-  const { size, normalise, activation = 'swiglu', sharedSize, sharedGate = false } = options;
+  const { size, normalise, activation = 'swiglu', routerNorm, scaled, sharedSize, sharedGate = false } = options;
   const count = reader.positive('expert_count');
   const topK = reader.positive('expert_used_count');
   if (topK > count) {
@@ -61,13 +70,14 @@ export function readExperts(reader: DecoderReader, layer: number, options: Exper
     throw new UnsupportedModelError(`${topK} of ${count} experts of width ${size} are not supported`);
   }
   expectAbsentOr(gguf, reader.key('expert_group_count'), [0, 1]);
-  expectAbsentOr(gguf, reader.key('expert_gating_func'), [activation === 'swiglu' ? 1 : 3]);
+  expectAbsentOr(gguf, reader.key('expert_gating_func'), [activation === 'swiglu_clamped' ? 3 : 1]);
   if ((optionalBool(gguf, reader.key('expert_weights_norm')) ?? normalise) !== normalise) {
     throw new UnsupportedModelError(`${reader.key('expert_weights_norm')} = ${!normalise} is not supported`);
   }
   const at = (name: string): string => reader.at(layer, name);
   const routerParts = [{ tensor: at('ffn_gate_inp'), rows: count }];
   if (sharedGate) routerParts.push({ tensor: at('ffn_gate_inp_shexp'), rows: 1 });
+  const scaleName = at('ffn_down_exps.scale');
   return expertBranch({
     count,
     topK,
@@ -75,6 +85,8 @@ export function readExperts(reader: DecoderReader, layer: number, options: Exper
     scale: reader.optional('expert_weights_scale') ?? 1,
     normalise,
     activation,
+    routerNorm,
+    expertScale: scaled ? tensors.vector(scaleName, [{ tensor: scaleName, length: count }]) : undefined,
     router: readProjection(tensors, at('ffn_router'), routerParts, hiddenSize),
     gateUp: readGateUp(reader, layer, count, size, activation),
     down: readStack(reader, at('ffn_down_exps'), [{ tensor: at('ffn_down_exps'), rows: hiddenSize }], size, count),
@@ -100,7 +112,7 @@ function readGateUp(
   if (gate === up && planeBytes(gate, 2 * size, hiddenSize).quants <= maxBindingBytes) {
     return [readStack(reader, fused, parts, hiddenSize, count)];
   }
-  if (activation !== 'swiglu') {
+  if (activation === 'swiglu_clamped') {
     throw new UnsupportedModelError(
       `"${parts[0].tensor}" is stored as ${gate} and "${parts[1].tensor}" as ${up}: this activation needs both in one binding`,
     );
@@ -143,8 +155,10 @@ function expertBranch(experts: Experts): Branch {
     const groups = context.small ? undefined : expertGroups(context.bucket.maxRows, topK, count);
     const linear = { op: 'expert_linear', experts: count, routing, groups, combine: false, accumulate: false } as const;
     const both = gateUp.length === 1 ? undefined : context.step('expert_gate_up', 2 * topK * size);
+    const routed = routerInput(experts, input, context);
     return [
-      ...context.linear(input, experts.router, logits),
+      ...routed.calls,
+      ...context.linear(routed.input, experts.router, logits),
       {
         op: 'route',
         logits,
@@ -153,6 +167,7 @@ function expertBranch(experts: Experts): Branch {
         scoring: 'softmax',
         normalise: experts.normalise,
         scale: experts.scale * (output.scale ?? 1),
+        expertScale: experts.expertScale,
       },
       ...(groups ? [{ op: 'group_experts', routing, experts: count, groups } as const] : []),
       ...gateUp.map(
@@ -168,7 +183,9 @@ function expertBranch(experts: Experts): Branch {
           epilogue: both ? 'none' : experts.activation,
         }),
       ),
-      ...(both ? [{ op: 'glu', x: both, out: hidden, activation: 'silu' } as const] : []),
+      ...(both
+        ? [{ op: 'glu', x: both, out: hidden, activation: experts.activation === 'geglu' ? 'gelu' : 'silu' } as const]
+        : []),
       // Before anything is added to the stream, which the shared expert may read directly.
       ...sharedHidden(experts, input, logits, context),
       ...(groups
@@ -188,6 +205,16 @@ function expertBranch(experts: Experts): Branch {
       ...sharedDown(experts, output, context),
     ];
   };
+}
+
+/** What the router reads: the experts' input, or the stream through a norm of its own. */
+function routerInput(
+  { routerNorm: norm }: Experts,
+  input: BranchInput,
+  context: PlanContext,
+): ReturnType<PlanContext['materialised']> {
+  if (!norm) return { calls: [], input };
+  return context.small ? { calls: [], input: { x: context.x, norm } } : context.materialised(norm, 'router_input');
 }
 
 /** Every pair's result by itself, then the weighted sum of each row: tiles of different experts cannot add to one row in a fixed order. */

@@ -1,7 +1,7 @@
 /**
- * Gemma 4 (Google DeepMind 2026), its dense models: Gemma 3's layers with smaller heads where they slide, values that are normalised too, the
- * keys as values of full layers in the larger models, last layers that read the cache of an earlier one, a scale of the stream after each
- * layer, and in the small models embeddings for every layer. As llama.cpp computes it; there is no paper to follow.
+ * Gemma 4 (Google DeepMind 2026): Gemma 3's layers with smaller heads where they slide, values that are normalised too, the keys as values
+ * of full layers in the larger models, last layers that read the cache of an earlier one, a scale of the stream after each layer, in the
+ * small models embeddings for every layer, in one experts beside the feed-forward network. As llama.cpp computes it; there is no paper.
  */
 import { InvalidFileError } from '../../errors';
 import { optionalNumber } from '../../formats/gguf/gguf';
@@ -11,6 +11,7 @@ import type { ModelSpec } from '../model_spec';
 import { attentionBranch } from './branches';
 import type { Branch, Decoder, ResidualBranch, Stage } from './decoder';
 import type { DecoderReader } from './decoder_reader';
+import { readExperts } from './experts';
 import type { PlanContext } from './plan_context';
 import { type Projection, readProjection } from './projection';
 import type { Rope } from './rope';
@@ -25,7 +26,9 @@ export function readGemma4(reader: DecoderReader): ModelSpec {
       const norm = (name: string) => reader.rmsNorm(reader.at(layer, name));
       const stages: ResidualBranch[] = [
         { norm: norm('attn_norm'), branch: attention(reader, layer, ropes), postNorm: norm('post_attention_norm') },
-        { norm: norm('ffn_norm'), branch: reader.gatedFfn(layer, 'gelu'), postNorm: norm('post_ffw_norm') },
+        hasExperts(reader, layer)
+          ? { branch: expertsBesideFfn(reader, layer), postNorm: norm('post_ffw_norm') }
+          : { norm: norm('ffn_norm'), branch: reader.gatedFfn(layer, 'gelu'), postNorm: norm('post_ffw_norm') },
         ...(perLayer ? [{ branch: perLayer.branch(layer), postNorm: norm('post_norm') }] : []),
       ];
       return withOutScale(stages, readOutScale(reader, layer));
@@ -39,6 +42,45 @@ export function readGemma4(reader: DecoderReader): ModelSpec {
         : 30,
     },
   });
+}
+
+function hasExperts(reader: DecoderReader, layer: number): boolean {
+  return reader.tensors.has(`${reader.at(layer, 'ffn_gate_inp')}.weight`);
+}
+
+/**
+ * norm₁(ffn(x)) + norm₂(experts(x)), each with a norm of the stream x before it. The router's is a third one, without weights; its scale and
+ * a factor of 1/√hidden stand in their place here.
+ */
+function expertsBesideFfn(reader: DecoderReader, layer: number): Branch {
+  const { hiddenSize, tensors } = reader;
+  const norm = (name: string) => reader.rmsNorm(reader.at(layer, name));
+  const scale = `${reader.at(layer, 'ffn_gate_inp')}.scale`;
+  const weight = tensors.computedFrom(scale, hiddenSize, [{ tensor: scale, shape: [hiddenSize] }], (values) =>
+    values.map((value) => value / Math.sqrt(hiddenSize)),
+  );
+  const experts = readExperts(reader, layer, {
+    size: reader.positive('expert_feed_forward_length'),
+    normalise: true,
+    activation: 'geglu',
+    scaled: reader.tensors.has(`${reader.at(layer, 'ffn_down_exps')}.scale`),
+    routerNorm: { kind: 'rms', weight, eps: reader.positiveReal('attention.layer_norm_rms_epsilon') },
+  });
+  const parts = [
+    { before: norm('ffn_norm'), branch: reader.gatedFfn(layer, 'gelu'), after: norm('post_ffw_norm_1') },
+    { before: norm('pre_ffw_norm_2'), branch: experts, after: norm('post_ffw_norm_2') },
+  ];
+  return (_, output, context) => {
+    const result = context.step('ffn_part', hiddenSize, 'f32');
+    return parts.flatMap(({ before, branch, after: { weight, eps } }, i): OpCall[] => {
+      const { calls, input } = context.input(before);
+      return [
+        ...calls,
+        ...branch(input, { out: result, accumulate: false }, context),
+        { op: 'rms_norm', x: result, weight, out: output.out, eps, accumulate: i > 0 || output.accumulate },
+      ];
+    });
+  };
 }
 
 function readOutScale(reader: DecoderReader, layer: number): Vector | undefined {

@@ -38,7 +38,7 @@ function routeCases(seed: number): OpCase<ExpertCall>[] {
   const shapes = [
     { rows: 3, experts: 8, topK: 2, scoring: 'softmax', normalise: true, scale: 1 },
     { rows: 1, experts: 60, topK: 4, scoring: 'softmax', normalise: false, scale: 1, columns: 61 },
-    { rows: 17, experts: 130, topK: 8, scoring: 'softmax', normalise: true, scale: 2.5 },
+    { rows: 17, experts: 130, topK: 8, scoring: 'softmax', normalise: true, scale: 2.5, scaled: true },
     { rows: 2, experts: 5, topK: 5, scoring: 'sigmoid', normalise: true, scale: 1 },
     { rows: 4, experts: 70, topK: 3, scoring: 'sigmoid', normalise: false, scale: 0.5, ties: true },
   ] as const;
@@ -47,9 +47,10 @@ function routeCases(seed: number): OpCase<ExpertCall>[] {
     const logits = step('logits', 'columns' in shape ? shape.columns : experts);
     const out = step('routing', 2 * topK);
     const ties = 'ties' in shape;
+    const expertScale = 'scaled' in shape ? { name: 'expert_scale', length: experts } : undefined;
     return expertCase(
-      `route ${experts}→${topK} ${scoring}${normalise ? ' normalised' : ''}${ties ? ' ties' : ''}`,
-      [{ op: 'route', logits, experts, out, scoring, normalise, scale }],
+      `route ${experts}→${topK} ${scoring}${normalise ? ' normalised' : ''}${ties ? ' ties' : ''}${expertScale ? ' scaled' : ''}`,
+      [{ op: 'route', logits, experts, out, scoring, normalise, scale, expertScale }],
       rows,
       seed + i,
       { tensor: out, budget: 1e-9 },
@@ -77,7 +78,7 @@ interface Shape {
 /** Both kernels: epilogues, biases, widths that fill no block, sweep or tile; parts of whole experts and parts that cut them. */
 const SHAPES: readonly Shape[] = [
   { format: 'f32', rows: 3, experts: 8, topK: 3, cols: 64, outs: 38, epilogue: 'swiglu', with: ['norm'] },
-  { format: 'q4_0', rows: 1, experts: 4, topK: 2, cols: 288, outs: 36, epilogue: 'swiglu', with: ['norm', 'bias'] },
+  { format: 'q4_0', rows: 1, experts: 4, topK: 2, cols: 288, outs: 36, epilogue: 'geglu', with: ['norm', 'bias'] },
   { format: 'mxfp4', rows: 2, experts: 4, topK: 2, cols: 96, outs: 26, epilogue: 'swiglu_clamped', with: ['bias'] },
   { format: 'mxfp4', rows: 5, experts: 6, topK: 4, cols: 96, outs: 21, with: ['combine', 'accumulate', 'bias'] },
   { format: 'q8_0', rows: 2, experts: 2, topK: 2, cols: 64, outs: 66, with: ['combine', 'bias'], partRows: 64 },
@@ -87,6 +88,7 @@ const SHAPES: readonly Shape[] = [
   { format: 'f16', rows: 1, experts: 2, topK: 1, cols: 2308, outs: 6, with: ['norm'] },
   { format: 'q5_1', rows: 16, experts: 2, topK: 2, cols: 32, outs: 2050, with: ['slots'] },
   { format: 'f32', rows: 40, experts: 8, topK: 3, cols: 64, outs: 38, epilogue: 'swiglu', tileRows: 32 },
+  { format: 'f32', rows: 18, experts: 3, topK: 2, cols: 64, outs: 70, epilogue: 'geglu', tileRows: 32 },
   { format: 'mxfp4', rows: 33, experts: 4, topK: 2, cols: 96, outs: 130, epilogue: 'swiglu_clamped', with: ['bias'] },
   { format: 'q4_0', rows: 70, experts: 3, topK: 2, cols: 288, outs: 70, with: ['slots', 'bias'], tileRows: 64 },
   { format: 'q8_0', rows: 20, experts: 2, topK: 2, cols: 64, outs: 66, with: ['column'], partRows: 64 },

@@ -1,5 +1,6 @@
 import { InternalError } from '../../errors';
 import type { ExpertLinearCall } from '../calls';
+import { gateActivation } from '../linear/epilogue';
 import type { Op, ReferenceEnv } from '../op';
 import { expectInteger, expectShape } from '../shape_check';
 import { groupedDispatches } from './gemm';
@@ -13,8 +14,8 @@ const MAX_PAIRWISE_ROWS = 16;
 const CLAMP_LIMIT = 7;
 const CLAMP_SLOPE = 1.702;
 
-function gated(gate: number, up: number, epilogue: 'swiglu' | 'swiglu_clamped'): number {
-  if (epilogue === 'swiglu') return (gate / (1 + Math.exp(-gate))) * up;
+function gated(gate: number, up: number, epilogue: Exclude<ExpertLinearCall['epilogue'], 'none'>): number {
+  if (epilogue !== 'swiglu_clamped') return gateActivation(epilogue, gate) * up;
   const g = Math.min(gate, CLAMP_LIMIT);
   return (g / (1 + Math.exp(-CLAMP_SLOPE * g))) * (Math.min(Math.max(up, -CLAMP_LIMIT), CLAMP_LIMIT) + 1);
 }

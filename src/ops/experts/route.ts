@@ -19,18 +19,20 @@ function sigmoid(value: number): number {
 export const routeOp: Op<RouteCall> = {
   name: 'route',
 
-  check({ logits, experts, out }) {
+  check({ logits, experts, out, expertScale }) {
     expectInteger('route', 'number of experts', experts, 1, Math.min(MAX_EXPERTS, logits.cols));
     expectInteger('route', `columns of "${out.name}" / 2`, topKOf(out), 1, Math.min(experts, MAX_TOP_K));
     for (const tensor of [logits, out]) {
       expectShape('route', `type of "${tensor.name}"`, tensor.type, 'f32');
       expectShape('route', `rows of "${tensor.name}"`, tensor.rows, 'step');
     }
+    if (expertScale) expectShape('route', `length of "${expertScale.name}"`, expertScale.length, experts);
     if (logits.name === out.name) throw new InternalError(`route: "${out.name}" is both input and output`);
   },
 
-  reference({ logits, experts, out, scoring, normalise, scale }, env) {
+  reference({ logits, experts, out, scoring, normalise, scale, expertScale }, env) {
     const k = topKOf(out);
+    const ownScales = expertScale && env.vector(expertScale);
     const values = env.activation(logits);
     const target = env.activation(out);
     for (let row = 0; row < target.length / out.cols; row++) {
@@ -44,24 +46,34 @@ export const routeOp: Op<RouteCall> = {
       const total = normalise ? sumOf(chosen) : scoring === 'softmax' ? sumOf(order) : 1;
       chosen.forEach((e, slot) => {
         target[row * out.cols + slot] = e;
-        target[row * out.cols + k + slot] = (scale * score(e)) / total;
+        target[row * out.cols + k + slot] = ((scale * score(e)) / total) * (ownScales?.[e] ?? 1);
       });
     }
   },
 
-  dispatches({ logits, experts, out, scoring, normalise, scale }): readonly Dispatch[] {
+  dispatches({ logits, experts, out, scoring, normalise, scale, expertScale }): readonly Dispatch[] {
     const k = topKOf(out);
     return [
       {
-        label: `route ${experts}→${k} ${scoring}${normalise ? ' normalised' : ''}`,
+        label: `route ${experts}→${k} ${scoring}${normalise ? ' normalised' : ''}${expertScale ? ' scaled' : ''}`,
         source: {
           entry: 'ops/route.wgsl',
-          constants: { EXPERTS: experts, TOP_K: k, SIGMOID: scoring === 'sigmoid', NORMALISE: normalise },
+          constants: {
+            EXPERTS: experts,
+            TOP_K: k,
+            SIGMOID: scoring === 'sigmoid',
+            NORMALISE: normalise,
+            SCALED: expertScale !== undefined,
+          },
           overrides: { LOGIT_COLS: logits.cols, SCALE: scale },
         },
         bindings: [
           { kind: 'activation', tensor: logits, access: 'read' },
           { kind: 'activation', tensor: out, access: 'write' },
+          // A binding that the variant does not read still has to be something.
+          expertScale
+            ? { kind: 'vector', tensor: expertScale }
+            : { kind: 'activation', tensor: logits, access: 'read' },
         ],
         workgroups: (step) => [step.rows, 1, 1],
         traffic: (step) => step.rows * (experts * 4 + rowBytes(out)),

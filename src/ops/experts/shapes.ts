@@ -30,6 +30,7 @@ export const EPILOGUES: Readonly<Record<ExpertLinearCall['epilogue'], number>> =
   none: 0,
   swiglu: 1,
   swiglu_clamped: 2,
+  geglu: 3,
 };
 
 /** True when gate and up rows of an expert lie in different parts of the weight, which no epilogue can work with. */

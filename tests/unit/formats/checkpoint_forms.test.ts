@@ -47,7 +47,7 @@ describe('what is not supported is refused by name:', () => {
     ['GPT-2, without the prefix of its head', { activation_function: 'relu' }, /activation_function = "relu"/],
     ['LFM2', { conv_bias: true }, /conv_bias = true/],
     ['LFM2', { layer_types: ['conv', 'mamba', 'full_attention', 'conv'] }, /layer_types\[1\] = "mamba"/],
-    ['Gemma 4', { enable_moe_block: true }, /enable_moe_block = true/],
+    ['Gemma 4', { use_bidirectional_attention: 'all' }, /use_bidirectional_attention = "all"/],
     ['nomic-bert', { moe_every_n_layers: 2 }, /moe_every_n_layers = 2/],
     [
       'Granite with experts',

@@ -6,7 +6,18 @@ import { readModelSpec } from '../../../src/model/architecture';
 import { layOut, plansOf } from '../../../src/model/layout';
 import { fixtureWith, largestDifference, openFixture, planLogits } from '../../support/plan_logits';
 
-const NAMES = ['gemma', 'gemma2', 'gemma4', 'granite', 'mistral3', 'olmo3-yarn', 'phi3-long', 'qwen2-yarn', 'smollm3'];
+const NAMES = [
+  'gemma',
+  'gemma2',
+  'gemma4',
+  'gemma4-moe',
+  'granite',
+  'mistral3',
+  'olmo3-yarn',
+  'phi3-long',
+  'qwen2-yarn',
+  'smollm3',
+];
 
 const read = (gguf: Gguf) => readModelSpec(gguf, 64, 2 ** 27);
 
@@ -91,6 +102,7 @@ describe('files that say what is not supported', () => {
     ['granite', { 'granite.logit_scale': 0 }, InvalidFileError, 'granite.logit_scale is 0'],
     ['gemma', { 'gemma.attention.value_length': 16 }, UnsupportedModelError, 'gemma.attention.value_length 16'],
     ['gemma2', { 'gemma2.feed_forward_length': 34 }, UnsupportedModelError, 'gemma2.feed_forward_length 34'],
+    ['gemma4-moe', { 'gemma4.expert_gating_func': 2 }, UnsupportedModelError, 'gemma4.expert_gating_func = 2'],
     ['gemma4', { 'gemma4.attention.shared_kv_layers': 4 }, InvalidFileError, 'layer 1 shares keys and values'],
     ['smollm3', { 'smollm3.attention.head_count_kv': 3 }, InvalidFileError, 'smollm3.attention.head_count 4'],
   ] as const)('%s with %o', async (name, keys, error, message) => {
@@ -99,7 +111,7 @@ describe('files that say what is not supported', () => {
     expect(() => read(gguf)).toThrow(message);
   });
 
-  test.each(['granite', 'gemma4', 'phi3-long'])('%s with a tensor too many or too few', async (name) => {
+  test.each(['granite', 'gemma4', 'gemma4-moe', 'phi3-long'])('%s with a tensor too many or too few', async (name) => {
     const { gguf } = await openFixture(name);
     const norm = gguf.tensors.get('blk.0.attn_norm.weight') as GgufTensor;
     const more = new Map([...gguf.tensors, ['blk.0.attn_mystery.weight', norm]]);
