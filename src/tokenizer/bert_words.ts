@@ -9,10 +9,10 @@ interface BertWordsOptions {
  */
 export function bertWords(text: string, { lowercase, stripAccents }: BertWordsOptions): string[] {
   const words: string[] = [];
-  let word = '';
+  const word: string[] = [];
   const finish = () => {
-    if (word !== '') words.push(word);
-    word = '';
+    if (word.length > 0) words.push(word.join(''));
+    word.length = 0;
   };
   for (const written of text) {
     const character = stripAccents ? firstOfDecomposition(written) : written;
@@ -26,7 +26,7 @@ export function bertWords(text: string, { lowercase, stripAccents }: BertWordsOp
       if (standsAlone(character)) {
         finish();
         words.push(lower);
-      } else word += lower;
+      } else word.push(lower);
     }
   }
   finish();

@@ -15,6 +15,8 @@ export interface WordPieceOptions {
   readonly bytesOf: (text: string) => Uint8Array<ArrayBuffer>;
 }
 
+const MARK = SPACE.charCodeAt(0);
+
 /** WordPiece (Schuster and Nakajima 2012) as BERT uses it: of each word the longest token that begins it, again and again. */
 export class WordPieceModel implements WordModel {
   readonly spacePrefix = true;
@@ -42,14 +44,15 @@ export class WordPieceModel implements WordModel {
   #cut(word: string): number[] | undefined {
     const { longestWord } = this.#options;
     if (word.length > longestWord && Array.from(word).length > longestWord) return undefined;
-    const text = SPACE + word;
+    // The word behind its mark, which is not put in front: engines join texts lazily, and looking into such a one may copy it each time.
+    const length = word.length + 1;
     const tokens: number[] = [];
-    for (let start = 0; start < text.length; ) {
+    for (let start = 0; start < length; ) {
       let token: number | undefined;
       let end = start;
       let node = 0;
-      for (let at = start; at < text.length; at++) {
-        node = this.#trie.next(node, text.charCodeAt(at));
+      for (let at = start; at < length; at++) {
+        node = this.#trie.next(node, at === 0 ? MARK : word.charCodeAt(at - 1));
         if (node === 0) break;
         const found = this.#trie.valueOf(node);
         if (found === undefined) continue;

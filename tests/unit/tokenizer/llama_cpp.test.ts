@@ -110,6 +110,10 @@ describe('other kinds give the tokens of llama.cpp', () => {
       expect(tokenizer.encode(text, { bos: false, special: true }), JSON.stringify(text)).toEqual(special[i]);
       expect(tokenizer.encode(text)).toEqual([2, ...ids[i], 3]);
     });
+    // A word that takes minutes where the rest of it is walked or copied for each of its tokens.
+    const [first, next] = ['▁a', 'a'].map((token) => tokens.indexOf(token));
+    const long = tokenizer.encode('a'.repeat(200_000), { bos: false });
+    expect([long.length, long[0], long.findIndex((id, i) => i > 0 && id !== next)]).toEqual([200_000, first, -1]);
   });
 
   it('BPE over characters, as Gemma 4 has it', () => {
