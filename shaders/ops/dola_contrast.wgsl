@@ -4,6 +4,7 @@
 
 // #import "lib/step.wgsl"
 // #import "lib/dola.wgsl"
+// #import "lib/token_sums.wgsl"
 
 override VOCAB: u32 = 1u;
 // Its natural logarithm.

@@ -5,6 +5,7 @@
 
 // #import "lib/step.wgsl"
 // #import "lib/dola.wgsl"
+// #import "lib/token_sums.wgsl"
 
 override VOCAB: u32 = 1u;
 

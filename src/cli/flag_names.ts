@@ -4,6 +4,7 @@ import { InvalidOptionError } from '../errors';
 const FLAGS: Readonly<Record<string, string>> = {
   num_beams: '--beams',
   penalty_alpha: '--contrastive',
+  guidance_scale: '--guidance',
   'context_overflow.sinks': '--sinks',
   'context_overflow.window': '--window',
   contextLength: '--ctx',

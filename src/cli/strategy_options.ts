@@ -10,6 +10,8 @@ export const STRATEGY_OPTIONS = {
   'length-penalty': { type: 'string' },
   'early-stopping': { type: 'string' },
   contrastive: { type: 'string' },
+  guidance: { type: 'string' },
+  'negative-prompt': { type: 'string' },
   dola: { type: 'boolean' },
   'dola-layers': { type: 'string' },
 } as const;
@@ -23,6 +25,7 @@ export function readStrategy(args: Arguments): Strategy | undefined {
     early_stopping: stopping === 'true' || stopping === 'false' ? stopping === 'true' : stopping,
     penalty_alpha: args.number('contrastive'),
     top_k: args.number('top-k'),
+    guidance_scale: args.number('guidance'),
   });
 }
 

@@ -35,6 +35,26 @@ export function emptyDraft(): Draft {
   };
 }
 
+/** The sequences in the order in which they are asked for rows: who is guided right after who guides it. */
+export function inOrderOfTurns(running: readonly Sequence[]): readonly Sequence[] {
+  const guided = running.filter(({ guidance }) => guidance && running.includes(guidance.leader));
+  if (guided.length === 0) return running;
+  return running.flatMap((sequence) =>
+    guided.includes(sequence) ? [] : [sequence, ...guided.filter(({ guidance }) => guidance?.leader === sequence)],
+  );
+}
+
+/** Whether the rows may be in this step, as far as other sequences have to be in it too. */
+export function hasLeader({ entries }: Draft, { guidance }: Sequence, { sample }: RowRange): boolean {
+  if (!guidance || sample === 'none') return true;
+  return entries.some(({ sequence, rows }) => sequence === guidance.leader && rows.sample !== 'none');
+}
+
+function guidanceOf({ guidance }: Sequence, { sample }: RowRange): Segment['guidance'] {
+  if (!guidance || sample === 'none' || guidance.leader.state.kind !== 'running') return undefined;
+  return { slot: guidance.leader.state.slot, scale: guidance.scale };
+}
+
 /** Adds the rows of a sequence to the step, and takes the pages that they write. */
 export function addRows(draft: Draft, pages: KvPages, sequence: Sequence, slot: number, rows: RowRange): void {
   const end = rows.position + rows.count;
@@ -49,6 +69,7 @@ export function addRows(draft: Draft, pages: KvPages, sequence: Sequence, slot: 
     dryPenalties: sequence.dryPenalties(rows),
     masks: sequence.masksOf(rows),
     dola: rows.sample === 'none' ? undefined : sequence.dola,
+    guidance: guidanceOf(sequence, rows),
     returnHidden: sequence.returnHidden,
     returnLogits: sequence.returnLogits && rows.sample !== 'none',
   });

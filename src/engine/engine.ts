@@ -276,7 +276,10 @@ export class Engine {
       ...this.#observers,
     };
     const { limits } = this.#loop.scheduler;
-    const started = start({ request, count, limits, onToken }, host);
+    const started = start(
+      { request, count, limits: { ...limits, maxRows: this.#loop.scheduler.maxRows }, onToken },
+      host,
+    );
     signal?.addEventListener('abort', abort);
     if (signal?.aborted) abort();
     return started.generations;

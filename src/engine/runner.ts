@@ -59,6 +59,11 @@ export interface Segment {
   readonly dola?: readonly number[];
   /** Also return the whole logit row of each sampled row: a slow path for scoring, never for decode. */
   readonly returnLogits?: boolean;
+  /**
+   * Moves the logits of the only sampled row away from those of the only sampled row of another segment of the batch, which is not
+   * guided itself: log p' + scale · (log p - log p'), log-probabilities included.
+   */
+  readonly guidance?: { readonly slot: number; readonly scale: number };
   /** Also return what comes out of the last layer, normalised, of every row: [limits.hiddenSize] each. Not in a repeated batch. */
   readonly returnHidden?: boolean;
 }

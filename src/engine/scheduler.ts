@@ -1,5 +1,5 @@
 import { ContextLengthError, InternalError, InvalidOptionError } from '../errors';
-import { addRows, type Draft, emptyDraft, repeatDraft, type ScheduledBatch } from './batch';
+import { addRows, type Draft, emptyDraft, hasLeader, inOrderOfTurns, repeatDraft, type ScheduledBatch } from './batch';
 import { hasCopies, KvPages } from './kv_pages';
 import { PrefixCache } from './prefix_cache';
 import type { PageStore, RunnerLimits, StepResult } from './runner';
@@ -146,7 +146,7 @@ export class Scheduler {
     this.#park();
     this.#admit(draft);
     let decodesLeft = this.#running.filter((sequence) => sequence.backlog === 1).length;
-    for (const sequence of this.#running) {
+    for (const sequence of inOrderOfTurns(this.#running)) {
       const left = this.#rowBudget - draft.rows;
       if (left === 0) break;
       const decodes = sequence.backlog === 1;
@@ -157,7 +157,8 @@ export class Scheduler {
         this.limits.maxSampledRows - draft.sampledRows,
         Math.max(1, EXACT_ROWS - draft.rows - decodesLeft),
       );
-      if (rows && this.#makeRoom(sequence, rows, draft)) this.#schedule(sequence, rows, draft);
+      if (rows && hasLeader(draft, sequence, rows) && this.#makeRoom(sequence, rows, draft))
+        this.#schedule(sequence, rows, draft);
     }
     this.#repeat(draft, Math.min(maxRepeat, this.limits.maxRepeat ?? 1));
     this.#running = [

@@ -67,6 +67,8 @@ export abstract class Sequence {
   abstract readonly returnLogits: boolean;
   /** See Segment.dola. */
   readonly dola: readonly number[] | undefined = undefined;
+  /** See Segment.guidance: `leader` is asked for rows right before this one, and this one is sampled only in steps where that is too. */
+  readonly guidance: { readonly leader: Sequence; readonly scale: number } | undefined = undefined;
   /** See Segment.returnHidden. */
   get returnHidden(): boolean {
     return false;

@@ -8,6 +8,7 @@ import { dolaCases } from '../ops/dola_cases';
 import { embedCases } from '../ops/embed_cases';
 import { expertCases } from '../ops/experts/cases';
 import { gluCases } from '../ops/glu';
+import { guideLogitsCases } from '../ops/guide_logits_cases';
 import { layerNormCases } from '../ops/layer_norm';
 import { linearCases } from '../ops/linear/cases';
 import { linearVariantCases } from '../ops/linear/variant_cases';
@@ -71,6 +72,7 @@ function allOpCases(seed: number): readonly OpCase[] {
     ...expertCases(seed),
     ...maskLogitsCases(seed),
     ...dolaCases(seed),
+    ...guideLogitsCases(seed),
     ...argmaxCases(seed),
     ...sampleCases(seed),
   ];

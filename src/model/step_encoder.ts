@@ -14,6 +14,7 @@ import type { ReferenceStep } from '../ops/op';
 import { encodeSampling, floatBits, LARGEST_F32 } from '../ops/sample/record';
 import {
   DOLA_WORDS,
+  GUIDANCE_WORDS,
   HEADER,
   PAGE_SIZE,
   ROW_WORDS,
@@ -57,7 +58,7 @@ export function stepBufferWords(c: StepCapacity): number {
   return (
     STEP_HEADER_WORDS +
     c.maxRows * (ROW_WORDS + TILE_WORDS) +
-    c.maxSegments * (SEGMENT_WORDS + SAMPLING_WORDS + DOLA_WORDS) +
+    c.maxSegments * (SEGMENT_WORDS + SAMPLING_WORDS + DOLA_WORDS + GUIDANCE_WORDS) +
     c.maxSampledRows * (SAMPLED_WORDS + 2 + 2 * MAX_DRY_PENALTIES) +
     tables +
     (c.maskWords ? c.maxSampledRows * (1 + c.maskWords) : 0)
@@ -227,7 +228,8 @@ export class StepEncoder {
       ? this.encodeDry(batch, pagesOffset, samplingOffset)
       : pagesOffset;
     const masksEnd = features.includes('masks') ? this.encodeMasks(batch, dryEnd, sampledRows) : dryEnd;
-    const end = features.includes('dola') ? this.encodeDola(batch, masksEnd) : masksEnd;
+    const dolaEnd = features.includes('dola') ? this.encodeDola(batch, masksEnd) : masksEnd;
+    const end = features.includes('guidance') ? this.encodeGuidance(batch, dolaEnd) : dolaEnd;
     return {
       words: words.subarray(0, end),
       shape: { rows, segments, sampledRows, tiles, maxLength, greedy, features },
@@ -261,6 +263,33 @@ export class StepEncoder {
           words[end++] = floatBits(Math.min(penalty, LARGEST_F32));
         }
       }
+    });
+    return end;
+  }
+
+  /** Writes which segments are guided away from which rows; returns where that ends. */
+  private encodeGuidance({ segments }: Batch, offset: number): number {
+    const { words } = this;
+    words[HEADER.guidanceOffset] = offset;
+    const end = offset + segments.length * GUIDANCE_WORDS;
+    words.fill(0, offset, end);
+    const rows = new Map<number, number>();
+    let sampledRow = 0;
+    for (const segment of segments) {
+      rows.set(segment.slot, sampledRow);
+      sampledRow += sampledRange(segment).count;
+    }
+    segments.forEach((segment, index) => {
+      const { guidance, slot } = segment;
+      if (!guidance) return;
+      const other = segments.find((candidate) => candidate.slot === guidance.slot);
+      if (!other || other.guidance || sampledRange(other).count !== 1 || sampledRange(segment).count !== 1) {
+        throw new InternalError(
+          `segment of slot ${slot} is guided by slot ${guidance.slot}: one sampled row each in one step`,
+        );
+      }
+      words[offset + index * GUIDANCE_WORDS] = 1 + (rows.get(guidance.slot) ?? 0);
+      words[offset + index * GUIDANCE_WORDS + 1] = floatBits(guidance.scale);
     });
     return end;
   }

@@ -361,6 +361,13 @@ export interface DolaContrastCall extends DolaTensors {
   readonly relativeTop: number;
 }
 
+/** Of rows whose segment is guided (Segment.guidance): logits = log p' + scale · (log p - log p'), p' being the other row's. */
+export interface GuideLogitsCall {
+  readonly op: 'guide_logits';
+  /** [sampled rows, vocab], f32 */
+  readonly logits: Activation;
+}
+
 /** A call that only steps with a feature run: no dispatch, buffer of its own or pipeline before the first of them. Absent: every step. */
 export interface Optional {
   readonly when?: StepFeature;
@@ -387,6 +394,7 @@ type AnyCall =
   | MaskLogitsCall
   | DolaSelectCall
   | DolaContrastCall
+  | GuideLogitsCall
   | ArgmaxCall
   | SampleCall
   | SampleChainCall;

@@ -4,6 +4,7 @@
  */
 import { InternalError } from '../errors';
 import type { DolaContrastCall, DolaSelectCall } from './calls';
+import { logSoftmax } from './log_softmax';
 import type { Activation, Dispatch, Op, ReferenceEnv } from './op';
 import { expectInteger, expectShape } from './shape_check';
 import { HEADER, MAX_DOLA_LAYERS } from './step_layout';
@@ -14,13 +15,6 @@ function checkLogits(op: string, logits: Activation, others: readonly Activation
     expectShape(op, `type of "${name}"`, type, 'f32');
     expectShape(op, `columns of "${name}"`, cols, logits.cols);
   }
-}
-
-/** log p of a row of logits, by f64. */
-function logSoftmax(logits: Float32Array): Float64Array {
-  const max = logits.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
-  const logSum = max + Math.log(logits.reduce((sum, x) => sum + Math.exp(x - max), 0));
-  return Float64Array.from(logits, (x) => x - logSum);
 }
 
 /** Σ (p·log(p/m) + q·log(q/m)) / 2 with m = (p + q) / 2, of logarithms of p and q. */

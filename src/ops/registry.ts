@@ -11,6 +11,7 @@ import { gateRowsOp } from './experts/gate_rows';
 import { groupExpertsOp } from './experts/group_experts';
 import { routeOp } from './experts/route';
 import { gluOp } from './glu';
+import { guideLogitsOp } from './guide_logits';
 import { layerNormOp } from './layer_norm';
 import { linearOp } from './linear/linear';
 import { maskLogitsOp } from './mask_logits';
@@ -47,6 +48,7 @@ const OPS: AnyOp = {
   mask_logits: maskLogitsOp,
   dola_select: dolaSelectOp,
   dola_contrast: dolaContrastOp,
+  guide_logits: guideLogitsOp,
   argmax: argmaxOp,
   sample: sampleOp,
   sample_chain: sampleChainOp,

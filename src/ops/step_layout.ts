@@ -14,6 +14,7 @@ import type { StepFeature } from '../engine/step_features';
  *                    caches with a window have a pool of their own, their block tables in the same order (NO_PAGE as 0: it is never read)
  * masksOffset        1 word a sampled row: where its mask of allowed tokens begins, 0 for none; then the masks
  * dry penalties      of segments that have them: 2 words a sampled row, where its penalties begin and how many there are; then 2 words each, token, f32
+ * guidanceOffset     2 words a segment:   1 + the sampled row that it is guided away from, or 0; the scale, f32
  * dolaOffset         4 words a segment:   bit l of these 128 says whether the segment contrasts layer l (DoLa)
  * ```
  *
@@ -45,6 +46,8 @@ export const HEADER = {
   slidingTables: 11,
   /** 0: no segment contrasts layers. */
   dolaOffset: 12,
+  /** 0: no segment is guided. */
+  guidanceOffset: 13,
 } as const;
 
 export const SEGMENT = {
@@ -101,6 +104,7 @@ export function maskWords(vocabSize: number): number {
   return Math.ceil(vocabSize / 32);
 }
 
+export const GUIDANCE_WORDS = 2;
 export const DOLA_WORDS = 4;
 /** Layers that DoLa can choose from: [0, MAX_DOLA_LAYERS). */
 export const MAX_DOLA_LAYERS = 32 * DOLA_WORDS;

@@ -23,6 +23,7 @@ const OTHER_FIELDS: readonly string[] = [
   'speculation',
   'dola_layers',
   'context_overflow',
+  'negative_messages',
   'signal',
 ] satisfies (keyof ChatCompletionParams)[];
 
@@ -64,6 +65,10 @@ export function parseChatParams(params: ChatCompletionParams, model: string): Ch
     throw new InvalidOptionError('top_logprobs', 'needs logprobs: true');
   }
   const strategy = parseStrategy(given);
+  const negative = given['negative_messages'];
+  if (negative !== undefined && strategy?.kind !== 'guidance') {
+    throw new InvalidOptionError('negative_messages', 'goes with a guidance_scale other than 1');
+  }
   const stop = parseStop(given['stop']);
   if (strategy?.kind === 'beams' && stop.length > 0) {
     throw new InvalidOptionError('stop', 'does not go with beam search, whose text comes when the search is over');
@@ -73,24 +78,27 @@ export function parseChatParams(params: ChatCompletionParams, model: string): Ch
     SAMPLING_FIELDS.includes(field) && !(field === 'top_k' && strategy?.kind === 'contrastive');
   const sampling = Object.fromEntries(Object.entries(given).filter(([field]) => isSampling(field)));
   return {
-    messages: parseMessages(given['messages']),
+    messages: parseMessages('messages', given['messages']),
     n: parseChoices(given['n']),
     maxTokens: parseMaxTokens(given['max_tokens']),
     stop,
     priority: parsePriority(given['priority']),
     speculation: parseSpeculation(given['speculation']),
-    sampling: parseSampling(sampling, { defaults: strategy ? GREEDY : DEFAULT_SAMPLING }),
+    sampling: parseSampling(sampling, {
+      defaults: strategy && strategy.kind !== 'guidance' ? GREEDY : DEFAULT_SAMPLING,
+    }),
     strategy,
+    negativeMessages: negative === undefined ? undefined : parseMessages('negative_messages', negative),
     dola: parseDolaLayers(given['dola_layers']),
     contextOverflow: parseOverflow(given['context_overflow']),
   };
 }
 
-function parseMessages(messages: unknown): ChatMessage[] {
+function parseMessages(field: string, messages: unknown): ChatMessage[] {
   if (!Array.isArray(messages) || messages.length === 0) {
-    throw new InvalidOptionError('messages', 'must be a list of at least one message');
+    throw new InvalidOptionError(field, 'must be a list of at least one message');
   }
-  return messages.map((message: unknown, i) => parseMessage(message, `messages[${i}]`));
+  return messages.map((message: unknown, i) => parseMessage(message, `${field}[${i}]`));
 }
 
 function parseMessage(message: unknown, at: string): ChatMessage {

@@ -50,6 +50,13 @@ export interface ChatCompletionParams {
    */
   readonly penalty_alpha?: number;
   /**
+   * Classifier-free guidance (Sanchez et al. 2023): the answer is moved away from the one to `negative_messages`, by log p' + scale · (log p - log p'). 1
+   * (default) is none; above 1 `messages` count for more, below they count for less. Computes both chats, two rows a token.
+   */
+  readonly guidance_scale?: number;
+  /** With `guidance_scale`: another chat, with another system message for instance. By default only the last token of the prompt. */
+  readonly negative_messages?: readonly ChatCompletionMessage[];
+  /**
    * DoLa (Chuang et al. 2024): what the last layer predicts is contrasted with what an early layer would, the one that differs most of
    * the model's first half ('low': for long answers), of its second half ('high': for short, factual ones), or of these layers. Temperature and the like choose
    * from the contrast, which log-probabilities are of. Goes with everything but beams.

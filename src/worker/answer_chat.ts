@@ -28,7 +28,10 @@ export async function* answerChat(
   const { tokenizer, template, engine } = model;
   const promptTokens = renderChat(tokenizer, template, request.messages);
   const sampling = resolveSampling(request.sampling, { vocabSize: model.vocabSize });
-  const strategy = request.strategy && (await loadStrategy(request.strategy));
+  const asked = request.strategy;
+  const negativeTokens = request.negativeMessages && renderChat(tokenizer, template, request.negativeMessages);
+  const strategy =
+    asked && (await loadStrategy(asked.kind === 'guidance' && negativeTokens ? { ...asked, negativeTokens } : asked));
   const dryBreakers = await loadDryBreakers(tokenizer, sampling);
   throwIfAborted(signal);
 

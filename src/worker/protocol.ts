@@ -84,6 +84,8 @@ export interface ChatRequest {
   readonly n?: number;
   /** Absent: every answer is sampled token by token. */
   readonly strategy?: Strategy;
+  /** With guidance: the chat that it leads away from. */
+  readonly negativeMessages?: readonly ChatMessage[];
   readonly dola?: DolaLayers;
   readonly priority?: number;
   /** Absent: with the draft model, where one was loaded. */

@@ -1,12 +1,19 @@
 import { describe, expect, it } from 'vitest';
 import { runCase } from '../../src/model/case_runner';
 import { dolaCases } from '../../src/ops/dola_cases';
+import { guideLogitsCases } from '../../src/ops/guide_logits_cases';
 import { maskLogitsCases } from '../../src/ops/mask_logits_cases';
 import { argmaxCases, sampleCases } from '../../src/ops/sample/cases';
 import { BARE, casesByVariant, withDevice } from './variants';
 
 const SEED = Math.floor(Math.random() * 2 ** 31);
-const CASES = [...maskLogitsCases(SEED), ...dolaCases(SEED), ...argmaxCases(SEED), ...sampleCases(SEED)];
+const CASES = [
+  ...maskLogitsCases(SEED),
+  ...dolaCases(SEED),
+  ...guideLogitsCases(SEED),
+  ...argmaxCases(SEED),
+  ...sampleCases(SEED),
+];
 const RUNS = await casesByVariant(CASES);
 
 describe.each(RUNS)('sampling cases of the self-test, $name', ({ variant, cases }) => {

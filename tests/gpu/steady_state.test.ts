@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { fileSource } from '../../src/cli/file_source';
 import { Engine } from '../../src/engine/engine';
 import { GREEDY, type Runner, type Sample, type SamplingSettings, type Segment } from '../../src/engine/runner';
+import type { StartStrategy } from '../../src/engine/strategies/host';
 import { loadStrategy } from '../../src/engine/strategies/load';
 import { type CallCounter, countCalls } from '../../src/gpu/counters';
 import { type LoadedModel, loadModel } from '../../src/model/load_model';
@@ -67,7 +68,7 @@ describe('a decoded token of the demo model', () => {
     expect((await runner.run({ segments })).segments).toEqual(free);
   });
 
-  test('contrasts layers and candidates as the reference executor does, and its neighbour notices nothing', async () => {
+  test('contrasts layers, candidates and prompts as the reference executor does, and its neighbour notices nothing', async () => {
     const reference = await loadModel(await fileSource('public/models/demo.q8_0.gguf'), { backend: 'reference' });
     const said = async (runner: Runner, dola?: readonly number[]) => {
       const engine = new Engine(runner);
@@ -88,8 +89,9 @@ describe('a decoded token of the demo model', () => {
       expected.found.map(({ logprob }) => expect.closeTo(logprob, 2)),
     );
     expect(outputTokens).toEqual((await said(model.runner)).outputTokens);
-    const strategy = await loadStrategy({ kind: 'contrastive', penaltyAlpha: 0.7, topK: 4 });
-    const searched = async (runner: Runner) => {
+    const contrastive = await loadStrategy({ kind: 'contrastive', penaltyAlpha: 0.7, topK: 4 });
+    const guided = await loadStrategy({ kind: 'guidance', scale: 2, negativeTokens: [1, 7, 3, 4] });
+    const searched = async (runner: Runner, strategy: StartStrategy) => {
       const engine = new Engine(runner);
       const request = { promptTokens: [1, 5, 9], maxTokens: 4, sampling: GREEDY, stopTokens: new Set<number>() };
       const [generation] = engine.generateChoices({ ...request, strategy }, 1);
@@ -97,7 +99,9 @@ describe('a decoded token of the demo model', () => {
       engine.dispose();
       return found.outputTokens;
     };
-    expect(await searched(model.runner)).toEqual(await searched(reference.runner));
+    for (const strategy of [contrastive, guided]) {
+      expect(await searched(model.runner, strategy)).toEqual(await searched(reference.runner, strategy));
+    }
     reference.dispose();
   });
 

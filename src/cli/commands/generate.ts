@@ -41,6 +41,9 @@ export async function generateCommand(argv: readonly string[]): Promise<void> {
   const settings = readSampling(args);
   // It says how many candidates there are.
   const sampling = strategy?.kind === 'contrastive' ? { ...settings, topK: 0 } : settings;
+  const negative = args.text('negative-prompt');
+  if (negative !== undefined && strategy?.kind !== 'guidance')
+    throw new InvalidOptionError('--negative-prompt', 'goes with --guidance');
   const dola = readDola(args);
   const limit = args.integer('max-tokens', 1);
   const count = args.integer('n', 1) ?? 1;
@@ -67,9 +70,11 @@ export async function generateCommand(argv: readonly string[]): Promise<void> {
     const template = args.flag('chat') ? chatTemplate(model.gguf, tokenizer) : undefined;
     const before = session.load === undefined ? [] : await loadSession(engine, session.load);
     const messages = [...before, { role: 'user', content: prompt } as const];
-    const promptTokens = template
-      ? renderChat(tokenizer, template, messages)
-      : tokenizer.encode(prompt, { bos: 'auto' });
+    const tokensOf = (text: string): number[] =>
+      template
+        ? renderChat(tokenizer, template, [...before, { role: 'user', content: text }])
+        : tokenizer.encode(text, { bos: 'auto' });
+    const promptTokens = tokensOf(prompt);
     if (promptTokens.length === 0) throw new InvalidOptionError('-p', 'the prompt has no tokens');
     if (promptTokens.length >= contextLength && !contextOverflow)
       throw new ContextLengthError(promptTokens.length, contextLength);
@@ -80,7 +85,13 @@ export async function generateCommand(argv: readonly string[]): Promise<void> {
         contextOverflow,
         sampling,
         dryBreakers: await loadDryBreakers(tokenizer, sampling),
-        strategy: strategy && (await loadStrategy(strategy)),
+        strategy:
+          strategy &&
+          (await loadStrategy(
+            strategy.kind === 'guidance' && negative !== undefined
+              ? { ...strategy, negativeTokens: tokensOf(negative) }
+              : strategy,
+          )),
         dola,
         stopTokens: tokenizer.stopTokens,
         speculation: speculates ? { ngram, draft: draft !== undefined, length: draftLength } : undefined,

@@ -1,19 +1,28 @@
 /** Ways to choose tokens that are more than a sampler of one row; each a group of branches (docs/decoding.md). */
-import { InvalidOptionError, UnsupportedModelError } from '../../errors';
+import { ContextLengthError, InvalidOptionError, UnsupportedModelError } from '../../errors';
+import { slidingPagesFor } from '../kv_pages';
+import { checkPrompt } from '../request_checks';
 import { GREEDY, MAX_TOP_LOGPROBS, type RunnerLimits, type SamplingSettings } from '../runner';
+import { usesDry } from '../sampler_chain';
 import { BeamSearch } from './beam_search';
 import { type BeamSettings, topNeeded } from './beam_selection';
 import { ContrastiveSearch, type ContrastiveSettings } from './contrastive_search';
-import type { StartedStrategy, StrategyHost, StrategyRequest } from './host';
+import { type GuidanceSettings, GuidedPair } from './guided_pair';
+import type { ChoicesRequest, StartedStrategy, StrategyHost, StrategyRequest } from './host';
 
 export type Strategy =
   | ({ readonly kind: 'beams' } & BeamSettings)
-  | ({ readonly kind: 'contrastive' } & ContrastiveSettings);
+  | ({ readonly kind: 'contrastive' } & ContrastiveSettings)
+  | ({ readonly kind: 'guidance' } & GuidanceSettings);
 
-const NAMES = { beams: 'beam search', contrastive: 'contrastive search' } as const satisfies Record<
-  Strategy['kind'],
-  string
->;
+const NAMES = {
+  beams: 'beam search',
+  contrastive: 'contrastive search',
+  guidance: 'guidance',
+} as const satisfies Record<Strategy['kind'], string>;
+
+/** Scales beyond this leave one token. */
+const MAX_GUIDANCE = 100;
 
 /** Length penalties beyond this make numbers that no longer fit. */
 const MAX_LENGTH_PENALTY = 10;
@@ -25,13 +34,18 @@ export function startStrategy(
   host: StrategyHost,
 ): StartedStrategy {
   const name = NAMES[strategy.kind];
-  checkSampling(request.sampling, name);
+  if (strategy.kind === 'guidance') checkGuidance(strategy, request, count, limits);
+  else checkSampling(request.sampling, name);
   if (request.speculation) throw new InvalidOptionError('speculation', `does not go with ${name}`);
   if (request.dola) throw new InvalidOptionError('dola_layers', `does not go with ${name}`);
   if (limits.recurrent) {
     throw new UnsupportedModelError(
-      `${name} shares what was computed between continuations, which a model with recurrent layers cannot`,
+      `${name} shares what was computed or takes it back, which a model with recurrent layers cannot`,
     );
+  }
+  if (strategy.kind === 'guidance') {
+    const pair = new GuidedPair(request, strategy, roomForBoth(strategy, request, limits), host, onToken?.(0));
+    return { generations: [pair.generation], abort: () => pair.abort() };
   }
   if (strategy.kind === 'contrastive') {
     checkContrastive(strategy, count, limits);
@@ -51,6 +65,44 @@ function checkSampling(sampling: SamplingSettings, name: string): void {
     const option = field.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
     throw new InvalidOptionError(option, `does not go with ${name}, which draws nothing`);
   }
+}
+
+function checkGuidance(
+  { scale, negativeTokens }: GuidanceSettings,
+  { sampling }: ChoicesRequest,
+  count: number,
+  limits: RunnerLimits,
+): void {
+  if (negativeTokens.length > 0) checkPrompt(negativeTokens, 'tokens', limits);
+  if (!(Math.abs(scale) <= MAX_GUIDANCE)) {
+    throw new InvalidOptionError('guidance_scale', `${scale} is not a number from -${MAX_GUIDANCE} to ${MAX_GUIDANCE}`);
+  }
+  if (count > 1) throw new InvalidOptionError('n', `${count} answers: guidance gives one`);
+  // Both keep what happened outside of the logits.
+  if (usesDry(sampling)) throw new InvalidOptionError('dry_multiplier', 'does not go with guidance');
+  if (sampling.mirostat > 0) throw new InvalidOptionError('mirostat', 'does not go with guidance');
+}
+
+/** Output tokens that fit when both prompts are in the cache at once. Throws ContextLengthError when there is none. */
+function roomForBoth(
+  { negativeTokens }: GuidanceSettings,
+  { promptTokens, maxTokens }: ChoicesRequest,
+  { numPages, pageSize, contextLength, maxSlots, maxRows, maxSampledRows, sliding }: RunnerLimits,
+): number {
+  const prompts = promptTokens.length + Math.max(1, negativeTokens.length);
+  // Each of the two may leave a page unfinished, and have a copy of one that was shared.
+  const pool = (numPages - 4) * pageSize;
+  const room = Math.min(
+    contextLength - Math.max(promptTokens.length, negativeTokens.length),
+    Math.floor((pool - prompts) / 2),
+    maxTokens,
+  );
+  if (room < 1) throw new ContextLengthError(prompts + 2, pool);
+  const least = sliding ? 2 * slidingPagesFor(sliding.window, maxRows, pageSize) : 0;
+  if (maxSlots < 2 || maxRows < 2 || maxSampledRows < 2 || (sliding?.numPages ?? 0) < least) {
+    throw new UnsupportedModelError('guidance computes two prompts at once, for which there is no room here');
+  }
+  return room;
 }
 
 function checkContrastive({ penaltyAlpha, topK }: ContrastiveSettings, count: number, limits: RunnerLimits): void {

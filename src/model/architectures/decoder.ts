@@ -116,6 +116,7 @@ function plan(decoder: Decoder, context: PlanContext): OpCall[] {
     ...body,
     ...hiddenCalls(head, hiddenOf(decoder), context),
     ...headCalls(head, x, logits, context),
+    { op: 'guide_logits', logits, when: 'guidance' },
     ...(exits ? dolaCalls(head, exits.numLayers, logits, context) : []),
     { op: 'mask_logits', logits, when: 'masks' },
     { op: 'argmax', logits, lastTokens, samples },

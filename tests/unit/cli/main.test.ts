@@ -115,6 +115,16 @@ describe('tessera', () => {
     expect((await tessera(...args, '--contrastive', '0.6', '--n', '2')).err).toMatch(/--n: 2 answers/);
   });
 
+  it('guides away from another prompt', async () => {
+    const args = ['generate', DEMO, '-p', 'Hello!', '--chat', '-n', '5', '--backend', 'reference', '--json'];
+    const tokens = async (...more: string[]) => JSON.parse((await tessera(...args, ...more)).out).tokens;
+    // Away from itself there is nowhere to go; less than nothing of itself is something else.
+    expect(await tokens('--guidance', '3', '--negative-prompt', 'Hello!')).toEqual(await tokens());
+    expect(await tokens('--guidance=-2', '--negative-prompt', 'Bye')).not.toEqual(await tokens());
+    expect((await tessera(...args, '--guidance', '200')).err).toMatch(/--guidance: 200 is not a number from -100/);
+    expect((await tessera(...args, '--negative-prompt', 'Bye')).err).toMatch(/--negative-prompt: goes with --guidance/);
+  });
+
   it('contrasts layers', async () => {
     const args = ['generate', DEMO, '-p', 'Hello!', '--chat', '-n', '3', '--backend', 'reference'];
     const json = async (...more: string[]) => JSON.parse((await tessera(...args, '--json', ...more)).out).tokens;

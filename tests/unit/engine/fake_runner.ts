@@ -60,6 +60,11 @@ export function toyHidden(tokens: readonly number[]): Float32Array {
   return Float32Array.from({ length: 6 }, (_, i) => nextToken(tokens, 200 + i, 1000) / 500 - 0.9);
 }
 
+/** What the toy model adds to the tokens that it looks at when it is guided away from others. */
+export function guidedBy(tokens: readonly number[], scale: number): number[] {
+  return [-1, Math.round(100 * scale), ...tokens];
+}
+
 /**
  * A toy language model with a true paged cache: every row writes its token and position into its page, and a sampled row reads all
  * positions back through the block table. A wrong page, a missing copy, a stale row or position throws or changes the output. Layers that
@@ -216,7 +221,7 @@ export class FakeRunner implements Runner {
         const last = i === segment.tokens.length - 1;
         if (segment.sample === 'none' || (segment.sample === 'last' && !last)) return;
         const context = this.#read(segment, segment.position + i + 1);
-        const right = nextToken(context, segment.sampling.seed, limits.vocabSize);
+        const right = nextToken([...context, ...this.#guide(batch, segment)], segment.sampling.seed, limits.vocabSize);
         const wrong = 1 + nextToken(context, segment.sampling.seed + 1, 1000) <= 1000 / this.noise;
         const chosen = wrong ? (right + 1) % limits.vocabSize : right;
         const mask = segment.masks?.[segment.sample === 'all' ? i : 0];
@@ -229,6 +234,14 @@ export class FakeRunner implements Runner {
       });
       return { samples, ...(segment.returnLogits && { logits }), ...(segment.returnHidden && { hidden }) };
     });
+  }
+
+  /** The tokens that a guided row is guided away from, behind a mark; none where it is not guided. */
+  #guide({ segments }: Batch, { guidance }: Segment): number[] {
+    if (!guidance) return [];
+    const other = segments.find(({ slot }) => slot === guidance.slot);
+    if (other?.sample !== 'last' || other.guidance) throw new Error(`slot ${guidance.slot} guides nobody in this step`);
+    return guidedBy(this.#read(other, other.position + other.tokens.length), guidance.scale);
   }
 
   #read({ pages, slidingPages = [] }: Segment, length: number): number[] {

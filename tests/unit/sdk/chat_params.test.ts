@@ -71,6 +71,15 @@ describe('chat options', () => {
     expect(parse({ context_overflow: { sinks: 0, window: 9 } }).contextOverflow).toEqual({ sinks: 0, window: 9 });
   });
 
+  test('guidance draws, away from other messages', () => {
+    const other = [{ role: 'system', content: 'Be rude.' }] as const;
+    const request = parse({ guidance_scale: 1.5, negative_messages: other });
+    expect(request.strategy).toEqual({ kind: 'guidance', scale: 1.5, negativeTokens: [] });
+    expect(request.negativeMessages).toEqual(other);
+    expect(request.sampling.temperature).toBe(1);
+    expect(parse({ guidance_scale: 1 }).strategy).toBeUndefined();
+  });
+
   test('contrastive search takes top_k for its candidates', () => {
     const { strategy, sampling } = parse({ penalty_alpha: 0.6, top_k: 5, stop: 'x' });
     expect(strategy).toEqual({ kind: 'contrastive', penaltyAlpha: 0.6, topK: 5 });
@@ -103,6 +112,10 @@ describe('chat options', () => {
     ['penalty_alpha', { penalty_alpha: '0.6' }],
     ['penalty_alpha', { penalty_alpha: 0.6, num_beams: 2 }],
     ['top_k', { penalty_alpha: 0.6, top_k: '4' }],
+    ['guidance_scale', { guidance_scale: 2, num_beams: 2 }],
+    ['guidance_scale', { guidance_scale: 2, penalty_alpha: 0.5 }],
+    ['negative_messages', { negative_messages: messages }],
+    ['negative_messages', { guidance_scale: 2, negative_messages: [] }],
     ['dola_layers', { dola_layers: 'all' }],
     ['dola_layers', { dola_layers: 3 }],
     ['tools', { tools: [] }],
