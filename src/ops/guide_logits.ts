@@ -13,9 +13,10 @@ export const guideLogitsOp: Op<GuideLogitsCall> = {
     expectShape('guide_logits', `type of "${logits.name}"`, logits.type, 'f32');
   },
 
-  reference({ logits }, { batch, activation }) {
+  reference({ logits }, env) {
+    const { batch } = env;
     const { cols } = logits;
-    const values = activation(logits);
+    const values = env.activation(logits);
     const rowOf = (segment: number): Float32Array => {
       const first = batch.segments[segment].firstSampledRow * cols;
       return values.subarray(first, first + cols);

@@ -27,7 +27,7 @@ class PairMember extends Sequence {
     promptTokens: readonly number[],
     private readonly pair: GuidedPair,
     readonly sampling: SamplingSettings,
-    override readonly guidance: Sequence['guidance'] = undefined,
+    override readonly guidance: Sequence['guidance'],
   ) {
     super(id, promptTokens);
     this.priority = pair.priority;
@@ -129,7 +129,7 @@ export class GuidedPair {
     });
     const [first, second] = host.takeIds(2);
     const other = negativeTokens.length > 0 ? negativeTokens : promptTokens.slice(-1);
-    const away = new PairMember(first, other, this, GREEDY);
+    const away = new PairMember(first, other, this, GREEDY, undefined);
     const own = new PairMember(second, promptTokens, this, sampling, { leader: away, scale });
     away.partner = own;
     own.partner = away;
