@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { defineConfig, type Plugin, type UserConfig } from 'vite';
+import { xgrammar } from './vite.xgrammar.ts';
 
 /**
  * Three builds from one source:
@@ -34,14 +35,14 @@ const compactShaders: Plugin = {
 const shared: UserConfig = {
   // Relative addresses: the pages work in any folder of a server, the package wherever a bundler puts it.
   base: './',
-  plugins: [compactShaders],
+  plugins: [compactShaders, xgrammar],
   worker: workerBuild({ entryFileNames: 'worker-[hash].js' }),
 };
 
 type WorkerOutput = NonNullable<NonNullable<UserConfig['worker']>['rolldownOptions']>['output'];
 
 function workerBuild(output: WorkerOutput): UserConfig['worker'] {
-  return { format: 'es', plugins: () => [compactShaders], rolldownOptions: { output } };
+  return { format: 'es', plugins: () => [compactShaders, xgrammar], rolldownOptions: { output } };
 }
 
 const pages: UserConfig = {
@@ -81,7 +82,7 @@ const plainWorkerAddress: Plugin = {
 const library: UserConfig = {
   ...shared,
   publicDir: false,
-  plugins: [compactShaders, plainWorkerAddress],
+  plugins: [compactShaders, xgrammar, plainWorkerAddress],
   // Each worker is a build of its own, named after its file in src/worker.
   worker: workerBuild({
     entryFileNames: ({ name }) => (name === 'entry' ? 'worker.js' : 'bench-worker.js'),
@@ -97,7 +98,7 @@ const library: UserConfig = {
 };
 
 const cli: UserConfig = {
-  plugins: [compactShaders],
+  plugins: [compactShaders, xgrammar],
   publicDir: false,
   ssr: { noExternal: true, external: ['webgpu'] },
   build: {

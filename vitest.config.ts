@@ -1,13 +1,20 @@
 import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
+import { xgrammar } from './vite.xgrammar.ts';
+
+const plugins = [xgrammar];
 
 export default defineConfig({
   test: {
     // Drivers compile shaders on one core: on a machine with two both are to be busy.
     maxWorkers: Math.max(2, availableParallelism() - 1),
     projects: [
-      { test: { name: 'unit', include: ['tests/unit/**/*.test.ts'], environment: 'node', testTimeout: 60_000 } },
       {
+        plugins,
+        test: { name: 'unit', include: ['tests/unit/**/*.test.ts'], environment: 'node', testTimeout: 60_000 },
+      },
+      {
+        plugins,
         test: {
           name: 'gpu',
           include: ['tests/gpu/**/*.test.ts'],
@@ -18,6 +25,7 @@ export default defineConfig({
         },
       },
       {
+        plugins,
         test: {
           name: 'conformance',
           include: ['tests/conformance/**/*.test.ts'],
@@ -28,6 +36,7 @@ export default defineConfig({
         },
       },
       {
+        plugins,
         test: {
           name: 'e2e',
           include: ['tests/e2e/**/*.test.ts'],

@@ -30,4 +30,5 @@ export type { ChatSession, SendOptions } from './sdk/session';
 export { deleteStoredModel, listStoredModels, type StoredModel, storageUse } from './sdk/stored_models';
 export { deleteStoredSession, listStoredSessions } from './sdk/stored_sessions';
 export type { StoredSession } from './storage/store/session_store';
+export type { ResponseFormat } from './structured/response_format';
 export type { LoadProgress, ModelInfo } from './worker/protocol';

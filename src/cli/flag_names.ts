@@ -15,6 +15,9 @@ const FLAGS: Readonly<Record<string, string>> = {
   token: 'HF_TOKEN',
   hub: 'HF_ENDPOINT',
   promptTokens: '--tokens',
+  'response_format.json_schema.schema': '--json-schema',
+  'response_format.regex': '--regex',
+  'response_format.grammar': '--grammar',
   // The text whose perplexity is measured.
   text: '--file',
 };

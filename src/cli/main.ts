@@ -31,6 +31,7 @@ const USAGE = `tessera: language models on WebGPU
                          [--contrastive ALPHA [--top-k CANDIDATES]] [--guidance SCALE [--negative-prompt TEXT]]
                          [--dola | --dola-layers low|high|L,L,…] [--ngram] [--draft MODEL] [--draft-length N]
                          [--context-overflow error|slide [--sinks N] [--window N]] [--load-session FILE] [--save-session FILE]
+                         [--json-schema FILE | --grammar FILE | --regex EXPRESSION]
   tessera logits MODEL --tokens 1,2,3 [--top 10] [--greedy N]
   tessera tokenize MODEL (--text T | --file F) [--special]
   tessera perplexity MODEL --file F [--ctx 512]

@@ -18,7 +18,7 @@ export interface TokenConstraint {
   rollback(count: number): void;
   /** Tokens that spell what has to follow in any case, possibly none; nothing changes before they are accepted. */
   forced(): readonly number[];
-  /** Frees what it holds; nothing is called afterwards. */
+  /** Frees what it holds; nothing else is called afterwards. */
   dispose(): void;
 }
 

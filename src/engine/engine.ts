@@ -111,7 +111,8 @@ export class Engine {
     }
     if (request.strategy) {
       if (request.contextOverflow) throw new InvalidOptionError('context_overflow', 'goes with sampling alone');
-      if (own?.(0).constraint) throw new InvalidOptionError('response_format', 'goes with sampling alone');
+      if (own?.(0).constraint)
+        throw new InvalidOptionError('response_format', 'does not go with a search or with guidance');
       return this.#startStrategy(request.strategy, request, count, (index) => own?.(index).onToken);
     }
     const generations: Generation[] = [];

@@ -1,6 +1,8 @@
 /** What is wrong with a request before any of it runs. */
 import { ContextLengthError, InvalidOptionError } from '../errors';
+import type { TokenConstraint } from './constraint';
 import type { OverflowSettings } from './context_overflow';
+import type { DolaLayers } from './dola';
 import type { DryBreakers } from './dry';
 import { expectPurpose, type Purpose } from './purpose';
 import type { RunnerLimits, SamplingSettings } from './runner';
@@ -33,6 +35,8 @@ export function checkRequest(
     readonly sampling: SamplingSettings;
     readonly dryBreakers?: DryBreakers;
     readonly contextOverflow?: OverflowSettings;
+    readonly dola?: DolaLayers;
+    readonly constraint?: TokenConstraint;
   },
   contextLength: number,
 ): number {
@@ -48,6 +52,12 @@ export function checkRequest(
     throw new InvalidOptionError(
       'dry_sequence_breakers',
       'are given as text alone: a tokenizer has to look up their tokens',
+    );
+  }
+  if (request.constraint && request.dola) {
+    throw new InvalidOptionError(
+      'response_format',
+      'does not go with dola_layers, which leave few tokens to choose among',
     );
   }
   if (request.contextOverflow) return Number.MAX_SAFE_INTEGER;

@@ -7,6 +7,7 @@ import { parseSampling, SAMPLING_FIELDS } from '../engine/sampling';
 import { MAX_DRAFT_LENGTH } from '../engine/speculation/draft_length';
 import { parseStrategy, STRATEGY_FIELDS } from '../engine/strategies/parse';
 import { InvalidOptionError } from '../errors';
+import { parseResponseFormat } from '../structured/response_format';
 import type { ChatMessage, ChatRequest } from '../worker/protocol';
 import type { ChatCompletionParams } from './chat_types';
 
@@ -20,6 +21,7 @@ const OTHER_FIELDS: readonly string[] = [
   'max_tokens',
   'stop',
   'priority',
+  'response_format',
   'speculation',
   'dola_layers',
   'context_overflow',
@@ -34,7 +36,6 @@ const UNSUPPORTED: Readonly<Record<string, string>> = {
   parallel_tool_calls: 'tool calls are not supported',
   functions: 'tool calls are not supported',
   function_call: 'tool calls are not supported',
-  response_format: 'constrained output is not supported',
   max_completion_tokens: 'not supported; use max_tokens',
   stream_options: 'not supported; usage is always in the last chunk',
   audio: 'only text is supported',
@@ -73,6 +74,10 @@ export function parseChatParams(params: ChatCompletionParams, model: string): Ch
   if (strategy?.kind === 'beams' && stop.length > 0) {
     throw new InvalidOptionError('stop', 'does not go with beam search, whose text comes when the search is over');
   }
+  const format = parseResponseFormat(given['response_format']);
+  if (strategy && format) throw new InvalidOptionError('response_format', 'does not go with a search or with guidance');
+  const dola = parseDolaLayers(given['dola_layers']);
+  if (dola && format) throw new InvalidOptionError('response_format', 'does not go with dola_layers');
   // Of contrastive search it is the number of candidates.
   const isSampling = (field: string): boolean =>
     SAMPLING_FIELDS.includes(field) && !(field === 'top_k' && strategy?.kind === 'contrastive');
@@ -89,8 +94,9 @@ export function parseChatParams(params: ChatCompletionParams, model: string): Ch
     }),
     strategy,
     negativeMessages: negative === undefined ? undefined : parseMessages('negative_messages', negative),
-    dola: parseDolaLayers(given['dola_layers']),
+    dola,
     contextOverflow: parseOverflow(given['context_overflow']),
+    format,
   };
 }
 

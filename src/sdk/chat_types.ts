@@ -1,5 +1,6 @@
 /** Chat completions in OpenAI's shape: what goes in and what comes out. */
 import type { SamplerName } from '../engine/runner';
+import type { ResponseFormat } from '../structured/response_format';
 
 export type { SamplerName } from '../engine/runner';
 
@@ -113,6 +114,11 @@ export interface ChatCompletionParams {
    * of the context), `window`: newest tokens that stay each time (default half of the rest). Not with beam search.
    */
   readonly context_overflow?: 'error' | 'slide' | { readonly sinks?: number; readonly window?: number };
+  /**
+   * What the answer must look like: it is chosen among the texts that fit, so it always does, unless it is cut off (`finish_reason` is then
+   * 'length'). Say it in the messages too: the model does not know.
+   */
+  readonly response_format?: { readonly type: 'text' } | ResponseFormat;
   /** Ends the answer: the promise or the iterator rejects with `AbortedError`. */
   readonly signal?: AbortSignal;
 }

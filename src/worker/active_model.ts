@@ -2,6 +2,7 @@ import { Engine } from '../engine/engine';
 import type { Runner } from '../engine/runner';
 import { DeviceLostError, DisposedError } from '../errors';
 import type { LoadedModel } from '../model/load_model';
+import { AnswerFormats } from '../structured/answer_formats';
 import type { ChatTemplate } from '../tokenizer/chat_template';
 import { checkDraft } from '../tokenizer/draft_vocabulary';
 import { loadTokenizer } from '../tokenizer/load_tokenizer';
@@ -30,6 +31,7 @@ export class ActiveModel {
   readonly tokenizer: Tokenizer;
   readonly template: ChatTemplate;
   readonly engine: Engine;
+  readonly formats: AnswerFormats;
   readonly #reload: () => Promise<LoadedModel>;
   readonly #draft: LoadedModel | undefined;
   #loaded: LoadedModel;
@@ -45,6 +47,7 @@ export class ActiveModel {
     this.#draft = draft;
     this.tokenizer = texts.tokenizer;
     this.template = texts.template;
+    this.formats = new AnswerFormats(texts.tokenizer, this.vocabSize);
     const recover = (error: DeviceLostError): Promise<Runner> => this.#recover(error);
     this.engine = new Engine(loaded.runner, { recover, draft: draft?.runner, maxQueued });
     this.info = describe(loaded, backend);

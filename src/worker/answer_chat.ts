@@ -15,10 +15,12 @@ import { interleave } from './interleave';
 import type { ChatEvent, ChatRequest, ChatUsage, ScoredToken, TokenLogprob } from './protocol';
 
 /** What an answer needs of a model. */
-type AnsweringModel = Pick<ActiveModel, 'tokenizer' | 'template' | 'engine' | 'vocabSize'> &
+type AnsweringModel = Pick<ActiveModel, 'tokenizer' | 'template' | 'engine' | 'formats' | 'vocabSize'> &
   Partial<Pick<ActiveModel, 'drafts'>>;
 
-/** One answer as events; see `Host.chat`. Rejects with ContextLengthError, TemplateError, AbortedError or DeviceLostError. */
+/**
+ * Answers as events; see `Host.chat`. Rejects with InvalidOptionError, ContextLengthError, TemplateError, AbortedError or DeviceLostError.
+ */
 export async function* answerChat(
   model: AnsweringModel,
   request: ChatRequest,
@@ -33,33 +35,35 @@ export async function* answerChat(
   const strategy =
     asked && (await loadStrategy(asked.kind === 'guidance' && negativeTokens ? { ...asked, negativeTokens } : asked));
   const dryBreakers = await loadDryBreakers(tokenizer, sampling);
-  throwIfAborted(signal);
+  const count = request.n ?? 1;
+  const constraints = request.format ? await model.formats.constraints(request.format, count) : [];
 
   const wantsScores = sampling.topLogprobs >= 0;
   const left = new AbortController();
-  const count = request.n ?? 1;
   const answers = Array.from({ length: count }, () => new PendingAnswer(tokenizer, request.stop));
-  const generations = engine.generateChoices(
-    {
-      promptTokens,
-      maxTokens: request.maxTokens ?? engine.contextLength,
-      sampling,
-      dryBreakers,
-      priority: request.priority,
-      stopTokens: tokenizer.stopTokens,
-      strategy,
-      dola: request.dola,
-      oneByOne: request.stop.length > 0,
-      speculation: speculationOf(request, model.drafts ?? false),
-      contextOverflow: request.contextOverflow,
-      signal: signal ? AbortSignal.any([signal, left.signal]) : left.signal,
-    },
-    count,
-    (index) => ({
-      onToken: (sample) => answers[index].push(sample.token, wantsScores ? scored(tokenizer, sample) : undefined),
-    }),
-  );
   try {
+    throwIfAborted(signal);
+    const generations = engine.generateChoices(
+      {
+        promptTokens,
+        maxTokens: request.maxTokens ?? engine.contextLength,
+        sampling,
+        dryBreakers,
+        priority: request.priority,
+        stopTokens: tokenizer.stopTokens,
+        strategy,
+        dola: request.dola,
+        oneByOne: request.stop.length > 0,
+        speculation: speculationOf(request, model.drafts ?? false),
+        contextOverflow: request.contextOverflow,
+        signal: signal ? AbortSignal.any([signal, left.signal]) : left.signal,
+      },
+      count,
+      (index) => ({
+        constraint: constraints[index],
+        onToken: (sample) => answers[index].push(sample.token, wantsScores ? scored(tokenizer, sample) : undefined),
+      }),
+    );
     yield { type: 'start', promptTokens: promptTokens.length };
     const results: GenerationResult[] = [];
     for await (const { index, item } of interleave(generations)) {
@@ -80,6 +84,7 @@ export async function* answerChat(
   } finally {
     // A reader that leaves before the first token ends the generation too.
     left.abort();
+    for (const constraint of constraints) constraint.dispose();
   }
   return undefined;
 }

@@ -13,6 +13,7 @@ import type { KvType } from '../ops/op';
 import type { PickedFile } from '../storage/folder';
 import type { RepositoryRef } from '../storage/hub/repository';
 import type { StoredSession } from '../storage/store/session_store';
+import type { ResponseFormat } from '../structured/response_format';
 
 /** Where a model's bytes are. */
 export type ModelSource =
@@ -87,6 +88,8 @@ export interface ChatRequest {
   /** With guidance: the chat that it leads away from. */
   readonly negativeMessages?: readonly ChatMessage[];
   readonly dola?: DolaLayers;
+  /** What every answer must look like; absent: any text. */
+  readonly format?: ResponseFormat;
   readonly priority?: number;
   /** Absent: with the draft model, where one was loaded. */
   readonly speculation?: SpeculationSettings | 'off';

@@ -4,6 +4,7 @@ import type { Generation, GenerationResult } from '../../engine/generation_outpu
 import { loadStrategy } from '../../engine/strategies/load';
 import { ContextLengthError, InvalidOptionError } from '../../errors';
 import type { LoadedModel } from '../../model/load_model';
+import { AnswerFormats } from '../../structured/answer_formats';
 import { chatTemplate } from '../../tokenizer/chat_template';
 import { checkDraft } from '../../tokenizer/draft_vocabulary';
 import { loadDryBreakers } from '../../tokenizer/load_dry_breakers';
@@ -12,6 +13,7 @@ import { renderChat } from '../../tokenizer/render_chat';
 import { StreamingDecoder } from '../../tokenizer/streaming_decoder';
 import type { Tokenizer } from '../../tokenizer/tokenizer';
 import { Arguments } from '../arguments';
+import { formatOf } from '../format_of';
 import { openModel } from '../open_model';
 import { notice, printJson, printLine } from '../output';
 import { readSampling, SAMPLING_OPTIONS } from '../sampling_options';
@@ -32,6 +34,9 @@ export async function generateCommand(argv: readonly string[]): Promise<void> {
     'context-overflow': { type: 'string' },
     sinks: { type: 'string' },
     window: { type: 'string' },
+    'json-schema': { type: 'string' },
+    grammar: { type: 'string' },
+    regex: { type: 'string' },
     'load-session': { type: 'string' },
     'save-session': { type: 'string' },
   });
@@ -45,6 +50,13 @@ export async function generateCommand(argv: readonly string[]): Promise<void> {
   if (negative !== undefined && strategy?.kind !== 'guidance')
     throw new InvalidOptionError('--negative-prompt', 'goes with --guidance');
   const dola = readDola(args);
+  const format = await formatOf(args);
+  if (format && (strategy || dola)) {
+    throw new InvalidOptionError(
+      strategy ? `--${strategy.kind}` : '--dola',
+      'does not go with --json-schema, --grammar and --regex',
+    );
+  }
   const limit = args.integer('max-tokens', 1);
   const count = args.integer('n', 1) ?? 1;
   const draftPath = args.text('draft');
@@ -66,6 +78,8 @@ export async function generateCommand(argv: readonly string[]): Promise<void> {
       draft = await openModel(args, { path: draftPath, gpu: model.device?.gpu, compileInBackground: true });
       checkDraft(model, draft);
     }
+    const formats = new AnswerFormats(tokenizer, model.runner.limits.vocabSize);
+    const constraints = format ? await formats.constraints(format, count) : [];
     const engine = new Engine(model.runner, { draft: draft?.runner });
     const template = args.flag('chat') ? chatTemplate(model.gguf, tokenizer) : undefined;
     const before = session.load === undefined ? [] : await loadSession(engine, session.load);
@@ -97,6 +111,7 @@ export async function generateCommand(argv: readonly string[]): Promise<void> {
         speculation: speculates ? { ngram, draft: draft !== undefined, length: draftLength } : undefined,
       },
       count,
+      (index) => ({ constraint: constraints[index] }),
     );
     // Several answers at once are printed one after the other.
     const live = count === 1 && !args.json;

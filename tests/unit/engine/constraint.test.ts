@@ -123,6 +123,37 @@ describe('an output under a constraint', () => {
     engine.dispose();
   });
 
+  it('holds beyond the context, whose middle is dropped', async () => {
+    const { engine } = setup();
+    const constraint = new ToyConstraint((output) => (output.length % 7 > 3 ? [16 + (output.length % 7)] : [1, 2]));
+    const contextOverflow = { sinks: 4, window: 12 };
+    const result = await engine
+      .generate(request(PROMPT, { maxTokens: 90, stopTokens, constraint, contextOverflow }))
+      .drain();
+    expect(result.overflow?.shifts).toBeGreaterThan(2);
+    expect(constraint.output).toEqual(result.outputTokens);
+    engine.checkIntegrity();
+    engine.dispose();
+  });
+
+  it('is disposed of when it is aborted, and when its reader leaves', async () => {
+    const { engine } = setup({ maxUnread: 3 });
+    const aborted = new AbortController();
+    const constraints = [new ToyConstraint(grouped(6)), new ToyConstraint(grouped(6))];
+    const [first, second] = constraints.map((constraint, i) =>
+      engine.generate(
+        request(PROMPT, { maxTokens: 29, stopTokens, constraint, signal: i === 0 ? aborted.signal : undefined }),
+      ),
+    );
+    for await (const _ of second) break;
+    aborted.abort();
+    expect((await first.finished).finishReason).toBe('abort');
+    expect(constraints.map(({ disposed }) => disposed)).toEqual([1, 1]);
+    await engine.generate(request([7])).drain();
+    engine.checkIntegrity();
+    engine.dispose();
+  });
+
   it('is complete when nothing may follow, also where it has just the length', async () => {
     const { engine } = setup();
     const result = await engine

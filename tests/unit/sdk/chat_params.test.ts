@@ -88,6 +88,19 @@ describe('chat options', () => {
     expect(parse({ penalty_alpha: 0, top_k: 5 })).toMatchObject({ strategy: undefined, sampling: { topK: 5 } });
   });
 
+  test('formats are those of OpenAI, and two more', () => {
+    const format = (response_format: ChatCompletionParams['response_format']) => parse({ response_format }).format;
+    expect(format({ type: 'text' })).toBeUndefined();
+    expect(format({ type: 'json_object' })).toEqual({ type: 'json_object' });
+    const json_schema = { name: 'answer', schema: { type: 'object' }, strict: true };
+    expect(format({ type: 'json_schema', json_schema })).toEqual({
+      type: 'json_schema',
+      json_schema: { schema: { type: 'object' }, strict: true },
+    });
+    expect(format({ type: 'regex', regex: 'a+' })).toEqual({ type: 'regex', regex: 'a+' });
+    expect(format({ type: 'grammar', grammar: 'root ::= "a"' })).toEqual({ type: 'grammar', grammar: 'root ::= "a"' });
+  });
+
   test('text parts are joined', () => {
     const content = [
       { type: 'text', text: 'a ' },
@@ -118,8 +131,26 @@ describe('chat options', () => {
     ['negative_messages', { guidance_scale: 2, negative_messages: [] }],
     ['dola_layers', { dola_layers: 'all' }],
     ['dola_layers', { dola_layers: 3 }],
+    ['response_format', { response_format: 'json' }],
+    ['response_format', { response_format: { type: 'json_object' }, num_beams: 3 }],
+    ['response_format', { response_format: { type: 'json_object' }, dola_layers: 'low' }],
+    ['response_format.type', { response_format: {} }],
+    ['response_format.type', { response_format: { type: 'json' } }],
+    ['response_format.schema', { response_format: { type: 'json_object', schema: {} } }],
+    ['response_format.json_schema', { response_format: { type: 'json_schema' } }],
+    ['response_format.json_schema.schema', { response_format: { type: 'json_schema', json_schema: { name: 'a' } } }],
+    [
+      'response_format.json_schema.schema',
+      { response_format: { type: 'json_schema', json_schema: { schema: () => true } } },
+    ],
+    [
+      'response_format.json_schema.strict',
+      { response_format: { type: 'json_schema', json_schema: { schema: {}, strict: 1 } } },
+    ],
+    ['response_format.json_schema.scheme', { response_format: { type: 'json_schema', json_schema: { scheme: {} } } }],
+    ['response_format.regex', { response_format: { type: 'regex', regex: /a/ } }],
+    ['response_format.grammar', { response_format: { type: 'grammar' } }],
     ['tools', { tools: [] }],
-    ['response_format', { response_format: { type: 'json_object' } }],
     ['max_completion_tokens', { max_completion_tokens: 3 }],
     ['temprature', { temprature: 1 }],
     ['__proto__', JSON.parse('{"__proto__": 1}') as object],

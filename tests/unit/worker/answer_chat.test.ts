@@ -3,6 +3,7 @@ import { Engine } from '../../../src/engine/engine';
 import { GREEDY } from '../../../src/engine/runner';
 import { AbortedError, ContextLengthError, InvalidOptionError } from '../../../src/errors';
 import type { Gguf } from '../../../src/formats/gguf/gguf';
+import { AnswerFormats } from '../../../src/structured/answer_formats';
 import { chatTemplate } from '../../../src/tokenizer/chat_template';
 import { renderChat } from '../../../src/tokenizer/render_chat';
 import type { Tokenizer } from '../../../src/tokenizer/tokenizer';
@@ -26,7 +27,8 @@ function modelThatSays(text: string) {
   const vocabSize = tokenizer.vocabSize;
   const runner = new ScriptedRunner(script, tokenizer.eos as number, { vocabSize, contextLength: CONTEXT });
   const engine = new Engine(runner);
-  return { tokenizer, template: chatTemplate(gguf, tokenizer), engine, vocabSize, runner, script };
+  const formats = new AnswerFormats(tokenizer, vocabSize);
+  return { tokenizer, template: chatTemplate(gguf, tokenizer), engine, formats, vocabSize, runner, script };
 }
 
 const ask = (content: string, more: Partial<ChatRequest> = {}): ChatRequest => ({
@@ -72,7 +74,13 @@ describe('an answer', () => {
     const script = both.slice(prompt.length, both.indexOf(tokenizer.eos as number, prompt.length));
     const { vocabSize } = tokenizer;
     const runner = new ScriptedRunner(script, tokenizer.eos as number, { vocabSize, contextLength: CONTEXT });
-    const model = { tokenizer, template, engine: new Engine(runner), vocabSize };
+    const model = {
+      tokenizer,
+      template,
+      engine: new Engine(runner),
+      formats: new AnswerFormats(tokenizer, vocabSize),
+      vocabSize,
+    };
     const first = await collect(answerChat(model, ask('Hi')));
     expect(first.text).toBe(assistant.content);
     const messages = [user, assistant, { role: 'user', content: 'Who are you?' }] as const;
