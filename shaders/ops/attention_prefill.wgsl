@@ -4,7 +4,7 @@
 //
 // q, out: [rows, NUM_HEADS, HEAD_DIM]; k, v: [page][KV head][PAGE_SIZE][HEAD_DIM]. sinks: one logit per head that joins
 // the sum and has no value. Workgroup (tile, KV head and chunk
-// of its heads). Scores: a lane computes 4 vectors × 2 keys from panels of Q and K. Values: a lane owns 4 vectors × 4
+// of its heads, part of the tile's rows). Scores: a lane computes 4 vectors × 2 keys from panels of Q and K. Values: a lane owns 4 vectors × 4
 // dimensions of the output. A vec4 over vectors belongs to a vector group.
 
 // #import "lib/step.wgsl"
@@ -25,6 +25,8 @@ override SCALE: f32 = 1.0;
 const HEAD_DIM = 8u;
 const HEADS = 1u;
 const HEAD_CHUNKS = 1u;
+// Rows of a workgroup: a tile's rows may be shared by several.
+const PART_ROWS = 64u;
 const VECTOR_GROUPS = 16u;
 const PANEL_QUADS = 2u;
 const PANEL_KEYS = 32u;
@@ -80,7 +82,12 @@ fn sink_of(vector: u32, first_head: u32, heads: u32) -> f32 {
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let tile = tile_at(group.x);
+  var tile = tile_at(group.x);
+  let before = group.z * PART_ROWS;
+  if (before >= tile.rows) { return; }
+  tile.first_row += before;
+  tile.first_position += before;
+  tile.rows = min(tile.rows - before, PART_ROWS);
   let kv_head = group.y / HEAD_CHUNKS;
   let heads_per_kv = NUM_HEADS / NUM_KV_HEADS;
   let chunk_head = (group.y % HEAD_CHUNKS) * HEADS;

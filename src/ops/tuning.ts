@@ -48,10 +48,21 @@ export interface DecodeAttentionTuning {
   readonly lanesPerKey: number;
 }
 
+/** Attention of larger steps: how much of it one workgroup does. Changes no bit of the result. */
+export interface PrefillAttentionTuning {
+  readonly kernel: 'prefill';
+  /** Workgroups that share the rows of an attention tile: smaller ones need less memory each, and read K and V more often. */
+  readonly parts: 1 | 2 | 4;
+  /** vec4s of a head that are in workgroup memory at a time. */
+  readonly panelQuads: number;
+}
+
+export type AttentionTuning = DecodeAttentionTuning | PrefillAttentionTuning;
+
 /** The choices for one machine and model; absent ones are left to the ops' defaults. */
 export interface KernelTuning {
   /** By `tuningKey` of ops/linear/tuning.ts. */
   linear(key: string): LinearTuning | undefined;
-  /** By the name that ops/attention/tuning.ts gives to a call's decode kernel. */
-  attention?(key: string): DecodeAttentionTuning | undefined;
+  /** By the names that ops/attention/tuning.ts gives to a call's kernels. */
+  attention?(key: string): AttentionTuning | undefined;
 }

@@ -3,6 +3,12 @@ import { Engine } from '../../src/engine/engine';
 import { GREEDY } from '../../src/engine/runner';
 import { randomBlocks } from '../../src/formats/random_blocks';
 import type { GpuDevice } from '../../src/gpu/device';
+import {
+  type AttentionJob,
+  attentionCandidates,
+  attentionJobs,
+  measureAttention,
+} from '../../src/model/autotune/attention';
 import { candidatesOf } from '../../src/model/autotune/jobs';
 import { allocateTrials, Judge } from '../../src/model/autotune/trial';
 import { GpuTensors } from '../../src/model/gpu_tensors';
@@ -12,9 +18,9 @@ import { seededRandom } from '../../src/model/random';
 import { StepEncoder, stepBufferWords } from '../../src/model/step_encoder';
 import { syntheticModel } from '../../src/model/synthetic';
 import { WeightUploader } from '../../src/model/weight_uploader';
-import type { LinearCall } from '../../src/ops/calls';
+import type { AttentionCall, LinearCall } from '../../src/ops/calls';
 import { tuningKey } from '../../src/ops/linear/tuning';
-import type { Weight } from '../../src/ops/op';
+import type { Activation, Weight } from '../../src/ops/op';
 import type { TextStore } from '../../src/storage/text_store';
 
 const SHAPE = {
@@ -141,6 +147,49 @@ describe('autotuner', () => {
     const [wrong] = await allocateTrials(bench, scaled, [byDefault]);
     await wrong.prepare();
     expect(await judge.accepts(wrong)).toBe(false);
+    tensors.dispose();
+  }, 300_000);
+
+  it('checks and times the attention of large steps', async () => {
+    const model = await load({ mode: 'never' });
+    const gpu = model.device as GpuDevice;
+    const activation = (name: string): Activation => ({ name, cols: 64, rows: 'step', type: 'f32' });
+    const cache = { layer: 0, numKvHeads: 2, headDim: 16 };
+    const call: AttentionCall = {
+      op: 'attention',
+      q: activation('q'),
+      out: activation('out'),
+      cache,
+      numHeads: 4,
+      scale: 0.25,
+    };
+    const capacity = { maxRows: 40, maxSegments: 1, maxSampledRows: 1, contextLength: 96, tileRows: 32 };
+    const tensors = await GpuTensors.create(gpu, {
+      maxRows: 40,
+      maxSampledRows: 1,
+      numPages: 3,
+      kvType: 'f16',
+      stepWords: stepBufferWords(capacity),
+    });
+    const target = {
+      capabilities: gpu.capabilities,
+      kvType: 'f16' as const,
+      contextLength: 96,
+      maxSampledRows: 1,
+      maxSlots: 1,
+      weightParts: () => [],
+    };
+    const lastTokens = { name: 'last_tokens', words: 1 };
+    const bench = { gpu, tensors, encoder: new StepEncoder(capacity), lastTokens, maxRows: 40, target };
+    const plans = [
+      { bucket: { minRows: 1, maxRows: 16 }, calls: [call] },
+      { bucket: { minRows: 17, maxRows: 40 }, calls: [call] },
+    ];
+    const job = attentionJobs(plans, bench).find(({ kernel }) => kernel === 'prefill') as AttentionJob;
+    const candidates = attentionCandidates(job);
+    expect(candidates.length).toBeGreaterThan(4);
+    const times = await measureAttention(bench, job, candidates.slice(-3));
+    expect(times.every((time) => typeof time === 'number' && time > 0)).toBe(true);
     tensors.dispose();
   }, 300_000);
 });

@@ -1,5 +1,5 @@
 import type { Capabilities } from '../../gpu/capabilities';
-import type { DecodeAttentionTuning, GemvOrder, KernelTuning, LinearTuning } from '../../ops/tuning';
+import type { AttentionTuning, GemvOrder, KernelTuning, LinearTuning } from '../../ops/tuning';
 import type { TextStore } from '../../storage/text_store';
 import { type AttentionJob, attentionCandidates, attentionJobs, measureAttention } from './attention';
 import { compiles, type TrialBench } from './bench';
@@ -25,7 +25,7 @@ export interface AutotuneOptions {
 /** What was chosen for one kernel, for people to read. */
 export interface TuningChoice {
   readonly key: string;
-  readonly choice: LinearTuning | DecodeAttentionTuning;
+  readonly choice: LinearTuning | AttentionTuning;
   /** The default was kept: nothing is faster by more than noise. */
   readonly isDefault: boolean;
   /** Milliseconds of the choice and of the default over the model's layers, where they were measured. */
@@ -60,16 +60,20 @@ export async function autotune(
   const deadline = performance.now() + budgetMs;
   let changed = false;
   const attention = attentionJobs(plans, bench);
-  for (const job of attention) {
-    const measured = measuredOf(records, job.key);
-    const open = attentionCandidates(job).filter((candidate) => !measured.has(nameOf(candidate)));
-    const group = open.slice(0, COMPILED_AT_ONCE);
-    if (group.length === 0 || performance.now() >= deadline) continue;
-    signal?.throwIfAborted();
-    changed = true;
-    const times = await measureAttention(bench, job, group);
-    group.forEach((candidate, i) => measured.set(nameOf(candidate), times[i]));
-  }
+  const measureHeads = async (kernel: AttentionJob['kernel']): Promise<void> => {
+    for (const job of attention) {
+      if (job.kernel !== kernel) continue;
+      const measured = measuredOf(records, job.key);
+      const open = attentionCandidates(job).filter((candidate) => !measured.has(nameOf(candidate)));
+      const group = open.slice(0, COMPILED_AT_ONCE);
+      if (group.length === 0 || performance.now() >= deadline) continue;
+      signal?.throwIfAborted();
+      changed = true;
+      const times = await measureAttention(bench, job, group);
+      group.forEach((candidate, i) => measured.set(nameOf(candidate), times[i]));
+    }
+  };
+  await measureHeads('decode');
   for (const job of jobs) {
     if (performance.now() >= deadline) break;
     signal?.throwIfAborted();
@@ -78,6 +82,7 @@ export async function autotune(
     changed = true;
     await measureJob(bench, job, candidates, measuredOf(records, job.key), deadline);
   }
+  await measureHeads('prefill');
   if (changed) await store?.write(name, formatRecords(records));
   return conclude(jobs, attention, records, capabilities);
 }
@@ -149,7 +154,7 @@ interface Best<T> {
 }
 
 /** The fastest right candidate, if it beats the default (the first) by more than the guard. */
-function best<T extends LinearTuning | DecodeAttentionTuning>(
+function best<T extends LinearTuning | AttentionTuning>(
   measured: Measured | undefined,
   candidates: readonly T[],
 ): Best<T> {
@@ -189,20 +194,20 @@ function conclude(
     if (!found.isDefault || job.rowTile !== 1) chosen.set(job.key, found.choice);
     return found;
   });
-  const decode = new Map<string, DecodeAttentionTuning>();
+  const ofHeads = new Map<string, AttentionTuning>();
   const heads = attention.map((job): TuningChoice => {
     const found = choiceOf(job.key, records, attentionCandidates(job));
-    decode.set(job.key, found.choice);
+    ofHeads.set(job.key, found.choice);
     return found;
   });
   return {
-    tuning: { linear: (key) => chosen.get(key), attention: (key) => decode.get(key) },
+    tuning: { linear: (key) => chosen.get(key), attention: (key) => ofHeads.get(key) },
     choices: [...linear, ...heads],
   };
 }
 
 /** What is known of the candidates, the default first, and which of them to run. */
-function choiceOf<T extends LinearTuning | DecodeAttentionTuning>(
+function choiceOf<T extends LinearTuning | AttentionTuning>(
   key: string,
   records: TuningRecords,
   candidates: readonly T[],

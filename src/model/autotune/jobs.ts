@@ -10,7 +10,7 @@ import {
   tuningKey,
 } from '../../ops/linear/tuning';
 import type { RowBucket } from '../../ops/op';
-import type { DecodeAttentionTuning, GemvOrder, LinearTuning } from '../../ops/tuning';
+import type { AttentionTuning, GemvOrder, LinearTuning } from '../../ops/tuning';
 import { planeBytes } from '../../ops/weights/layout';
 
 /** Calls that run the same kernels at a row tile: what one choice decides. */
@@ -31,7 +31,7 @@ export interface PlanOfBucket {
 }
 
 /** Equal for equal tunings, whatever the order of their fields. */
-export function nameOf(tuning: LinearTuning | DecodeAttentionTuning): string {
+export function nameOf(tuning: LinearTuning | AttentionTuning): string {
   return JSON.stringify(Object.fromEntries(Object.entries(tuning).sort(([a], [b]) => (a < b ? -1 : 1))));
 }
 

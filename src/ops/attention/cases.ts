@@ -3,7 +3,7 @@ import { type CaseSegment, caseBatch } from '../case_batch';
 import type { Activation, ActivationType, KvType, OpCase } from '../op';
 import { buildRopeTable } from '../rope_table';
 import { MAX_DECODE_ROWS } from './decode';
-import { attentionTunings } from './tuning';
+import { attentionTunings, prefillTunings } from './tuning';
 
 interface AttentionShape {
   readonly heads: readonly [numHeads: number, numKvHeads: number, headDim: number];
@@ -82,8 +82,24 @@ export function attentionCases(seed: number): readonly OpCase[] {
   return [...DECODE, ...PREFILL].map((shape, i) => attentionCase(shape, seed + i));
 }
 
-/** The decode kernel with every tuning that it knows, on one shape. */
+/** Both kernels with every tuning that they know, on one shape each. */
 export function attentionTuningCases(seed: number): readonly OpCase[] {
+  return [...decodeTuningCases(seed), ...prefillTuningCases(seed)];
+}
+
+/** A tile that ends in the middle of a part, one of a single row, and parts without any. */
+function prefillTuningCases(seed: number): OpCase[] {
+  const segments = [{ position: 40, rows: 29 }, ...decodeRows(34), { position: 0, rows: 3 }];
+  const plain = attentionCase({ heads: [12, 4, 64], segments, kvType: 'f16' }, seed);
+  const call = plain.calls.find(({ op }) => op === 'attention') as AttentionCall;
+  return prefillTunings(call).map((tuning) => ({
+    ...plain,
+    label: `${plain.label} parts ${tuning.parts} panels of ${tuning.panelQuads}`,
+    tuning: { linear: () => undefined, attention: () => tuning },
+  }));
+}
+
+function decodeTuningCases(seed: number): OpCase[] {
   const shape: AttentionShape = { heads: [12, 2, 64], segments: decodeRows(300, 34), kvType: 'f16' };
   const plain = attentionCase(shape, seed);
   const call = plain.calls.find(({ op }) => op === 'attention') as AttentionCall;

@@ -3,17 +3,17 @@ import { expectKvBlocks, kvGroup, kvSwap } from '../kv_layout';
 import type { Dispatch, KernelTarget } from '../op';
 import { rowBytes } from '../shape_check';
 import { kvTraffic } from './decode';
-import { prefillTile } from './tile';
+import { tunedPrefillTile } from './tuning';
 
 /** Tiled FlashAttention over pages: a workgroup per (attention tile of the step, KV head). */
 export function prefillDispatches(call: AttentionCall, target: KernelTarget): readonly Dispatch[] {
   const { q, cache, out, numHeads, scale, window = 0, softcap = 0, sinks } = call;
   const { numKvHeads, headDim } = cache;
   expectKvBlocks('attention', target.kvType, headDim);
-  const tile = prefillTile(numHeads, numKvHeads, headDim);
+  const tile = tunedPrefillTile(call, target);
   return [
     {
-      label: `attention prefill ${numHeads}/${numKvHeads}×${headDim} tile ${tile.rows}×${tile.heads} ${q.type} kv ${target.kvType}`,
+      label: `attention prefill ${numHeads}/${numKvHeads}×${headDim} tile ${tile.rows}×${tile.heads}×${4 * tile.panelQuads} ${q.type} kv ${target.kvType}`,
       source: {
         entry: 'ops/attention_prefill.wgsl',
         swaps: kvSwap(target.kvType, 'read'),
@@ -22,6 +22,7 @@ export function prefillDispatches(call: AttentionCall, target: KernelTarget): re
           HEAD_DIM: headDim,
           HEADS: tile.heads,
           HEAD_CHUNKS: tile.headChunks,
+          PART_ROWS: tile.rows,
           VECTOR_GROUPS: tile.vectorGroups,
           PANEL_QUADS: tile.panelQuads,
           PANEL_KEYS: tile.panelKeys,
@@ -48,7 +49,7 @@ export function prefillDispatches(call: AttentionCall, target: KernelTarget): re
         sinks ? { kind: 'vector', tensor: sinks } : { kind: 'activation', tensor: q, access: 'read' },
         { kind: 'activation', tensor: out, access: 'write' },
       ],
-      workgroups: (step) => [step.tiles, numKvHeads * tile.headChunks, 1],
+      workgroups: (step) => [step.tiles, numKvHeads * tile.headChunks, tile.parts],
       traffic: (step) => kvTraffic(call, target, step) + step.rows * (rowBytes(q) + rowBytes(out)),
     },
   ];

@@ -17,7 +17,9 @@ export interface PrefillTile {
   /** Query heads of a KV group that one workgroup serves, and workgroups that the group takes. */
   readonly heads: number;
   readonly headChunks: number;
-  /** Rows whose query vectors (rows × heads) fit into the tile. */
+  /** Workgroups that share the rows of one attention tile of the step. */
+  readonly parts: number;
+  /** Rows of a workgroup. */
   readonly rows: number;
   /** Groups of four query vectors. */
   readonly vectorGroups: number;
@@ -36,32 +38,42 @@ function splitHeads(group: number, most: number): { readonly heads: number; read
   return { heads, headChunks: Math.ceil(group / heads) };
 }
 
+/** The widest panels that are tried. */
+const MAX_PANEL_QUADS = 16;
+
+/** The tile of the prefill kernel that one workgroup has to itself, with the widest panels that fit. */
 export function prefillTile(numHeads: number, numKvHeads: number, headDim: number): PrefillTile {
-  const quads = headDim / 4;
-  const vectorGroups = Math.min(16, Math.floor(INVOCATIONS / quads));
-  const vectors = vectorGroups * VECTORS_PER_INVOCATION;
-  const { heads, headChunks } = splitHeads(numHeads / numKvHeads, vectors);
-  const fixed = (PAGE_SIZE + 1) * vectorGroups * VEC4_BYTES;
-  for (let panelQuads = 16; panelQuads >= 1; panelQuads /= 2) {
-    // Rows of a panel are padded by one vec4 to keep them off each other's banks.
-    const panelSize = Math.max((vectors + PAGE_SIZE) * (panelQuads + 1), quads);
-    if (fixed + panelSize * VEC4_BYTES > WORKGROUP_BYTES) continue;
-    let panelKeys = PAGE_SIZE;
-    while (panelKeys * quads > panelSize) panelKeys /= 2;
-    const scorers = (vectorGroups * PAGE_SIZE) / KEYS_PER_INVOCATION;
-    const invocations = Math.max(scorers, vectorGroups * quads);
-    return {
-      heads,
-      headChunks,
-      rows: Math.floor(vectors / heads),
-      vectorGroups,
-      panelQuads,
-      panelKeys,
-      panelSize,
-      invocations: Math.ceil(invocations / 32) * 32,
-    };
+  for (let panelQuads = MAX_PANEL_QUADS; panelQuads >= 1; panelQuads /= 2) {
+    const tile = prefillTileOf(numHeads, numKvHeads, headDim, 1, panelQuads);
+    if (tile) return tile;
   }
   throw new InternalError(`no attention tile for heads of ${headDim} dimensions`);
+}
+
+/** The tile with panels of this width, its rows shared by so many workgroups; undefined when that does not fit, or when the rows cannot be shared evenly. */
+export function prefillTileOf(
+  numHeads: number,
+  numKvHeads: number,
+  headDim: number,
+  parts: number,
+  panelQuads: number,
+): PrefillTile | undefined {
+  const quads = headDim / 4;
+  const most = Math.min(16, Math.floor(INVOCATIONS / quads)) * VECTORS_PER_INVOCATION;
+  const { heads, headChunks } = splitHeads(numHeads / numKvHeads, most);
+  const rows = Math.floor(most / heads) / parts;
+  if (!Number.isInteger(rows)) return undefined;
+  const vectorGroups = parts === 1 ? most / VECTORS_PER_INVOCATION : Math.ceil((rows * heads) / VECTORS_PER_INVOCATION);
+  const vectors = vectorGroups * VECTORS_PER_INVOCATION;
+  const fixed = (PAGE_SIZE + 1) * vectorGroups * VEC4_BYTES;
+  // Rows of a panel are padded by one vec4 to keep them off each other's banks.
+  const panelSize = Math.max((vectors + PAGE_SIZE) * (panelQuads + 1), quads);
+  if (fixed + panelSize * VEC4_BYTES > WORKGROUP_BYTES) return undefined;
+  let panelKeys = PAGE_SIZE;
+  while (panelKeys * quads > panelSize) panelKeys /= 2;
+  const scorers = (vectorGroups * PAGE_SIZE) / KEYS_PER_INVOCATION;
+  const invocations = Math.ceil(Math.max(scorers, vectorGroups * quads) / 32) * 32;
+  return { heads, headChunks, parts, rows, vectorGroups, panelQuads, panelKeys, panelSize, invocations };
 }
 
 /** Rows of one segment that a workgroup of the prefill kernel serves: the most that the step buffer's attention tiles may hold. */

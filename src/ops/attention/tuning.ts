@@ -1,15 +1,19 @@
 import { InternalError } from '../../errors';
 import type { AttentionCall } from '../calls';
 import type { KernelTarget } from '../op';
-import type { DecodeAttentionTuning } from '../tuning';
-import { decodeTile } from './tile';
+import type { DecodeAttentionTuning, PrefillAttentionTuning } from '../tuning';
+import { decodeTile, type PrefillTile, prefillTile, prefillTileOf } from './tile';
 
-/** Equal for calls that run the same decode kernel: what a choice is remembered by. The choice holds for 1 to 16 rows. */
+/**
+ * Equal for calls that run the same kernel: what a choice is remembered by. That of the decode kernel holds for 1 to 16 rows, the other
+ * for larger steps.
+ */
 export function attentionTuningKey(
   { numHeads, cache, q }: AttentionCall,
   { kvType }: Pick<KernelTarget, 'kvType'>,
+  kernel: 'decode' | 'prefill' = 'decode',
 ): string {
-  return `decode ${numHeads}/${cache.numKvHeads}×${cache.headDim} ${q.type} kv ${kvType}`;
+  return `${kernel} ${numHeads}/${cache.numKvHeads}×${cache.headDim} ${q.type} kv ${kvType}`;
 }
 
 /**
@@ -38,10 +42,41 @@ export function decodeTuning(call: AttentionCall, target: KernelTarget): DecodeA
   const key = attentionTuningKey(call, target);
   const chosen = target.tuning?.attention?.(key);
   if (chosen === undefined) return defaultAttentionTuning();
-  const { workgroupSize, lanesPerKey } = chosen;
-  const legal = attentionTunings(call).some(
-    (one) => one.workgroupSize === workgroupSize && one.lanesPerKey === lanesPerKey,
+  const legal = attentionTunings(call).find(
+    (one) =>
+      chosen.kernel === 'decode' &&
+      one.workgroupSize === chosen.workgroupSize &&
+      one.lanesPerKey === chosen.lanesPerKey,
   );
   if (!legal) throw new InternalError(`attention: ${key} cannot run with ${JSON.stringify(chosen)}`);
-  return chosen;
+  return legal;
+}
+
+/** What larger steps of a call run with before anything was measured: whole tiles, which read K and V the least often. */
+export function defaultPrefillTuning({ numHeads, cache }: AttentionCall): PrefillAttentionTuning {
+  const { panelQuads } = prefillTile(numHeads, cache.numKvHeads, cache.headDim);
+  return { kernel: 'prefill', parts: 1, panelQuads };
+}
+
+/** Every tuning that the prefill kernel of a call can run with. */
+export function prefillTunings({ numHeads, cache }: AttentionCall): readonly PrefillAttentionTuning[] {
+  const { numKvHeads, headDim } = cache;
+  return ([1, 2, 4] as const).flatMap((parts) =>
+    [16, 8, 4]
+      .filter((panelQuads) => prefillTileOf(numHeads, numKvHeads, headDim, parts, panelQuads))
+      .map((panelQuads): PrefillAttentionTuning => ({ kernel: 'prefill', parts, panelQuads })),
+  );
+}
+
+/** The tile that a target's prefill kernel of a call has. Throws InternalError for a choice that it cannot run. */
+export function tunedPrefillTile(call: AttentionCall, target: KernelTarget): PrefillTile {
+  const { numHeads, cache } = call;
+  const key = attentionTuningKey(call, target, 'prefill');
+  const chosen = target.tuning?.attention?.(key) ?? defaultPrefillTuning(call);
+  const tile =
+    chosen.kernel === 'prefill'
+      ? prefillTileOf(numHeads, cache.numKvHeads, cache.headDim, chosen.parts, chosen.panelQuads)
+      : undefined;
+  if (!tile) throw new InternalError(`attention: ${key} cannot run with ${JSON.stringify(chosen)}`);
+  return tile;
 }

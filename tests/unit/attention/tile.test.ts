@@ -1,6 +1,17 @@
 import { describe, expect, it } from 'vitest';
-import { attentionTileRows, decodeTile, prefillTile, splitPositions } from '../../../src/ops/attention/tile';
-import { attentionTunings, decodeTuning } from '../../../src/ops/attention/tuning';
+import {
+  attentionTileRows,
+  decodeTile,
+  prefillTile,
+  prefillTileOf,
+  splitPositions,
+} from '../../../src/ops/attention/tile';
+import {
+  attentionTunings,
+  decodeTuning,
+  defaultPrefillTuning,
+  prefillTunings,
+} from '../../../src/ops/attention/tuning';
 import type { AttentionCall } from '../../../src/ops/calls';
 import type { Activation, KernelTarget } from '../../../src/ops/op';
 
@@ -37,6 +48,26 @@ describe('attention tiles', () => {
       expect(tile.invocations, label).toBeGreaterThanOrEqual(tile.vectorGroups * (headDim / 4));
       expect(attentionTileRows(2 * group, 2, headDim)).toBe(tile.rows);
     }
+  });
+
+  it('of prefill come in tunings that share a tile evenly and fit too', () => {
+    for (const { group, headDim } of SHAPES) {
+      const call = decodeCall(group, headDim);
+      const whole = prefillTile(group, 1, headDim);
+      expect(defaultPrefillTuning(call)).toEqual({ kernel: 'prefill', parts: 1, panelQuads: whole.panelQuads });
+      for (const { parts, panelQuads } of prefillTunings(call)) {
+        const tile = prefillTileOf(group, 1, headDim, parts, panelQuads);
+        const label = `group ${group}, head dimension ${headDim}, ${parts} parts, panels of ${panelQuads}`;
+        expect(tile?.rows, label).toBe(whole.rows / parts);
+        if (!tile) continue;
+        expect(tile.rows * tile.heads, label).toBeLessThanOrEqual(4 * tile.vectorGroups);
+        expect((tile.panelSize + (PAGE + 1) * tile.vectorGroups) * 16, label).toBeLessThanOrEqual(16 * KIB);
+        expect(tile.panelKeys * (headDim / 4), label).toBeLessThanOrEqual(tile.panelSize);
+        expect(tile.invocations, label).toBeGreaterThanOrEqual(tile.vectorGroups * Math.max(PAGE / 2, headDim / 4));
+        expect(tile.invocations, label).toBeLessThanOrEqual(256);
+      }
+    }
+    expect(prefillTunings(decodeCall(4, 64)).map(({ parts }) => parts)).toContain(4);
   });
 
   it('of decode stay within the default workgroup memory and serve every head', () => {
