@@ -52,8 +52,9 @@ export interface DeltaNet
 export function deltaNetBranch({ layer, input, output, convolution, width, ...net }: DeltaNet): Branch {
   const channels = convolution.length / width;
   return (rows, target, context) => {
-    const mixed = context.step('mixed', outputsOf(input));
-    const convolved = context.step('convolved', channels);
+    // In f32 whatever activations are: the state sums what f16 would round, and a norm follows that brings small sums up.
+    const mixed = context.step('mixed', outputsOf(input), 'f32');
+    const convolved = context.step('convolved', channels, 'f32');
     const recalled = context.step('recalled', net.valueHeads * net.valueDim);
     const past = slotState('conv_state', layer, (width - 1) * channels, context);
     const state = slotState('delta_state', layer, net.valueHeads * net.keyDim * net.valueDim, context);
