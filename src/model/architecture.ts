@@ -18,7 +18,7 @@ import { readLlama, readMistral3, readQwen2, readQwen3, readSmolLm3 } from './ar
 import { readOlmo2 } from './architectures/olmo2';
 import { readPhi3 } from './architectures/phi3';
 import { readLfm2, readQwen3Next, readQwen35, readQwen35Moe } from './architectures/recurrent_families';
-import { architectureOf } from './hyperparameters';
+import { architectureOf, expectAbsentOr } from './hyperparameters';
 import type { ModelSpec } from './model_spec';
 
 /** general.architecture → how its files are read. A new family is one file in architectures/ and one line here. */
@@ -55,6 +55,9 @@ const READERS: ReadonlyMap<string, (reader: DecoderReader) => ModelSpec> = new M
   ['gemma-embedding', readGemmaEmbedding],
 ]);
 
+/** Models whose rows see those behind them too. */
+const ENCODERS: readonly string[] = ['bert', 'nomic-bert', 'gemma-embedding'];
+
 /**
  * What a file's model is made of. `contextLength` sizes its tables, `maxBindingBytes` decides which weights are fused.
  * @throws UnsupportedModelError naming the architecture, InvalidFileError naming the key or tensor.
@@ -70,5 +73,6 @@ export function readModelSpec(gguf: Gguf, contextLength: number, maxBindingBytes
       },
     );
   }
+  expectAbsentOr(gguf, `${name}.attention.causal`, [!ENCODERS.includes(name)]);
   return read(new DecoderReader(gguf, contextLength, maxBindingBytes));
 }

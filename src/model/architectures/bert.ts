@@ -3,7 +3,6 @@
  * positions, nomic-bert (Nussbaum et al. 2024) with RoPE and gated feed-forward networks. Every position sees all others.
  */
 import { UnsupportedModelError } from '../../errors';
-import { optionalBool } from '../../formats/gguf/gguf';
 import type { Vector } from '../../ops/op';
 import type { ModelSpec } from '../model_spec';
 import type { Branch } from './decoder';
@@ -24,11 +23,6 @@ function encoder(
   rope: Rope | undefined,
   ffn: (layer: number) => Branch,
 ): ModelSpec {
-  if (optionalBool(reader.gguf, reader.key('attention.causal')) ?? false) {
-    throw new UnsupportedModelError(
-      `${reader.key('attention.causal')} = true is not supported: an encoder looks both ways`,
-    );
-  }
   const pool = reader.pooling();
   if (!pool)
     throw new UnsupportedModelError(

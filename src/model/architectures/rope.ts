@@ -76,7 +76,8 @@ export function readRope(gguf: Gguf, tensors: TensorTable, options: RopeOptions)
     ropeDims: dims,
     base,
     contextLength,
-    positionScale: kind === 'linear' ? 1 / factor : 1,
+    // As llama.cpp has it: a factor beside long ones, which its converter does not write, stretches positions too.
+    positionScale: kind === 'linear' || kind === 'longrope' ? 1 / factor : 1,
     attentionFactor: attentionFactor * (yarn ? magnitude(factor, 1) / magnitude(factor, logMultiplier) : 1),
   };
   const tensor = factorTensor(tensors, contextLength > originalContext);
