@@ -4,6 +4,10 @@ import type { Plugin } from 'vite';
 
 const NAME = 'virtual:xgrammar';
 
+/** Apache-2.0 asks for both. */
+const NOTICE =
+  '/*! XGrammar 0.1.27, Copyright (c) 2024 by XGrammar Contributors, with picojson (BSD-2-Clause). Licensed under Apache-2.0 (https://www.apache.org/licenses/LICENSE-2.0). Changed: only the WebAssembly module, without merging states. */';
+
 /** Where the package asks for its own address: a script element's, or CommonJS's. */
 const ADDRESS =
   /\(typeof document === 'undefined' && typeof location === 'undefined' \? require\('u' \+ 'rl'\)\.pathToFileURL\(__filename\)\.href : typeof document === 'undefined' \? location\.href : \(_documentCurrentScript && _documentCurrentScript\.tagName\.toUpperCase\(\) === 'SCRIPT' && _documentCurrentScript\.src \|\| new URL\('index\.js', document\.baseURI\)\.href\)\)/g;
@@ -58,6 +62,6 @@ export const xgrammar: Plugin = {
     ) {
       this.error('@mlc-ai/web-xgrammar has another form than this plugin knows');
     }
-    return `${body}\nexport default Module;`;
+    return `${NOTICE}\n${body}\nexport default Module;`;
   },
 };

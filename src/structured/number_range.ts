@@ -17,15 +17,7 @@ const LIMIT = 10n ** BigInt(MAX_DIGITS);
 
 /** An EBNF expression of the integers from `low` to `high`, undefined: without that bound. Undefined when there are none. */
 export function integerRange(low: Bound | undefined, high: Bound | undefined): string | undefined {
-  return alternatives(integers(low, high));
-}
-
-function integers(low: Bound | undefined, high: Bound | undefined): string[] {
-  const first = low && BigInt(low.exclusive ? Math.floor(low.value) + 1 : Math.ceil(low.value));
-  const last = high && BigInt(high.exclusive ? Math.ceil(high.value) - 1 : Math.floor(high.value));
-  const [from, to] = [first ?? 1n - LIMIT, last ?? LIMIT - 1n];
-  const negative = magnitudes(to < 0n ? -to : 1n, -from, 0).map((digits) => `"-" ${spell(digits)}`);
-  return [...magnitudes(from > 0n ? from : 0n, to, 0).map((digits) => spell(digits)), ...negative];
+  return alternatives(fixed(low, high, 0));
 }
 
 /** The same of numbers with a fraction, which are never written with an exponent. */
@@ -33,7 +25,30 @@ export function numberRange(low: Bound | undefined, high: Bound | undefined): st
   const places = Math.max(fractionDigits(low), fractionDigits(high));
   const positive = side(low, high, places);
   const negative = side(mirror(high), mirror(low), places).map((each) => `"-" ${each}`);
-  return alternatives([...positive, ...negative, ...(places > 0 ? integers(low, high) : [])]);
+  // Those with fewer decimal places than the bounds.
+  const shorter = Array.from({ length: places }, (_, fewer) => fixed(low, high, fewer)).flat();
+  return alternatives([...positive, ...negative, ...shorter]);
+}
+
+/** Numbers between the bounds with so many decimal places, as expressions. */
+function fixed(low: Bound | undefined, high: Bound | undefined, places: number): string[] {
+  const limit = LIMIT * 10n ** BigInt(places) - 1n;
+  const from = low ? -downTo(mirror(low) as Bound, places) : -limit;
+  const to = high ? downTo(high, places) : limit;
+  const spelled = (first: bigint, last: bigint): string[] =>
+    magnitudes(first, last, places).map((digits) => spell(digits, places));
+  const negative = spelled(to < 0n ? -to : 1n, -from).map((each) => `"-" ${each}`);
+  return [...spelled(from > 0n ? from : 0n, to), ...negative];
+}
+
+/** The largest number of so many decimal places that is not above a bound, without its point. */
+function downTo(bound: Bound, places: number): bigint {
+  const digits = Math.max(places, fractionDigits(bound));
+  const value = scaled(bound.value, digits);
+  const step = 10n ** BigInt(digits - places);
+  const rest = ((value % step) + step) % step;
+  const floor = (value - rest) / step;
+  return bound.exclusive && rest === 0n ? floor - 1n : floor;
 }
 
 /** Decimal places of a bound; Infinity when it has too many to be told apart. */

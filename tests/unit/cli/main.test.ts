@@ -41,6 +41,32 @@ describe('tessera', () => {
     expect(result.text).toMatch(/tiny demo model/);
   });
 
+  it('holds what it generates to a schema, with guesses too', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'tessera-'));
+    const file = join(folder, 'schema.json');
+    writeFileSync(
+      file,
+      JSON.stringify({ type: 'object', properties: { pets: { enum: ['none', 'a fox'] } }, required: ['pets'] }),
+    );
+    const args = [
+      'generate',
+      DEMO,
+      '-p',
+      'Hello!',
+      '--chat',
+      '--backend',
+      'reference',
+      '--json',
+      '--json-schema',
+      file,
+    ];
+    const plain = JSON.parse((await tessera(...args)).out);
+    expect(['{"pets": "none"}', '{"pets": "a fox"}']).toContain(plain.text);
+    expect(plain.finishReason).toBe('stop');
+    const guessed = JSON.parse((await tessera(...args, '--ngram', '--draft-length', '3')).out);
+    expect(guessed.tokens).toEqual(plain.tokens);
+  });
+
   it('streams the same text without --json, and reproduces it from a seed', async () => {
     const args = [
       'generate',
@@ -318,6 +344,10 @@ describe('tessera', () => {
     [['tokenize', DEMO], /--text/],
     [['tokenize', 'package.json', '--text', 'x'], /package\.json.*GGUF/],
     [['nonsense'], /nonsense/],
+    [['generate', DEMO, '-p', 'x', '--regex', 'a', '--grammar', 'x'], /--regex: does not go with --grammar/],
+    [['generate', DEMO, '-p', 'x', '--json-schema', 'README.md'], /--json-schema: README\.md is no JSON/],
+    [['generate', DEMO, '-p', 'x', '--regex', 'a', '--beams', '2'], /--beams: does not go with/],
+    [['generate', DEMO, '-p', 'x', '--regex', 'a)', '--backend', 'reference'], /--regex: .*character 2/],
   ])('exits with 1 and one line for %j', async (args, message) => {
     const { status, out, err } = await tessera(...args);
     expect(status).toBe(1);

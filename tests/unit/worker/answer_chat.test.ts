@@ -64,6 +64,29 @@ describe('an answer', () => {
     model.engine.checkIntegrity();
   });
 
+  test('in a format ends where nothing may follow, and is computed for what is not forced alone', async () => {
+    const text = '{"description": "a fox", "is ok": false}';
+    const model = modelThatSays(text);
+    const properties = { description: { type: 'string' }, 'is ok': { type: 'boolean' } };
+    const schema = { type: 'object', properties, required: Object.keys(properties) };
+    const format = { type: 'json_schema', json_schema: { schema } } as const;
+    const answer = await collect(answerChat(model, ask('Who are you?', { format })));
+    expect(answer).toMatchObject({ text, finishReason: 'stop', usage: { completionTokens: model.script.length } });
+    expect(model.runner.steps).toBeLessThan(model.script.length - 5);
+    const cut = await collect(answerChat(model, ask('Who are you?', { format, maxTokens: 9 })));
+    expect(cut).toMatchObject({ finishReason: 'length', usage: { completionTokens: 9 } });
+    expect(text.startsWith(cut.text)).toBe(true);
+    // A runner that does not mind masks.
+    const other = modelThatSays('Hello!');
+    const failing = collect(answerChat(other, ask('Who are you?', { format })));
+    await expect(failing).rejects.toMatchObject({ code: 'invalid_option', field: 'response_format' });
+    const wrong = { type: 'regex', regex: '[' } as const;
+    await expect(collect(answerChat(model, ask('Hi', { format: wrong })))).rejects.toThrow(
+      /regex.*set of characters is not closed/,
+    );
+    model.engine.checkIntegrity();
+  });
+
   test('of a second turn computes its new tokens alone', async () => {
     const user = { role: 'user', content: 'Hi' } as const;
     const assistant = { role: 'assistant', content: 'Once upon a time.' } as const;
