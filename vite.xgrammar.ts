@@ -35,7 +35,7 @@ function repaired(base64: string): string | undefined {
 /**
  * `virtual:xgrammar` is the WebAssembly module inside of @mlc-ai/web-xgrammar, as a function that makes a fresh instance. The package itself
  * is a script that sets a global variable, does not run in Node as a module, keeps one instance for ever (one that a bad grammar has
- * aborted too) and writes to the console: see docs/decisions/0008-structured-output.md. Fails when the package's form has changed.
+ * aborted too) and writes to the console: see docs/decisions/0009-structured-output.md. Fails when the package's form has changed.
  */
 export const xgrammar: Plugin = {
   name: 'xgrammar',

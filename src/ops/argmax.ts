@@ -1,5 +1,5 @@
 import { InternalError } from '../errors';
-import type { ArgmaxCall } from './calls';
+import type { ArgmaxCall } from './decoding_calls';
 import type { Dispatch, Op } from './op';
 import { checkSampledLogits } from './sample/check';
 import { NO_LOGPROB, SAMPLE, SAMPLE_WORDS } from './sample/record';

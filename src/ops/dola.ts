@@ -3,7 +3,7 @@
  * logarithm of the ratio between the last layer's distribution and that of the early layer which differs most from it.
  */
 import { InternalError } from '../errors';
-import type { DolaContrastCall, DolaSelectCall } from './calls';
+import type { DolaContrastCall, DolaSelectCall } from './decoding_calls';
 import { logSoftmax } from './log_softmax';
 import type { Activation, Dispatch, Op, ReferenceEnv } from './op';
 import { expectInteger, expectShape } from './shape_check';

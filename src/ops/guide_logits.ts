@@ -1,4 +1,4 @@
-import type { GuideLogitsCall } from './calls';
+import type { GuideLogitsCall } from './decoding_calls';
 import { logSoftmax } from './log_softmax';
 import type { Op } from './op';
 import { expectShape } from './shape_check';

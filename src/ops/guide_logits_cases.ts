@@ -1,6 +1,6 @@
 import { GREEDY, type Segment } from '../engine/runner';
 import { seededRandom } from '../engine/seeded_random';
-import type { GuideLogitsCall, Optional } from './calls';
+import type { GuideLogitsCall, Optional } from './decoding_calls';
 import type { Activation, OpCase } from './op';
 import { PAGE_SIZE } from './step_layout';
 

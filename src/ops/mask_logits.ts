@@ -1,6 +1,6 @@
 import { allows } from '../engine/constraint';
 import { InternalError } from '../errors';
-import type { MaskLogitsCall } from './calls';
+import type { MaskLogitsCall } from './decoding_calls';
 import type { Op } from './op';
 import { HEADER, maskWords } from './step_layout';
 

@@ -1,6 +1,6 @@
 import { GREEDY, type Segment } from '../engine/runner';
 import { seededRandom } from '../engine/seeded_random';
-import type { ArgmaxCall, MaskLogitsCall, Optional } from './calls';
+import type { ArgmaxCall, MaskLogitsCall, Optional } from './decoding_calls';
 import type { OpCase } from './op';
 import { samplerStates } from './sampler_state';
 import { maskWords, PAGE_SIZE } from './step_layout';

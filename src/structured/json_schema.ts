@@ -1,6 +1,6 @@
 /**
  * JSON Schema (2020-12) as a grammar. Only what is enforced is taken: a keyword that is not known here is an error, never ignored.
- * XGrammar's own reading of schemas is not used: docs/decisions/0008-structured-output.md says why.
+ * XGrammar's own reading of schemas is not used: docs/decisions/0009-structured-output.md says why.
  */
 import { InvalidOptionError } from '../errors';
 import { literal, STRING_FORMATS, stringCharacter, valueText } from './json_text';

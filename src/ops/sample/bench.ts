@@ -1,6 +1,6 @@
 import { GREEDY } from '../../engine/runner';
-import type { ArgmaxCall, SampleCall } from '../calls';
 import { rowsBatch } from '../case_batch';
+import type { ArgmaxCall, SampleCall } from '../decoding_calls';
 import { BENCH_SHAPES, type KernelBench } from '../kernel_bench';
 import { samplerStates } from '../sampler_state';
 

@@ -1,6 +1,6 @@
 import { type DryPenalties, GREEDY, type SamplingSettings, type Segment, type SlotInit } from '../../engine/runner';
 import { chainOf, isVerifiable } from '../../engine/sampler_chain';
-import type { ArgmaxCall, Optional, SampleCall, SampleChainCall } from '../calls';
+import type { ArgmaxCall, Optional, SampleCall, SampleChainCall } from '../decoding_calls';
 import type { Activation, ActivationType, OpCase } from '../op';
 import { samplerStates } from '../sampler_state';
 import { PAGE_SIZE } from '../step_layout';

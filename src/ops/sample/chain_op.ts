@@ -1,7 +1,7 @@
 import { MAX_LOGIT_BIAS } from '../../engine/runner';
 import { chainOf } from '../../engine/sampler_chain';
 import { InternalError } from '../../errors';
-import type { SampleChainCall } from '../calls';
+import type { SampleChainCall } from '../decoding_calls';
 import type { Dispatch, Op } from '../op';
 import { chooseByChain } from './chain';
 import { checkSampledLogits, checkStates } from './check';

@@ -1,5 +1,5 @@
 import { InternalError } from '../../errors';
-import type { ArgmaxCall, SampleCall, SampleChainCall } from '../calls';
+import type { ArgmaxCall, SampleCall, SampleChainCall } from '../decoding_calls';
 import type { State } from '../op';
 import { SAMPLE_WORDS } from './record';
 

@@ -1,7 +1,7 @@
 import { MAX_LOGIT_BIAS } from '../../engine/runner';
 import { chainOf } from '../../engine/sampler_chain';
 import { InternalError } from '../../errors';
-import type { SampleCall } from '../calls';
+import type { SampleCall } from '../decoding_calls';
 import type { Dispatch, Op } from '../op';
 import { checkSampledLogits, checkStates } from './check';
 import { commitToken, floatBits, NO_LOGPROB, SAMPLE, SAMPLE_WORDS, windowOf } from './record';
