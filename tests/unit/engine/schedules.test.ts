@@ -5,6 +5,7 @@ import { Engine } from '../../../src/engine/engine';
 import type { Generation, GenerationResult } from '../../../src/engine/generation_output';
 import { slidingPagesFor } from '../../../src/engine/kv_pages';
 import { GREEDY, type RunnerLimits } from '../../../src/engine/runner';
+import { QueueFullError } from '../../../src/errors';
 import { FakeRunner, nextToken, seededRandom } from './fake_runner';
 
 const SCHEDULES = 240;
@@ -42,24 +43,33 @@ function turns(count: number): Promise<void> {
   });
 }
 
-/** One random mix of requests on one random small machine. Returns what was seen, for the test to be sure that it tested something. */
-async function runSchedule(scheduleSeed: number): Promise<{
-  preempted: boolean;
-  cached: number;
-  pending: number;
-  lost: boolean;
-  repeated: boolean;
-  accepted: number;
-  rejected: number;
-  /** Tokens that the prefix cache had, in a schedule whose model slides. */
-  cachedSliding: number;
-  /** Pages of layers that slide were fewer than those of others. */
-  left: boolean;
+/** What was seen, for the test to be sure that it tested something. */
+const NOTHING_SEEN = {
+  /** Schedules in which a sequence lost its pages, a device was lost, a submit held several steps. */
+  preempted: 0,
+  lost: 0,
+  repeated: 0,
+  /** Rows whose token was still on its way. */
+  pending: 0,
+  /** Tokens that the prefix cache had; of those, in a schedule whose model slides. */
+  cached: 0,
+  cachedSliding: 0,
+  /** Schedules in which layers that slide had left pages. */
+  left: 0,
+  accepted: 0,
+  rejected: 0,
   /** Sequences that came back from host memory. */
-  swapped: number;
+  swapped: 0,
   /** Times that a request had outgrown the context. */
-  shifts: number;
-}> {
+  shifts: 0,
+  /** Requests that the queue had no place for, that threw, that were saved and brought back. */
+  refused: 0,
+  thrown: 0,
+  loaded: 0,
+};
+
+/** One random mix of requests on one random small machine. */
+async function runSchedule(scheduleSeed: number): Promise<typeof NOTHING_SEEN> {
   const random = seededRandom(scheduleSeed);
   const int = (low: number, high: number): number => low + Math.floor(random() * (high - low + 1));
   const pageSize = int(1, 6);
@@ -117,6 +127,7 @@ async function runSchedule(scheduleSeed: number): Promise<{
     maxStepsInFlight: int(1, 3),
     preemption: (['auto', 'recompute', 'swap', 'swap'] as const)[int(0, 3)],
     prefixCache: random() < 0.8,
+    maxQueued: random() < 0.2 ? int(0, 4) : undefined,
     swapBytes: random() < 0.8 ? undefined : int(1, 4) * 8 * pageSize,
     maxUnread: random() < 0.5 ? int(1, 4) : undefined,
     onStep: (metrics) => {
@@ -138,7 +149,17 @@ async function runSchedule(scheduleSeed: number): Promise<{
   let accepted = 0;
   let drafted = 0;
   let shifts = 0;
+  let refused = 0;
+  let thrown = 0;
+  let loaded = 0;
+  /** Saves a beginning, and brings it back when others may have its pages. */
+  const saveAndLoad = async (tokens: readonly number[]): Promise<void> => {
+    const bytes = await engine.savePrefix(tokens);
+    await turns(int(0, 30));
+    loaded += (await engine.loadPrefix(bytes)).positions > 0 ? 1 : 0;
+  };
   const launch = (prompt: readonly number[], parent?: Generation, depth = 0): void => {
+    const ownCount = !parent && random() < 0.15 ? int(2, 3) : 1;
     const maxTokens = int(1, random() < 0.2 ? 120 : 25);
     const sampling = { ...GREEDY, seed: int(0, 1000) };
     const stopTokens = new Set(random() < 0.5 ? [int(0, limits.vocabSize - 1)] : []);
@@ -147,11 +168,18 @@ async function runSchedule(scheduleSeed: number): Promise<{
     const breakAfter = random() < 0.1 ? int(1, 8) : Number.POSITIVE_INFINITY;
     const forkAfter = depth < 2 && random() < 0.3 ? int(1, 6) : Number.POSITIVE_INFINITY;
     const stopAfter = random() < 0.1 ? int(1, 8) : Number.POSITIVE_INFINITY;
+    const throwAfter = random() < 0.1 ? int(1, 8) : Number.POSITIVE_INFINITY;
     const slow = random() < 0.3;
+    const saves = random() < 0.15;
     const sinks = int(0, Math.floor(contextLength / 2));
     const contextOverflow =
       random() < 0.3 ? { sinks, window: int(1, Math.ceil((contextLength - sinks) / 2)) } : undefined;
-    const told: number[] = [];
+    const told: number[][] = Array.from({ length: ownCount }, () => []);
+    const onToken = (index: number) => (sample: { token: number }) => {
+      if (told[index].length === throwAfter) throw new RangeError('mine');
+      told[index].push(sample.token);
+      return told[index].length >= stopAfter ? ('stop' as const) : ('continue' as const);
+    };
     const request = {
       priority: random() < 0.3 ? int(-2, 2) : undefined,
       oneByOne: random() < 0.1,
@@ -164,54 +192,67 @@ async function runSchedule(scheduleSeed: number): Promise<{
       stopTokens,
       contextOverflow,
       signal: abort.signal,
-      onToken: (sample: { token: number }) => {
-        told.push(sample.token);
-        return told.length >= stopAfter ? ('stop' as const) : ('continue' as const);
-      },
     };
-    const generation = parent ? engine.fork(parent, request) : engine.generate({ ...request, promptTokens: prompt });
+    let generations: readonly Generation[];
+    try {
+      generations = parent
+        ? [engine.fork(parent, { ...request, onToken: onToken(0) })]
+        : engine.generateChoices({ ...request, promptTokens: prompt }, ownCount, (i) => ({ onToken: onToken(i) }));
+    } catch (error) {
+      if (!(error instanceof QueueFullError)) throw error;
+      // Of several answers to a prompt, some may have been taken.
+      abort.abort();
+      refused++;
+      return;
+    }
     if (Number.isFinite(abortAfter)) void turns(abortAfter).then(() => abort.abort());
-    jobs.push(
-      (async () => {
-        const read: number[] = [];
+    if (saves) jobs.push(turns(int(0, 20)).then(() => saveAndLoad(prompt)));
+    for (const [index, generation] of generations.entries()) {
+      jobs.push(follow(generation, told[index], seedOfChoice(sampling.seed, index)));
+    }
+
+    async function follow(generation: Generation, told: readonly number[], seed: number): Promise<void> {
+      const overflow = contextOverflow && new ContextOverflow(contextOverflow, contextLength);
+      const room = overflow ? maxTokens : Math.min(maxTokens, contextLength - prompt.length);
+      const whole = alone(prompt, room, seed, limits.vocabSize, stopTokens, overflow);
+      const read: number[] = [];
+      let result: GenerationResult;
+      try {
         for await (const sample of generation) {
           read.push(sample.token);
           if (slow) await turns(int(0, 6));
-          if (read.length === forkAfter) {
+          // What it threw at is a token of the request, but nobody was told.
+          if (read.length === forkAfter && told.length < throwAfter) {
             const soFar = [...prompt, ...told];
-            if (contextOverflow) new ContextOverflow(contextOverflow, contextLength).shorten(soFar);
+            overflow?.shorten(soFar);
             if (soFar.length < contextLength) launch(soFar, generation, depth + 1);
           }
           if (read.length >= breakAfter) break;
         }
-        const result: GenerationResult = await generation.finished;
-        const overflow = contextOverflow && new ContextOverflow(contextOverflow, contextLength);
-        const whole = alone(
-          prompt,
-          overflow ? maxTokens : Math.min(maxTokens, contextLength - prompt.length),
-          sampling.seed,
-          limits.vocabSize,
-          stopTokens,
-          overflow,
-        );
-        shifts += result.overflow?.shifts ?? 0;
-        cached += result.cachedTokens;
-        accepted += result.speculative?.accepted ?? 0;
-        drafted += result.speculative?.drafted ?? 0;
-        expectedRows += prompt.length + result.outputTokens.length;
-        expect(result.promptTokens).toEqual(prompt);
-        expect(result.outputTokens).toEqual(told);
-        expect(told.slice(0, read.length)).toEqual(read);
-        if (result.finishReason === 'abort') {
-          expect(told).toEqual(whole.outputTokens.slice(0, told.length));
-        } else {
-          const stopped = stopAfter <= whole.outputTokens.length;
-          expect(told).toEqual(stopped ? whole.outputTokens.slice(0, stopAfter) : whole.outputTokens);
-          expect(result.finishReason).toBe(stopped ? 'stop' : whole.finishReason);
-          if (!Number.isFinite(breakAfter)) expect(read).toEqual(told);
-        }
-      })(),
-    );
+        result = await generation.finished;
+      } catch (error) {
+        if (!(error instanceof RangeError)) throw error;
+        thrown++;
+        expect(told).toEqual(whole.outputTokens.slice(0, throwAfter));
+        return;
+      }
+      shifts += result.overflow?.shifts ?? 0;
+      cached += result.cachedTokens;
+      accepted += result.speculative?.accepted ?? 0;
+      drafted += result.speculative?.drafted ?? 0;
+      expectedRows += prompt.length + result.outputTokens.length;
+      expect(result.promptTokens).toEqual(prompt);
+      expect(result.outputTokens).toEqual(told);
+      expect(told.slice(0, read.length)).toEqual(read);
+      if (result.finishReason === 'abort') {
+        expect(told).toEqual(whole.outputTokens.slice(0, told.length));
+      } else {
+        const stopped = stopAfter <= whole.outputTokens.length;
+        expect(told).toEqual(stopped ? whole.outputTokens.slice(0, stopAfter) : whole.outputTokens);
+        expect(result.finishReason).toBe(stopped ? 'stop' : whole.finishReason);
+        if (!Number.isFinite(breakAfter)) expect(read).toEqual(told);
+      }
+    }
   };
   const requests = int(1, 8);
   const randomTokens = (count: number): number[] => Array.from({ length: count }, () => int(0, limits.vocabSize - 1));
@@ -229,61 +270,52 @@ async function runSchedule(scheduleSeed: number): Promise<{
   expect(steps === 0 || pagesInUse >= 0).toBe(true);
   const rows = runners.reduce((sum, runner) => sum + runner.rows, 0);
   return {
-    preempted: runners.length === 1 && drafted === 0 && shifts === 0 && rows > expectedRows - cached,
+    preempted: runners.length === 1 && drafted === 0 && shifts === 0 && rows > expectedRows - cached ? 1 : 0,
     cached,
     pending: runners.reduce((sum, runner) => sum + runner.pendingRows, 0),
-    lost: runners.length > 1,
-    repeated: runners.some((runner) => runner.maxRepeatSeen > 1),
+    lost: runners.length > 1 ? 1 : 0,
+    repeated: runners.some((runner) => runner.maxRepeatSeen > 1) ? 1 : 0,
     accepted,
     rejected: drafted - accepted,
     cachedSliding: slides ? cached : 0,
-    left,
+    left: left ? 1 : 0,
     swapped,
     shifts,
+    refused,
+    thrown,
+    loaded,
   };
 }
 
 describe('random schedules', () => {
   it(`give every request the output it has alone, and all pages back (${SCHEDULES} seeds)`, async () => {
-    let pending = 0;
-    let preempted = 0;
-    let lost = 0;
-    let cached = 0;
-    let repeated = 0;
-    let accepted = 0;
-    let rejected = 0;
-    let cachedSliding = 0;
-    let left = 0;
-    let swapped = 0;
-    let shifts = 0;
+    const seen = { ...NOTHING_SEEN };
     for (let seed = 1; seed <= SCHEDULES; seed++) {
       try {
-        const seen = await runSchedule(seed);
-        pending += seen.pending;
-        preempted += seen.preempted ? 1 : 0;
-        cached += seen.cached;
-        lost += seen.lost ? 1 : 0;
-        repeated += seen.repeated ? 1 : 0;
-        accepted += seen.accepted;
-        rejected += seen.rejected;
-        cachedSliding += seen.cachedSliding;
-        left += seen.left ? 1 : 0;
-        swapped += seen.swapped;
-        shifts += seen.shifts;
+        const one = await runSchedule(seed);
+        for (const key of Object.keys(seen) as (keyof typeof seen)[]) seen[key] += one[key];
       } catch (error) {
         throw new Error(`schedule ${seed}`, { cause: error });
       }
     }
-    expect(pending).toBeGreaterThan(100);
-    expect(preempted).toBeGreaterThan(10);
-    expect(lost).toBeGreaterThan(10);
-    expect(cached).toBeGreaterThan(1000);
-    expect(repeated).toBeGreaterThan(40);
-    expect(accepted).toBeGreaterThan(100);
-    expect(rejected).toBeGreaterThan(100);
-    expect(cachedSliding).toBeGreaterThan(300);
-    expect(left).toBeGreaterThan(30);
-    expect(swapped).toBeGreaterThan(20);
-    expect(shifts).toBeGreaterThan(200);
+    const least: typeof NOTHING_SEEN = {
+      preempted: 10,
+      lost: 10,
+      repeated: 40,
+      pending: 100,
+      cached: 1000,
+      cachedSliding: 300,
+      left: 30,
+      accepted: 100,
+      rejected: 100,
+      swapped: 20,
+      shifts: 200,
+      refused: 20,
+      thrown: 20,
+      loaded: 10,
+    };
+    for (const key of Object.keys(seen) as (keyof typeof seen)[]) {
+      expect(seen[key], key).toBeGreaterThan(least[key]);
+    }
   }, 60_000);
 });
