@@ -1,4 +1,5 @@
 import type { Instance } from 'virtual:xgrammar';
+import { InvalidOptionError } from '../errors';
 
 /** XGrammar refused what it was given; the message says why. */
 export class GrammarRefused extends Error {}
@@ -21,14 +22,21 @@ export class XGrammar {
     this.#lines = lines;
   }
 
-  /** Loads the module, the first time that it is asked for, and makes an instance. */
+  /** Loads the module, the first time that it is asked for, and makes an instance. Rejects with InvalidOptionError where none may run. */
   static async create(): Promise<XGrammar> {
     const { default: createInstance } = await import('virtual:xgrammar');
     const lines: string[] = [];
     const note = (line: string): void => {
       lines.push(line);
     };
-    return new XGrammar(await createInstance({ print: note, printErr: note }), lines);
+    try {
+      return new XGrammar(await createInstance({ print: note, printErr: note }), lines);
+    } catch (cause) {
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      throw new InvalidOptionError('response_format', `needs WebAssembly, which does not start here: ${reason}`, {
+        cause,
+      });
+    }
   }
 
   get aborted(): boolean {

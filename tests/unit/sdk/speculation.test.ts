@@ -24,6 +24,18 @@ describe('a draft model', () => {
     expect(plain.usage.speculative).toBeUndefined();
     expect(drafted.usage.speculative?.drafted).toBeGreaterThan(0);
     expect(drafted.choices[0].message.content).toBe(plain.choices[0].message.content);
+    const held = (speculation: false | { draft: true; length: number }) =>
+      engine.chat.completions.create({
+        messages: [{ role: 'user', content: 'Who are you?' }],
+        max_tokens: 16,
+        temperature: 0,
+        response_format: { type: 'regex', regex: 'I am [ -~]*' },
+        speculation,
+      });
+    const [alone, guessed] = [await held(false), await held({ draft: true, length: 3 })];
+    expect(guessed.usage.speculative?.accepted).toBeGreaterThan(0);
+    expect(guessed.choices).toEqual(alone.choices);
+    expect(alone.choices[0].message.content).toMatch(/^I am [ -~]*$/);
     await expect(ask({ length: 99 })).rejects.toBeInstanceOf(InvalidOptionError);
     await engine.dispose();
   }, 60_000);

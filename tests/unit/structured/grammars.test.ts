@@ -1,4 +1,4 @@
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { InvalidOptionError } from '../../../src/errors';
 import { Grammars } from '../../../src/structured/grammars';
 import type { ResponseFormat } from '../../../src/structured/response_format';
@@ -278,6 +278,17 @@ describe('formats', () => {
     expect(error.field).toBe(field);
     expect(error.message).toContain(reason);
     expect(await takes({ type: 'regex', regex: '[ab]c' }, 'ac')).toBe(true);
+  });
+
+  it('says so where WebAssembly is not allowed, and works when it is', async () => {
+    const others = new Grammars(tokenizer, tokenizer.vocabSize);
+    const forbidden = vi.spyOn(WebAssembly, 'instantiate').mockRejectedValue(new WebAssembly.CompileError('by policy'));
+    const refused = others.constraints({ type: 'json_object' }, 1);
+    await expect(refused).rejects.toThrow(/response_format: needs WebAssembly.*by policy/);
+    forbidden.mockRestore();
+    const [constraint] = await others.constraints({ type: 'json_object' }, 1);
+    expect(accepts(tokenizer, constraint, '{}')).toBe(true);
+    constraint.dispose();
   });
 
   it('goes on with an answer while another format is refused', async () => {
