@@ -224,6 +224,7 @@ export class GeneratingSequence extends Sequence {
       if (this.host.speculator?.waiting) return undefined;
       const count = this.#constraint ? this.#constraint.admit(drafts, this.request.stopTokens) : drafts.length;
       if (count > 0) return { position, count: 1 + count, sample: 'all', drafted: true };
+      if (drafts.length > 0) this.host.speculator?.refused(this.tokens.length);
     }
     // Its newest token is still on the GPU.
     if (this.#waitsForTokens && position >= this.tokens.length) return undefined;

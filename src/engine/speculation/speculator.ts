@@ -71,6 +71,11 @@ export class Speculator {
     return this.#drafts;
   }
 
+  /** None of the drafts may follow so many tokens: others rarely may a little later. */
+  refused(tokens: number): void {
+    this.length.restBriefly(tokens, NO_GUESS_REST);
+  }
+
   /** A step has given `tokens` tokens; of `drafted` drafts `accepted` were right. */
   settle(drafted: number, accepted: number): void {
     this.#steps++;
