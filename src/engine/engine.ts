@@ -110,7 +110,8 @@ export class Engine {
       throw new InvalidOptionError('n', `${count} is not an integer from 1 to ${MAX_CHOICES}`);
     }
     if (request.strategy) {
-      if (request.contextOverflow) throw new InvalidOptionError('context_overflow', 'goes with sampling alone');
+      if (request.contextOverflow)
+        throw new InvalidOptionError('context_overflow', 'does not go with a search or with guidance');
       if (own?.(0).constraint)
         throw new InvalidOptionError('response_format', 'does not go with a search or with guidance');
       return this.#startStrategy(request.strategy, request, count, (index) => own?.(index).onToken);

@@ -1,6 +1,7 @@
 import { ContextLengthError, InternalError, InvalidOptionError } from '../errors';
 import { addRows, type Draft, emptyDraft, hasLeader, inOrderOfTurns, repeatDraft, type ScheduledBatch } from './batch';
 import { hasCopies, KvPages } from './kv_pages';
+import { PageSharing } from './page_sharing';
 import { PrefixCache } from './prefix_cache';
 import type { PageStore, RunnerLimits, StepResult } from './runner';
 import { PrefixStore } from './saved_prefix';
@@ -36,6 +37,7 @@ export class Scheduler {
   preemptions = 0;
   readonly #rowBudget: number;
   readonly #prefixes: PrefixCache | undefined;
+  readonly #sharing: PageSharing;
   /** For conversations that are saved and loaded. */
   readonly store: PrefixStore;
   /** Pages of preempted sequences in host memory. */
@@ -55,6 +57,7 @@ export class Scheduler {
     this.#rowBudget = rowBudget;
     if (prefixCache && !limits.recurrent) this.#prefixes = new PrefixCache(limits.pageSize, limits.sliding?.window);
     this.#pages = new KvPages(limits, this.#prefixes);
+    this.#sharing = new PageSharing(this.#pages, this.#prefixes, limits.recurrent);
     this.store = new PrefixStore(this.#pages, this.#prefixes);
     // The state of recurrent layers is in no page.
     if (swap && !limits.recurrent) this.swap = new SwapSpace(this.#pages, swap.store, swap);
@@ -121,15 +124,7 @@ export class Scheduler {
     // Its pages hold what its tokens no longer are.
     this.swap?.drop(child.id);
     if (child.state.kind === 'running') {
-      this.#prefixes?.leave(child.id);
-      this.#pages.free(child.id);
-      child.computed = 0;
-      const shared = Math.min(parent.computed, child.tokens.length - 1);
-      if (parent.state.kind === 'running' && this.#pages.canContinue(parent.id, shared)) {
-        child.computed = shared;
-        this.#pages.fork(parent.id, child.id, shared);
-        return;
-      }
+      if (this.#sharing.become(child, parent)) return;
       this.#leave(child, child.state.slot);
       child.recompute();
       this.#enqueue(child);
@@ -193,8 +188,8 @@ export class Scheduler {
       const ended = sequence.accept(rows, result.segments[i]);
       if (sequence.finished) return;
       if (ended) return this.remove(sequence);
-      if (sequence.computed < computed) this.#cutBack(sequence);
-      this.#remember(sequence);
+      if (sequence.computed < computed) this.#sharing.cutBack(sequence);
+      this.#sharing.record(sequence);
       if (sequence.overflows) this.#shorten(sequence);
     });
   }
@@ -228,16 +223,16 @@ export class Scheduler {
       if (sequence.stepsInFlight > 0) return;
       const swapped = this.swap?.positionsOf(sequence) ?? 0;
       if (swapped === 'reading') return;
-      this.#share(sequence);
+      this.#sharing.takeOver(sequence);
       const restored = swapped > sequence.computed ? swapped : 0;
       if (restored > 0) {
         // It is written at once, and what is still to be copied may lie there.
-        if (hasCopies(draft.copies)) return this.#giveBack(sequence);
-        this.#giveBack(sequence);
+        if (hasCopies(draft.copies)) return this.#sharing.giveBack(sequence);
+        this.#sharing.giveBack(sequence);
       }
       while (!this.#fits(sequence, restored)) {
         const idle = this.#running.find((other) => other.stepsInFlight === 0 && canYield(other, sequence));
-        if (!idle) return this.#giveBack(sequence);
+        if (!idle) return this.#sharing.giveBack(sequence);
         this.#preempt(idle, draft);
       }
       if (restored > 0) {
@@ -262,21 +257,6 @@ export class Scheduler {
     }
   }
 
-  /** The sequence cannot start yet: others may have what it had taken over. */
-  #giveBack(sequence: Sequence): void {
-    if (this.#pages.has(sequence.id)) this.#pages.free(sequence.id);
-    sequence.computed = 0;
-  }
-
-  /** The sequence has taken positions back (rejected drafts): frees the pages past what is left. */
-  #cutBack(sequence: Sequence): void {
-    const { id, computed, stepsInFlight, tokens } = sequence;
-    if (this.limits.recurrent) throw new InternalError(`sequence ${id} of a recurrent model takes positions back`);
-    if (stepsInFlight > 0)
-      throw new InternalError(`sequence ${id} takes positions back that a step in flight goes on from`);
-    this.#pages.truncate(id, Math.max(computed, tokens.length));
-  }
-
   /** The sequence has outgrown the context: what it keeps is computed again, at other positions. */
   #shorten(sequence: Sequence): void {
     const { id, stepsInFlight, state } = sequence;
@@ -284,36 +264,6 @@ export class Scheduler {
     if (state.kind === 'running') this.#yield(sequence);
     this.swap?.drop(id);
     sequence.shorten();
-  }
-
-  /** Takes over what the parent or any other sequence has computed; the last token stays to be computed, for its logits. */
-  #share(sequence: Sequence): void {
-    const { parent, tokens, id } = sequence;
-    if (this.limits.recurrent || !sequence.sharesPrefix) return;
-    const most = tokens.length - 1;
-    const inherited = Math.min(parent?.computed ?? 0, most);
-    if (
-      parent?.state.kind === 'running' &&
-      // It may have lost tokens since.
-      tokens.slice(0, inherited).every((token, i) => token === parent.tokens[i]) &&
-      this.#pages.canContinue(parent.id, inherited)
-    ) {
-      sequence.computed = inherited;
-      this.#pages.fork(parent.id, id, inherited);
-      return;
-    }
-    const match = this.#prefixes?.match(tokens.slice(0, most));
-    if (!match || match.positions === 0) return;
-    sequence.computed = match.positions;
-    this.#pages.adopt(id, match);
-  }
-
-  /** Puts what a sequence has computed into the prefix cache: full pages, and when it goes also the last one. */
-  #remember(sequence: Sequence, leaves = false): void {
-    if (!this.#prefixes || !sequence.sharesPrefix || !this.#pages.has(sequence.id)) return;
-    // What is computed but not known yet, or follows a stop token, is nobody's.
-    const positions = Math.min(sequence.computed, sequence.tokens.length);
-    this.#pages.record(sequence.id, sequence.tokens, positions, leaves);
   }
 
   /** True when there is a slot and pages for all known tokens; beside others also for some more, or it would be preempted soon. */
@@ -333,7 +283,7 @@ export class Scheduler {
     const { id } = sequence;
     if (this.#pages.leaves(id, position)) {
       // What it leaves behind may be wanted by those who begin alike.
-      this.#remember(sequence);
+      this.#sharing.record(sequence);
       this.#pages.leave(id, position);
     }
     while (!this.#pages.fits([{ owner: id, from: position, to: position + count }])) {
@@ -400,7 +350,7 @@ export class Scheduler {
   }
 
   #evict(sequence: Sequence, slot: number): void {
-    this.#remember(sequence, true);
+    this.#sharing.record(sequence, true);
     this.#pages.free(sequence.id);
     this.#leave(sequence, slot);
   }

@@ -241,7 +241,7 @@ describe('tessera', () => {
       /--context-overflow: 4 tokens .* and 28 of the end/,
     );
     expect((await tessera(...args, '--context-overflow', 'shift')).err).toMatch(/--context-overflow: "shift"/);
-    expect((await tessera(...slide, '--beams', '2')).err).toMatch(/--context-overflow: goes with sampling alone/);
+    expect((await tessera(...slide, '--beams', '2')).err).toMatch(/--context-overflow: does not go with a search/);
   });
 
   it('gives log-probabilities for every prompt token, and the greedy continuation', async () => {
