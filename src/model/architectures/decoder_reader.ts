@@ -2,7 +2,7 @@ import { InvalidFileError, InvalidOptionError, UnsupportedModelError } from '../
 import { type Gguf, optionalNumber, optionalNumberArray } from '../../formats/gguf/gguf';
 import type { ActivationFunction, QkNorm } from '../../ops/calls';
 import type { KvCache, Vector, Weight } from '../../ops/op';
-import { architectureOf, positive, positiveReal } from '../hyperparameters';
+import { architectureOf, expectAbsentOr, positive, positiveReal } from '../hyperparameters';
 import type { ModelSpec } from '../model_spec';
 import { TensorTable } from '../tensor_table';
 import { type Attention, attentionBranch, type GatedFfn, gatedFfnBranch, plainFfnBranch } from './branches';
@@ -12,6 +12,9 @@ import { type Projection, readProjection } from './projection';
 import { localRope, type Rope, readRope } from './rope';
 
 const MAX_HEAD_DIM = 512;
+
+/** Architectures whose files may have blocks that guess further tokens behind their layers. */
+const WITH_PREDICTORS: readonly string[] = ['qwen35', 'qwen35moe', 'qwen3next'];
 
 /** Sizes of a layer's attention. */
 export interface HeadSizes {
@@ -53,10 +56,12 @@ export class DecoderReader {
     this.architecture = architectureOf(gguf);
     this.tensors = new TensorTable(gguf);
     const blocks = this.positive('block_count');
-    this.predictors = optionalNumber(gguf, this.key('nextn_predict_layers')) ?? 0;
+    const predictors = this.key('nextn_predict_layers');
+    if (!WITH_PREDICTORS.includes(this.architecture)) expectAbsentOr(gguf, predictors, [0]);
+    this.predictors = optionalNumber(gguf, predictors) ?? 0;
     this.numLayers = blocks - this.predictors;
     if (!Number.isSafeInteger(this.numLayers) || this.numLayers < 1 || this.predictors < 0) {
-      throw new InvalidFileError(`${this.key('nextn_predict_layers')} is ${this.predictors}, of ${blocks} blocks`);
+      throw new InvalidFileError(`${predictors} is ${this.predictors}, of ${blocks} blocks`);
     }
     // A layer has at least one tensor: nothing is made for each of a billion layers that are not there.
     if (this.numLayers > gguf.tensors.size) {
