@@ -3,6 +3,7 @@ import { InvalidOptionError } from '../errors';
 /** Options of the SDK that the terminal spells in a way of its own. */
 const FLAGS: Readonly<Record<string, string>> = {
   num_beams: '--beams',
+  speculation: '--ngram, --draft',
   penalty_alpha: '--contrastive',
   guidance_scale: '--guidance',
   'context_overflow.sinks': '--sinks',

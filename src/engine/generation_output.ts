@@ -8,11 +8,11 @@ import { TokenStream } from './token_stream';
 export interface GenerationTimings {
   /** From the request to its first step. */
   readonly queuedMs: number;
-  /** From its first step to its first token. */
+  /** From its first step to its first token; in beam search to when the first ones are compared. */
   readonly prefillMs: number;
   /** From the request to its first token. */
   readonly timeToFirstTokenMs: number;
-  /** From its first token to its last. */
+  /** From there to its last token. */
   readonly decodeMs: number;
   /** From the request to its end. */
   readonly totalMs: number;
@@ -74,6 +74,7 @@ export class GenerationOutput {
   #ended = false;
   readonly #submittedAt = performance.now();
   #startedAt: number | undefined;
+  #prefilledAt: number | undefined;
   #firstTokenAt: number | undefined;
   #lastTokenAt: number | undefined;
 
@@ -122,10 +123,16 @@ export class GenerationOutput {
     this.#startedAt ??= performance.now();
   }
 
+  /** The prompt is computed. Where tokens are handed out only when all are known, decoding begins here and not with the first of them. */
+  prefilled(): void {
+    this.#prefilledAt ??= performance.now();
+  }
+
   /** Hands a token out, after which nothing can follow if `complete`. True when the answer has ended with it, or was ended by who was told. */
   append(sample: Sample, complete = false): boolean {
     const now = performance.now();
     const before = this.#lastTokenAt;
+    this.#prefilledAt ??= now;
     this.#firstTokenAt ??= now;
     this.#lastTokenAt = now;
     const { stopTokens, onToken } = this.request;
@@ -192,11 +199,12 @@ export class GenerationOutput {
     const submitted = this.#submittedAt;
     const started = this.#startedAt;
     const first = this.#firstTokenAt;
+    const prefilled = this.#prefilledAt;
     return {
       queuedMs: (started ?? end) - submitted,
-      prefillMs: started === undefined || first === undefined ? 0 : first - started,
+      prefillMs: started === undefined || prefilled === undefined ? 0 : prefilled - started,
       timeToFirstTokenMs: first === undefined ? 0 : first - submitted,
-      decodeMs: first === undefined ? 0 : (this.#lastTokenAt ?? first) - first,
+      decodeMs: prefilled === undefined ? 0 : (this.#lastTokenAt ?? prefilled) - prefilled,
       totalMs: end - submitted,
     };
   }

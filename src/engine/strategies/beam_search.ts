@@ -71,6 +71,7 @@ export class BeamSearch implements BranchGroup {
 
   arrived(): void {
     if (this.#ended || !this.#branches.settled) return;
+    for (const output of this.#outputs) output.prefilled();
     const { running } = this.#branches;
     const tops = running.map(({ result }) => result?.top ?? []);
     const before = this.#beams;

@@ -69,6 +69,15 @@ describe('beam search', () => {
     expect(found).toEqual(exhaustive(prompt, length, vocabSize).slice(0, numBeams));
   });
 
+  it('is decoding from its first choice on, and hands its first token out at the end', async () => {
+    const { engine } = setup({}, ROOMY);
+    const [{ timings }] = await Promise.all(engine.generateChoices(beams(), 1).map((one) => one.drain()));
+    expect(timings.timeToFirstTokenMs).toBeGreaterThan(timings.queuedMs + timings.prefillMs);
+    expect(timings.decodeMs).toBeGreaterThanOrEqual(
+      timings.timeToFirstTokenMs - timings.queuedMs - timings.prefillMs - 1e-6,
+    );
+  });
+
   it('with one beam takes the likeliest token each time', async () => {
     const { engine } = setup({}, ROOMY);
     const [found] = await outputs(engine, beams({}, { numBeams: 1 }), 1);
