@@ -1,3 +1,4 @@
+import { ContextOverflow } from '../engine/context_overflow';
 import type { Engine } from '../engine/engine';
 import { InvalidFileError, InvalidOptionError } from '../errors';
 import type { ChatTemplate } from '../tokenizer/chat_template';
@@ -17,7 +18,9 @@ export async function saveChat(
   messages: readonly ChatMessage[],
 ): Promise<Uint8Array<ArrayBuffer>> {
   if (messages.length === 0) throw new InvalidOptionError('messages', 'there is nothing to save yet');
-  const tokens = renderChat(tokenizer, template, messages, { addGenerationPrompt: false });
+  const tokens = [...renderChat(tokenizer, template, messages, { addGenerationPrompt: false })];
+  // What the model still sees of a chat that has outgrown the context, where nothing else was asked for.
+  if (tokens.length > engine.contextLength) new ContextOverflow({}, engine.contextLength).shorten(tokens);
   return await engine.savePrefix(tokens, JSON.stringify(messages));
 }
 
