@@ -147,7 +147,11 @@ export class GeneratingSequence extends Sequence {
   }
 
   override get awaitsSample(): boolean {
-    return this.#constraint !== undefined && this.samplesInFlight > 0 && !this.paused;
+    return this.#waitsForTokens && this.samplesInFlight > 0 && !this.paused;
+  }
+
+  override get gathers(): boolean {
+    return this.#waitsForTokens && this.tokens.length > this.promptLength;
   }
 
   override get stepsAhead(): number {

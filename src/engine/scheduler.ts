@@ -137,6 +137,7 @@ export class Scheduler {
    * `maxRepeat` times when every sequence only decodes and nobody waits. One without segments only opens slots and copies pages.
    */
   next(maxRepeat = 1): ScheduledBatch | undefined {
+    if (this.#gathers) return undefined;
     const draft = emptyDraft();
     this.#park();
     this.#admit(draft);
@@ -162,6 +163,17 @@ export class Scheduler {
     ];
     // One that starts may have to wait for its drafts before it has rows: its slot and page copies cannot.
     return draft.segments.length > 0 || draft.slots.length > 0 ? draft : undefined;
+  }
+
+  /**
+   * Everybody waits for samples, or may as well: those that have theirs go on together with the others. Else they would go on in groups for ever, a
+   * step for each of them.
+   */
+  get #gathers(): boolean {
+    return (
+      this.#running.some((sequence) => sequence.awaitsSample) &&
+      this.#running.every((sequence) => sequence.awaitsSample || sequence.gathers || sequence.paused)
+    );
   }
 
   /** Hands the results of the oldest step in flight to its sequences; those that end free their pages. */

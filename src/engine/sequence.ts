@@ -136,6 +136,11 @@ export abstract class Sequence {
     return false;
   }
 
+  /** Its rows may wait for the samples of others, to be in one step with theirs. */
+  get gathers(): boolean {
+    return false;
+  }
+
   /** Decode steps that may follow the rows in flight before anybody has to look at a sample: 0 for all but pure decoding. */
   get stepsAhead(): number {
     return 0;

@@ -9,6 +9,10 @@ import { launchChromium } from './browser';
 let folder: string;
 let library: string;
 
+/** As strict as the policies of our own pages. */
+const POLICY =
+  "default-src 'none'; script-src 'self'; connect-src 'self'; worker-src 'self'; img-src 'self'; base-uri 'none'";
+
 /** What somebody writes who uses the package in a page of their own. */
 const CONSUMER = `
 import { createEngine, deleteStoredSession, InvalidOptionError, listStoredSessions } from '../library/index.js';
@@ -23,6 +27,10 @@ window.result = (async () => {
   }
   const refused = await engine.chat.completions.create({ messages, logit_bias: { 999999: 1 } }).catch((error) => error);
   const whole = await engine.chat.completions.create({ messages, temperature: 0, stop: [' demo'] });
+  const schema = { type: 'object', properties: { name: { type: 'string', maxLength: 12 }, age: { type: 'integer', minimum: 0, maximum: 9 } }, required: ['name', 'age'] };
+  const held = (schema) => engine.chat.completions.create({ messages, seed: 5, response_format: { type: 'json_schema', json_schema: { schema } } });
+  const formed = JSON.parse((await held(schema)).choices[0].message.content);
+  const unsound = await held({ type: 'objekt' }).catch((error) => error);
   const session = engine.createSession({ messages });
   await session.send('And who am I?', { temperature: 0, max_tokens: 4 });
   await session.save('about me');
@@ -35,7 +43,7 @@ window.result = (async () => {
   const gone = await other.loadSession('about me').catch((error) => error);
   await other.dispose();
   const stored = { names, left: (await listStoredSessions()).length, gone: gone.code, usage: answer.usage };
-  return { stored, text, usage, typed: refused instanceof InvalidOptionError, field: refused.field, cut: whole.choices[0].message.content };
+  return { formed, unsound: unsound instanceof InvalidOptionError && unsound.field, stored, text, usage, typed: refused instanceof InvalidOptionError, field: refused.field, cut: whole.choices[0].message.content };
 })();
 `;
 
@@ -47,7 +55,7 @@ beforeAll(async () => {
   mkdirSync(join(app, 'public'), { recursive: true });
   writeFileSync(
     join(app, 'index.html'),
-    '<!doctype html><title>consumer</title><script type="module" src="./main.js"></script>',
+    `<!doctype html><meta http-equiv="Content-Security-Policy" content="${POLICY}"><title>consumer</title><script type="module" src="./main.js"></script>`,
   );
   writeFileSync(join(app, 'main.js'), CONSUMER);
   cpSync('public/models/demo.q8_0.gguf', join(app, 'public', 'demo.q8_0.gguf'));
@@ -71,6 +79,12 @@ test('a page of somebody else, built with the package, finds its worker and gets
       () => (window as unknown as { result: Promise<Record<string, unknown>> }).result,
     );
     expect(result).toMatchObject({ typed: true, field: 'logit_bias', usage: { prompt_tokens: 15 } });
+    // In the worker, by a chunk of its own that was fetched for it.
+    const formed = result['formed'] as { name: string; age: number };
+    expect(Object.keys(formed)).toEqual(['name', 'age']);
+    expect(formed.name.length).toBeLessThanOrEqual(12);
+    expect([...Array(10).keys()]).toContain(formed.age);
+    expect(result['unsound']).toBe('response_format.json_schema.schema');
     // All that was said before is taken from the stored keys and values: the new message alone is computed.
     expect(result['stored']).toMatchObject({ names: ['about me'], left: 0, gone: 'invalid_option' });
     const { prompt_tokens, prompt_tokens_details } = (result['stored'] as { usage: Record<string, never> }).usage;
@@ -97,4 +111,5 @@ test('the package with its worker stays small', () => {
   const code = files.map((name) => readFileSync(join(library, name)));
   expect(code.reduce((bytes, file) => bytes + gzipSync(file).length, 0)).toBeLessThan(165_000);
   expect(code.some((file) => file.includes('transformers.js'))).toBe(false);
+  expect(code.some((file) => file.includes('data:application/octet-stream'))).toBe(false);
 });

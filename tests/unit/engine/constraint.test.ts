@@ -123,6 +123,28 @@ describe('an output under a constraint', () => {
     engine.dispose();
   });
 
+  it('goes on in one step with others that came later', async () => {
+    const { engine, runner } = setup({}, { maxSlots: 4, contextLength: 80, numPages: 80 });
+    // Nothing is forced, nothing may end.
+    const free: Language = () => [1, 2, 3];
+    const answers: Promise<unknown>[] = [];
+    for (let i = 0; i < 4; i++) {
+      const constraint = new ToyConstraint(free);
+      await new Promise<void>((begun) => {
+        const onToken = () => {
+          begun();
+          return 'continue' as const;
+        };
+        answers.push(engine.generate(request(PROMPT, { maxTokens: 40, constraint, onToken })).drain());
+      });
+    }
+    await Promise.all(answers);
+    // Each begins by itself, and four times forty steps would be apart.
+    expect(runner.steps).toBeLessThan(60);
+    engine.checkIntegrity();
+    engine.dispose();
+  });
+
   it('holds beyond the context, whose middle is dropped', async () => {
     const { engine } = setup();
     const constraint = new ToyConstraint((output) => (output.length % 7 > 3 ? [16 + (output.length % 7)] : [1, 2]));
