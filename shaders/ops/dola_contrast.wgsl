@@ -1,5 +1,6 @@
 // DoLa, second half (Chuang et al. 2024): of a sampled row that asks for it, the logits become log p(token) - log p'(token), p' being the
-// distribution of the early layer that was chosen; tokens less likely than RELATIVE_TOP times the likeliest are forbidden.
+// distribution of the early layer that was chosen. Tokens less likely than RELATIVE_TOP times the likeliest become log p(token) - FAR: none of
+// them is chosen where any other may be.
 // logits, base: [sampled rows, VOCAB]. Workgroup (sampled row).
 
 // #import "lib/step.wgsl"
@@ -10,14 +11,13 @@ override VOCAB: u32 = 1u;
 // Its natural logarithm.
 override LOG_RELATIVE_TOP: f32 = -2.302585;
 
-const NEGATIVE_INFINITY_BITS = 0xff800000u;
+override FAR: f32 = 1e4;
 
 @group(0) @binding(0) var<storage, read> step_data: array<u32>;
-// f32 by their bits: compilers may assume that no float is infinite.
-@group(0) @binding(1) var<storage, read_write> logits: array<u32>;
+@group(0) @binding(1) var<storage, read_write> logits: array<f32>;
 @group(0) @binding(2) var<storage, read> base: array<f32>;
 
-fn both(at: u32) -> vec2<f32> { return vec2<f32>(bitcast<f32>(logits[at]), base[at]); }
+fn both(at: u32) -> vec2<f32> { return vec2<f32>(logits[at], base[at]); }
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -33,7 +33,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let least = largest.x + LOG_RELATIVE_TOP;
   for (var t = lane; t < VOCAB; t += LANES) {
     let value = both(first + t);
-    let contrast = (value.x - log_sum.x) - (value.y - log_sum.y);
-    logits[first + t] = select(NEGATIVE_INFINITY_BITS, bitcast<u32>(contrast), value.x >= least);
+    let log_p = value - log_sum;
+    logits[first + t] = select(log_p.x - FAR, log_p.x - log_p.y, value.x >= least);
   }
 }

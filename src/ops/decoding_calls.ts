@@ -62,7 +62,7 @@ export interface DolaSelectCall extends DolaTensors {
   readonly layer: number;
 }
 
-/** logits = log p - log p', of tokens with p ≥ relativeTop · max p; of others -Infinity. */
+/** logits = log p - log p', of tokens with p ≥ relativeTop · max p; of others log p - 10000, which is chosen where no other may be. */
 export interface DolaContrastCall extends DolaTensors {
   readonly op: 'dola_contrast';
   readonly relativeTop: number;

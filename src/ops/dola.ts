@@ -9,6 +9,12 @@ import type { Activation, Dispatch, Op, ReferenceEnv } from './op';
 import { expectInteger, expectShape } from './shape_check';
 import { HEADER, MAX_DOLA_LAYERS } from './step_layout';
 
+/**
+ * How far below the others the logits of implausible tokens are put: too far to be drawn at any temperature, but not forbidden, so that something is left where
+ * a mask or a bias forbids all others.
+ */
+const FAR = 1e4;
+
 function checkLogits(op: string, logits: Activation, others: readonly Activation[]): void {
   for (const { name, rows, cols, type } of [logits, ...others]) {
     expectShape(op, `rows of "${name}"`, rows, 'sampled');
@@ -101,7 +107,7 @@ export const dolaContrastOp: Op<DolaContrastCall> = {
       const least = own.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY) + Math.log(relativeTop);
       const kept = own.map((x) => (x >= least ? 1 : 0));
       logSoftmax(own).forEach((lp, t) => {
-        own[t] = kept[t] ? lp - logQ[t] : Number.NEGATIVE_INFINITY;
+        own[t] = kept[t] ? lp - logQ[t] : lp - FAR;
       });
     }
   },
@@ -113,7 +119,7 @@ export const dolaContrastOp: Op<DolaContrastCall> = {
         label: 'dola contrast',
         source: {
           entry: 'ops/dola_contrast.wgsl',
-          overrides: { VOCAB: cols, LOG_RELATIVE_TOP: Math.log(relativeTop), DOLA: HEADER.dolaOffset },
+          overrides: { VOCAB: cols, LOG_RELATIVE_TOP: Math.log(relativeTop), FAR, DOLA: HEADER.dolaOffset },
         },
         bindings: [
           { kind: 'step' },

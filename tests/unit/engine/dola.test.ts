@@ -98,6 +98,21 @@ describe.each(['llama-gqa', 'gpt2'])('DoLa on %s', (name) => {
     expect(found.map(({ token }) => token)).not.toEqual(alone.map(({ token }) => token));
   });
 
+  it('leaves what is less plausible where nothing else may be chosen', async () => {
+    const { plain, model } = await loaded;
+    const engine = new Engine(model.runner);
+    const prompt = [1, 33, 85, 131];
+    const layers = [0, 1];
+    const plausible = contrast(plain, prompt, layers).flatMap((logit, token) =>
+      logit > Number.NEGATIVE_INFINITY ? token : [],
+    );
+    const logitBias = plausible.map((token) => [token, Number.NEGATIVE_INFINITY] as const);
+    const [{ token }] = await samples(engine, { dola: layers, maxTokens: 1, sampling: { ...GREEDY, logitBias } });
+    const logs = plain.predict(plain.streams(prompt).at(-1) as Float32Array);
+    const best = Math.max(...logs.filter((_, other) => !plausible.includes(other)));
+    expect(token).toBe(logs.indexOf(best));
+  });
+
   it('is drawn from like any other distribution: seeds reproduce, guesses change nothing', async () => {
     const { model } = await loaded;
     const engine = new Engine(model.runner);
