@@ -157,10 +157,10 @@ export class DecoderReader {
   }
 
   /** The rotation of sliding layers: the file's base for them (`rope.freq_base_swa`) or `base`, without scaling. */
-  localRope(pairing: Rope['pairing'], base: number): Rope {
+  localRope(pairing: Rope['pairing'], base: number, attentionFactor = 1): Rope {
     const shared = this.positive('rope.dimension_count', this.heads(0).headDim);
     const dims = this.positive('rope.dimension_count_swa', shared);
-    const local = { base: this.positiveReal('rope.freq_base_swa', base), pairing, dims };
+    const local = { base: this.positiveReal('rope.freq_base_swa', base), pairing, dims, attentionFactor };
     return localRope(this.tensors, local, this.contextLength);
   }
 
@@ -213,6 +213,7 @@ export class DecoderReader {
     const qSize = numHeads * headDim;
     const kvSize = numKvHeads * headDim;
     const at = (name: string): string => this.at(layer, name);
+    for (const name of ['key', 'value']) expectAbsentOr(this.gguf, this.key(`attention.${name}_length_swa`), [headDim]);
     const window = options.mask === 'full' ? undefined : options.window;
     const cache = { layer, numKvHeads, headDim, window };
     this.caches.push(cache);

@@ -62,7 +62,8 @@ export function readGemmaEmbedding(reader: DecoderReader): ModelSpec {
 
 function gemma3(reader: DecoderReader, mask: 'causal' | 'full'): ModelSpec {
   const rope = reader.rope('halves');
-  const local = reader.window(0, 6) === undefined ? rope : reader.localRope('halves', 10000);
+  const factor = reader.positiveReal('rope.scaling.attn_factor', 1);
+  const local = reader.window(0, 6) === undefined ? rope : reader.localRope('halves', 10000, factor);
   const scale = attentionScale(reader, LAYERS_OF_27B.gemma3);
   return reader.finish({
     ...embeddingAndHead(reader, reader.optional('final_logit_softcapping')),

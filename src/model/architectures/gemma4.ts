@@ -18,7 +18,8 @@ import type { Rope } from './rope';
 
 export function readGemma4(reader: DecoderReader): ModelSpec {
   const { table, output } = reader.tables();
-  const ropes = { full: reader.rope('halves'), local: reader.localRope('halves', 10000) };
+  const factor = reader.positiveReal('rope.scaling.attn_factor', 1);
+  const ropes = { full: reader.rope('halves'), local: reader.localRope('halves', 10000, factor) };
   const perLayer = readPerLayerEmbeddings(reader);
   return reader.finish({
     embedding: { table, scale: Math.sqrt(reader.hiddenSize), more: perLayer?.embed },

@@ -26,6 +26,8 @@ interface LocalRope {
   readonly base: number;
   readonly pairing: Rope['pairing'];
   readonly dims: number;
+  /** What queries and keys are multiplied by, in every layer. */
+  readonly attentionFactor: number;
 }
 
 /**
@@ -104,10 +106,10 @@ function magnitude(factor: number, multiplier: number): number {
 }
 
 /** The rotation of sliding layers that see too little to need any scaling. */
-export function localRope(tensors: TensorTable, { base, pairing, dims }: LocalRope, contextLength: number): Rope {
+export function localRope(tensors: TensorTable, { pairing, dims, ...local }: LocalRope, contextLength: number): Rope {
   if (dims % 2 !== 0) throw new InvalidFileError(`an odd number of dimensions that rotate: ${dims}`);
   const table = tensors.computed('rope_table_local', ropeTableLength(dims, contextLength), undefined, () =>
-    buildRopeTable({ ropeDims: dims, base, contextLength }),
+    buildRopeTable({ ropeDims: dims, contextLength, ...local }),
   );
   return { table, dims, pairing };
 }

@@ -102,6 +102,7 @@ describe('files that say what is not supported', () => {
     ['granite', { 'granite.logit_scale': 0 }, InvalidFileError, 'granite.logit_scale is 0'],
     ['gemma', { 'gemma.attention.value_length': 16 }, UnsupportedModelError, 'gemma.attention.value_length 16'],
     ['gemma2', { 'gemma2.feed_forward_length': 34 }, UnsupportedModelError, 'gemma2.feed_forward_length 34'],
+    ['gemma2', { 'gemma2.attention.key_length_swa': 8 }, UnsupportedModelError, 'gemma2.attention.key_length_swa = 8'],
     ['granite', { 'granite.nextn_predict_layers': 1 }, UnsupportedModelError, 'granite.nextn_predict_layers = 1'],
     ['granite', { 'granite.attention.causal': false }, UnsupportedModelError, 'granite.attention.causal = false'],
     ['gemma4-moe', { 'gemma4.expert_gating_func': 2 }, UnsupportedModelError, 'gemma4.expert_gating_func = 2'],
