@@ -55,7 +55,7 @@ export class Engine {
     checkEngineOptions(options);
     this.#options = options;
     this.#maxUnread = options.maxUnread ?? 64;
-    this.#speculators = new Speculators(options.draft, runner.limits.vocabSize);
+    this.#speculators = new Speculators(options.draft, runner.limits);
     this.#loop = this.#startLoop(runner);
   }
 

@@ -15,6 +15,8 @@ export interface SpeculationSettings {
   readonly length?: number;
 }
 
+const NOT_TAKEN_BACK = 'wrong guesses have to be taken back, which a model with recurrent layers cannot';
+
 /** What an engine can guess with, for any number of sequences. */
 export class Speculators {
   /** What steps cost, for all to learn from. */
@@ -22,11 +24,13 @@ export class Speculators {
   readonly #ngram = new NgramDrafter();
   readonly #model: ModelDrafter | undefined;
 
-  constructor(draft: Runner | undefined, vocabSize: number) {
+  /** Throws InvalidOptionError for a draft model that cannot serve. */
+  constructor(draft: Runner | undefined, { vocabSize, recurrent }: RunnerLimits) {
+    if (draft && recurrent) throw new InvalidOptionError('draft', NOT_TAKEN_BACK);
     this.#model = draft && new ModelDrafter(draft, vocabSize);
   }
 
-  /** Undefined where there is nothing to guess with, or guessing would change the output. Throws InvalidOptionError. */
+  /** Undefined where there is nothing to guess with. Throws InvalidOptionError for what does not go with speculation. */
   create(
     id: number,
     { speculation, sampling }: { readonly speculation?: SpeculationSettings; readonly sampling: SamplingSettings },
@@ -42,16 +46,17 @@ export class Speculators {
         `a draft length of ${length} is not an integer from 1 to ${MAX_DRAFT_LENGTH}`,
       );
     }
+    const drafters = [...(ngram ? [this.#ngram] : []), ...(draft && this.#model ? [this.#model] : [])];
+    if (drafters.length === 0) return undefined;
+    if (recurrent) throw new InvalidOptionError('speculation', NOT_TAKEN_BACK);
     if (!isVerifiable(sampling)) {
       throw new InvalidOptionError(
         'speculation',
         'does not go with mirostat, which learns from every token before the next',
       );
     }
-    if (recurrent) return undefined;
-    const drafters = [...(ngram ? [this.#ngram] : []), ...(draft && this.#model ? [this.#model] : [])];
     const most = Math.min(MAX_DRAFT_LENGTH, maxSampledRows - 1);
-    if (drafters.length === 0 || most < 1) return undefined;
+    if (most < 1) return undefined;
     return new Speculator(id, drafters, new DraftLength(this.costs, most, length), onReady);
   }
 }

@@ -122,7 +122,7 @@ async function runSchedule(scheduleSeed: number): Promise<typeof NOTHING_SEEN> {
     int(1, 6),
   );
   const engine: Engine = new Engine(create(losing ? int(0, 25) : undefined), {
-    draft: drafts ? draft : undefined,
+    draft: drafts && !limits.recurrent ? draft : undefined,
     rowBudget: random() < 0.5 ? int(1, limits.maxRows) : undefined,
     maxStepsInFlight: int(1, 3),
     preemption: (['auto', 'recompute', 'swap', 'swap'] as const)[int(0, 3)],
@@ -180,13 +180,14 @@ async function runSchedule(scheduleSeed: number): Promise<typeof NOTHING_SEEN> {
       told[index].push(sample.token);
       return told[index].length >= stopAfter ? ('stop' as const) : ('continue' as const);
     };
+    const guesses =
+      random() < 0.5
+        ? { ngram: random() < 0.5, draft: drafts && random() < 0.8, length: random() < 0.6 ? int(1, 8) : undefined }
+        : undefined;
     const request = {
       priority: random() < 0.3 ? int(-2, 2) : undefined,
       oneByOne: random() < 0.1,
-      speculation:
-        random() < 0.5
-          ? { ngram: random() < 0.5, draft: drafts && random() < 0.8, length: random() < 0.6 ? int(1, 8) : undefined }
-          : undefined,
+      speculation: limits.recurrent ? undefined : guesses,
       maxTokens,
       sampling,
       stopTokens,

@@ -208,6 +208,18 @@ describe('speculation under settings that look back', () => {
     60_000,
   );
 
+  it('is refused where wrong guesses cannot be taken back', async () => {
+    const limits = { ...model.runner.limits, recurrent: true };
+    const recurrent: Runner = Object.create(model.runner, { limits: { value: limits } });
+    const engine = new Engine(recurrent);
+    const request = { ...PAST, sampling: GREEDY };
+    expect(() => engine.generate({ ...request, speculation: { ngram: true, draft: false } })).toThrow(
+      /speculation: wrong guesses have to be taken back/,
+    );
+    engine.dispose();
+    expect(() => new Engine(recurrent, { draft: draft.runner })).toThrow(/draft: wrong guesses/);
+  });
+
   it('is refused with mirostat', async () => {
     const sampling = { ...GREEDY, temperature: 1, mirostat: 2 };
     await expect(answer(sampling, { ngram: true, draft: false })).rejects.toThrow(
