@@ -105,6 +105,27 @@ describe('a decoded token of the demo model', () => {
     reference.dispose();
   });
 
+  test('is the same when guesses are verified side by side, under penalties too', async () => {
+    const engine = new Engine(model.runner);
+    const said = async (promptTokens: readonly number[], sampling: SamplingSettings, ngram: boolean) => {
+      const speculation = ngram ? { ngram, draft: false, length: 5 } : undefined;
+      const request = { promptTokens, maxTokens: 16, sampling, stopTokens: new Set<number>(), speculation };
+      return engine.generate(request).drain();
+    };
+    const question = [1, 3, 1698, 15, 1947, 1988, 4, 1957, 15, 3, 1765, 15];
+    let accepted = 0;
+    for (const [, sampling] of [...SAMPLINGS, ['', { ...SAMPLINGS[2][1], repeatLastN: 8 }] as const]) {
+      // Asked twice, so that the first answer is a guess at the second.
+      const { outputTokens } = await said(question, sampling, false);
+      const prompt = [...question, ...outputTokens, ...question, ...outputTokens.slice(0, 3)];
+      const found = await said(prompt, sampling, true);
+      expect(found.outputTokens).toEqual((await said(prompt, sampling, false)).outputTokens);
+      accepted += found.speculative?.accepted ?? 0;
+    }
+    expect(accepted).toBeGreaterThan(4);
+    engine.dispose();
+  });
+
   test('is the same after its conversation was saved, and brought back in other pages', async () => {
     const { runner } = model;
     const settings = { maxTokens: 6, sampling: GREEDY, stopTokens: new Set<number>() };
