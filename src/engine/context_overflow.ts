@@ -20,6 +20,11 @@ export interface OverflowUsage {
 
 const DEFAULT_SINKS = 128;
 
+/** Tokens of the beginning that stay where nobody says how many. */
+export function defaultSinks(contextLength: number): number {
+  return Math.min(DEFAULT_SINKS, Math.floor(contextLength / 8));
+}
+
 /**
  * A text of any length in a context of `contextLength` positions: the first tokens, which attention falls back on (Xiao et al. 2023, "Efficient
  * Streaming Language Models with Attention Sinks"), and a window of the newest. Between the two goes one stretch after another, each of
@@ -34,7 +39,7 @@ export class ContextOverflow {
     settings: OverflowSettings,
     readonly contextLength: number,
   ) {
-    const { sinks = Math.min(DEFAULT_SINKS, Math.floor(contextLength / 8)) } = settings;
+    const { sinks = defaultSinks(contextLength) } = settings;
     const { window = Math.max(1, Math.floor((contextLength - sinks) / 2)) } = settings;
     if (!Number.isSafeInteger(sinks) || sinks < 0) {
       throw new InvalidOptionError('context_overflow.sinks', `${sinks} is not an integer of at least 0`);

@@ -111,7 +111,7 @@ export interface ChatCompletionParams {
   /**
    * What becomes of a chat that outgrows the context. 'error' (default): such a prompt is refused, and an answer ends with the context. 'slide':
    * the middle is dropped, over and over, so that a chat never ends; `sinks`: tokens at the very beginning that stay (default 128, at most an eighth
-   * of the context), `window`: newest tokens that stay each time (default half of the rest). Not with a search or guidance.
+   * of the context, or the whole system message, at most half of it), `window`: newest tokens that stay each time (default half of the rest). Not with a search or guidance.
    */
   readonly context_overflow?: 'error' | 'slide' | { readonly sinks?: number; readonly window?: number };
   /**

@@ -11,6 +11,7 @@ import { StreamingDecoder } from '../tokenizer/streaming_decoder';
 import type { Tokenizer } from '../tokenizer/tokenizer';
 import type { ActiveModel } from './active_model';
 import { type AnswerPiece, AnswerStream } from './answer_stream';
+import { chatOverflow } from './chat_overflow';
 import { interleave } from './interleave';
 import type { ChatEvent, ChatRequest, ChatUsage, ScoredToken, TokenLogprob } from './protocol';
 
@@ -55,7 +56,9 @@ export async function* answerChat(
         dola: request.dola,
         oneByOne: request.stop.length > 0,
         speculation: speculationOf(request, model.drafts ?? false),
-        contextOverflow: request.contextOverflow,
+        contextOverflow:
+          request.contextOverflow &&
+          chatOverflow(model, request.messages, promptTokens, request.contextOverflow, engine.contextLength),
         signal: signal ? AbortSignal.any([signal, left.signal]) : left.signal,
       },
       count,

@@ -4,6 +4,7 @@ import { InvalidFileError, InvalidOptionError } from '../errors';
 import type { ChatTemplate } from '../tokenizer/chat_template';
 import { renderChat } from '../tokenizer/render_chat';
 import type { Tokenizer } from '../tokenizer/tokenizer';
+import { chatOverflow } from './chat_overflow';
 import type { ChatMessage } from './protocol';
 
 const ROLES: readonly unknown[] = ['system', 'user', 'assistant', 'tool'] satisfies ChatMessage['role'][];
@@ -20,7 +21,10 @@ export async function saveChat(
   if (messages.length === 0) throw new InvalidOptionError('messages', 'there is nothing to save yet');
   const tokens = [...renderChat(tokenizer, template, messages, { addGenerationPrompt: false })];
   // What the model still sees of a chat that has outgrown the context, where nothing else was asked for.
-  if (tokens.length > engine.contextLength) new ContextOverflow({}, engine.contextLength).shorten(tokens);
+  if (tokens.length > engine.contextLength) {
+    const settings = chatOverflow({ tokenizer, template }, messages, tokens, {}, engine.contextLength);
+    new ContextOverflow(settings, engine.contextLength).shorten(tokens);
+  }
   return await engine.savePrefix(tokens, JSON.stringify(messages));
 }
 
