@@ -54,6 +54,16 @@ async function collect(events: AsyncIterable<ChatEvent>) {
 const TEXT = 'Once upon a time, there was a café 🦊 in a "little" town.\n\nUser: and then?';
 
 describe('an answer', () => {
+  test('has its breakers of DRY looked up, and no guesses under mirostat unless they are asked for: then it is refused', async () => {
+    const model = { ...modelThatSays(TEXT), drafts: true };
+    const dry = { ...GREEDY, dryMultiplier: 1 };
+    expect((await collect(answerChat(model, ask('Hello', { sampling: dry, speculation: 'off' })))).text).toBe(TEXT);
+    const sampling = { ...GREEDY, temperature: 1, mirostat: 2 };
+    expect((await collect(answerChat(model, ask('Hello', { sampling })))).text).toBe(TEXT);
+    const guessing = ask('Hello', { sampling, speculation: { ngram: true, draft: false } });
+    await expect(collect(answerChat(model, guessing))).rejects.toThrow(/speculation: does not go with mirostat/);
+  });
+
   test('is the decoded text, up to the end of the turn', async () => {
     const model = modelThatSays(TEXT);
     const { text, finishReason, usage } = await collect(answerChat(model, ask('Who are you?')));
