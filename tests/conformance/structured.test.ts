@@ -28,7 +28,7 @@ let engine: Engine;
 let grammars: Grammars;
 
 beforeAll(async () => {
-  model = await loadModel(await fileSource('public/models/demo.q8_0.gguf'), { backend: 'webgpu', maxSlots: 16 });
+  model = await loadModel(await fileSource('public/models/demo.q8_0.gguf'), { backend: 'webgpu', maxSlots: 8 });
   tokenizer = createTokenizer(model.gguf);
   engine = new Engine(model.runner);
   grammars = new Grammars(tokenizer, model.runner.limits.vocabSize);
@@ -44,7 +44,8 @@ function promptOf(content: string): number[] {
 
 async function answer(seed: number, speculates: boolean): Promise<{ schema: unknown; result: GenerationResult }> {
   const random = seeded(seed);
-  const schema = randomSchema(random);
+  // Most are small: a step takes long on a software driver.
+  const schema = randomSchema(random, seed % 8 === 0 ? 1 : 0);
   const [constraint] = await grammars.constraints({ type: 'json_schema', json_schema: { schema } }, 1);
   const generation = engine.generate({
     promptTokens: promptOf(pick(random, PROMPTS)),
@@ -65,35 +66,26 @@ it(`${SCHEMAS} answers of the demo model parse and validate, with and without gu
       sampling: GREEDY,
       stopTokens: tokenizer.stopTokens,
     });
-  const t0 = performance.now();
   const alone: unknown[] = [];
   for await (const sample of plain()) alone.push(sample);
   const beside: unknown[] = [];
   const besides = (async () => {
     for await (const sample of plain()) beside.push(sample);
   })();
-  const answers = await Promise.all(Array.from({ length: SCHEMAS }, (_, seed) => answer(seed, seed % 16 === 1)));
+  const answers = await Promise.all(Array.from({ length: SCHEMAS }, (_, seed) => answer(seed, seed % 8 === 0)));
   await besides;
-  const t1 = performance.now();
-  console.log(
-    'answers',
-    t1 - t0,
-    answers.reduce((n, { result }) => n + result.outputTokens.length, 0),
-    engine.metrics.steps,
-  );
   expect(beside).toEqual(alone);
-  let drafted = 0;
+  let guesses = 0;
   for (const [seed, { schema, result }] of answers.entries()) {
     const text = tokenizer.decode(result.outputTokens);
     const context = `${seed} ${JSON.stringify(schema)}: ${text}`;
     expect(result.finishReason, context).toBe('stop');
     expect(validate(JSON.parse(text), schema), context).toEqual([]);
-    drafted += result.speculative?.accepted ?? 0;
+    guesses += result.speculative?.drafted ?? 0;
   }
-  expect(drafted).toBeGreaterThan(0);
-  const others = await Promise.all(Array.from({ length: 24 }, (_, seed) => answer(seed, seed % 16 !== 1)));
+  expect(guesses).toBeGreaterThan(0);
+  const others = await Promise.all(Array.from({ length: 24 }, (_, seed) => answer(seed, seed % 8 !== 0)));
   for (const [seed, { result }] of others.entries())
     expect(result.outputTokens, `${seed}`).toEqual(answers[seed].result.outputTokens);
   engine.checkIntegrity();
-  console.log('others', performance.now() - t1);
 });

@@ -33,8 +33,8 @@ const PATTERNS = [
 const FORMATS = ['date', 'time', 'date-time', 'uuid', 'ipv4', 'email'];
 
 /** A schema of the supported keywords that has values of every length that its grammar can end; the same for the same `random`. */
-export function randomSchema(random: () => number): unknown {
-  const schema = objectSchema(random, chance(random, 0.25) ? 2 : 1);
+export function randomSchema(random: () => number, depth = chance(random, 0.25) ? 2 : 1): unknown {
+  const schema = objectSchema(random, depth);
   return random() < 0.2 ? { ...schema, $defs: {}, title: 'An answer', description: 'what it means' } : schema;
 }
 
@@ -93,7 +93,7 @@ function tagged(tag: string, random: () => number): Schema {
 function stringSchema(random: () => number): Schema {
   const form = random();
   if (form < 0.35) return { type: 'string', pattern: pick(random, PATTERNS) };
-  if (form < 0.7) return { type: 'string', format: pick(random, FORMATS) };
+  if (form < 0.55) return { type: 'string', format: pick(random, FORMATS) };
   const least = integer(random, 0, 4);
   return { type: 'string', minLength: least, maxLength: least + integer(random, 0, 8) };
 }
