@@ -31,4 +31,4 @@ export { deleteStoredModel, listStoredModels, type StoredModel, storageUse } fro
 export { deleteStoredSession, listStoredSessions } from './sdk/stored_sessions';
 export type { StoredSession } from './storage/store/session_store';
 export type { ResponseFormat } from './structured/response_format';
-export type { LoadProgress, ModelInfo } from './worker/protocol';
+export type { HostMetrics, LoadProgress, MetricsOptions, ModelInfo } from './worker/protocol';

@@ -182,11 +182,13 @@ export class GenerationOutput {
   #metrics(finishReason: RequestMetrics['finishReason']): RequestMetrics {
     const { queuedMs, timeToFirstTokenMs, decodeMs, totalMs } = this.#timings();
     const outputTokens = this.#output.length;
+    const { cachedTokens, speculative } = this.host.usage();
     return {
       finishReason,
       promptTokens: this.request.promptTokens.length,
-      cachedTokens: this.host.usage().cachedTokens,
+      cachedTokens,
       outputTokens,
+      ...(speculative && { speculative }),
       queuedMs,
       ...(this.#firstTokenAt === undefined ? {} : { timeToFirstTokenMs }),
       ...(outputTokens < 2 ? {} : { timePerOutputTokenMs: decodeMs / (outputTokens - 1) }),

@@ -1,4 +1,5 @@
 import { type Percentiles, percentiles } from './percentiles';
+import type { SpeculationUsage } from './speculation/speculator';
 import type { StepMetrics } from './step_loop';
 
 /** Newest values that percentiles are taken of. */
@@ -10,6 +11,8 @@ export interface RequestMetrics {
   readonly promptTokens: number;
   readonly cachedTokens: number;
   readonly outputTokens: number;
+  /** Where tokens were guessed ahead. */
+  readonly speculative?: SpeculationUsage;
   /** From the request to its first step. */
   readonly queuedMs: number;
   /** From the request to its first token; absent when there was none. */
@@ -33,6 +36,13 @@ export interface EngineMetrics {
   /** Of the prompts' tokens, those that the prefix cache had. */
   readonly cachedTokens: number;
   readonly outputTokens: number;
+  /** Guessed and accepted tokens, and steps, of the requests that have ended; `acceptance`: accepted of drafted, absent before the first guess. */
+  readonly speculative: SpeculationUsage & { readonly acceptance?: number };
+  /**
+   * Bytes of device memory that decode steps read and write, by the kernels' own account, a second: of one step in sixteen. Absent before
+   * there was one, and on the reference executor.
+   */
+  readonly memoryBytesPerSecond?: number;
   /** Decode steps of a repeated submit count each. */
   readonly steps: number;
   readonly preemptions: number;
@@ -87,13 +97,20 @@ export class MetricsCollector {
   #waste = 0;
   #use = 0;
   #wasteSteps = 0;
+  #bytes = 0;
+  #bytesMs = 0;
+  #speculative = { drafted: 0, accepted: 0, steps: 0 };
 
   step(
-    { repeat, ms, pagesInUse, unusedPositions }: StepMetrics,
+    { repeat, ms, bytes, pagesInUse, unusedPositions }: StepMetrics,
     { pageSize, numPages }: { readonly pageSize: number; readonly numPages: number },
   ): void {
     this.#steps += repeat;
     this.#busyMs += ms;
+    if (bytes !== undefined) {
+      this.#bytes += bytes;
+      this.#bytesMs += ms;
+    }
     if (pagesInUse === 0) return;
     this.#waste += (repeat * unusedPositions) / (pagesInUse * pageSize);
     this.#use += (repeat * pagesInUse) / numPages;
@@ -111,6 +128,10 @@ export class MetricsCollector {
     this.#ended[finishReason === 'error' ? 'failed' : finishReason === 'abort' ? 'aborted' : 'finished']++;
     this.#promptTokens += request.promptTokens;
     this.#cachedTokens += request.cachedTokens;
+    const { drafted, accepted, steps } = request.speculative ?? { drafted: 0, accepted: 0, steps: 0 };
+    this.#speculative.drafted += drafted;
+    this.#speculative.accepted += accepted;
+    this.#speculative.steps += steps;
     this.#queued.push(request.queuedMs);
     if (timeToFirstTokenMs !== undefined) this.#firstToken.push(timeToFirstTokenMs);
     if (timePerOutputTokenMs !== undefined) this.#perToken.push(timePerOutputTokenMs);
@@ -124,11 +145,14 @@ export class MetricsCollector {
     },
   ): EngineMetrics {
     const { waiting, running, ...rest } = now;
+    const { drafted, accepted } = this.#speculative;
     return {
       requests: { waiting, running, ...this.#ended },
       promptTokens: this.#promptTokens,
       cachedTokens: this.#cachedTokens,
       outputTokens: this.#outputTokens,
+      speculative: { ...this.#speculative, ...(drafted > 0 && { acceptance: accepted / drafted }) },
+      ...(this.#bytesMs > 0 && { memoryBytesPerSecond: (this.#bytes * 1000) / this.#bytesMs }),
       steps: this.#steps,
       tokensPerSecond: this.#busyMs > 0 ? (this.#outputTokens * 1000) / this.#busyMs : 0,
       queuedMs: this.#queued.percentiles,

@@ -170,6 +170,8 @@ export interface Runner {
    * with: pipelines are still being compiled. Rejects when that fails.
    */
   ready?(rows: number, features?: readonly StepFeature[]): Promise<void> | undefined;
+  /** Bytes that a batch reads and writes in device memory, run once, by its kernels' own account; absent where nobody counts them. */
+  traffic?(batch: Batch): number;
   /** Copies whole pages (`to` gets what `from` holds), ordered with the steps; for copy on write. */
   copyPages(pairs: readonly (readonly [from: number, to: number])[], group: KvGroup): void;
   dispose(): void;

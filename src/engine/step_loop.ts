@@ -13,10 +13,15 @@ export interface StepMetrics {
   readonly repeat: number;
   /** From its submission, or the end of the step before if that is later, until its results were read back. */
   readonly ms: number;
+  /** What was read and written in device memory in that time, in bytes: of some steps without prefill, since counting costs time. */
+  readonly bytes?: number;
   readonly pagesInUse: number;
   /** Positions of the pages in use that hold nothing. */
   readonly unusedPositions: number;
 }
+
+/** One of so many decode steps has its bytes counted. */
+const COUNTED_EVERY = 16;
 
 interface Step {
   readonly batch: ScheduledBatch;
@@ -40,6 +45,7 @@ export class StepLoop {
   #stopped = false;
   #lastSettledAt = 0;
   #compiling: Promise<void> | undefined;
+  #decodeSteps = 0;
   readonly #inFlight: Step[] = [];
   readonly #policy: RepeatPolicy;
 
@@ -131,6 +137,10 @@ export class StepLoop {
     if (prefillRows === 0 && !batch.entries.some(({ rows }) => rows.drafted)) this.#policy.observe(repeat, ms);
     const { pagesInUse, unusedPositions } = this.scheduler;
     const rows = prefillRows + decodeRows;
-    this.options.onStep({ rows, prefillRows, decodeRows, repeat, ms, pagesInUse, unusedPositions });
+    // Not the very first ones, which may have waited for a driver.
+    const counted = prefillRows === 0 && this.#decodeSteps++ % COUNTED_EVERY === 4;
+    const once = counted ? this.runner.traffic?.(batch) : undefined;
+    const bytes = once === undefined ? {} : { bytes: once * repeat };
+    this.options.onStep({ rows, prefillRows, decodeRows, repeat, ms, ...bytes, pagesInUse, unusedPositions });
   }
 }

@@ -29,8 +29,8 @@ export async function measureMachine(gpu: GpuDevice): Promise<MachineSpeed> {
   return { streamReadGBs, fmaGFLOPs };
 }
 
-/** GB/s of the best buffer size and number of workgroups. */
-async function measureStreamRead(gpu: GpuDevice): Promise<number> {
+/** GB/s of the best buffer size and number of workgroups. Takes about a second and, for that time, up to 1 GiB; rejects like `measureMachine`. */
+export async function measureStreamRead(gpu: GpuDevice): Promise<number> {
   const { maxStorageBufferBindingSize, maxBufferSize } = gpu.capabilities.limits;
   const limit = Math.min(maxStorageBufferBindingSize, maxBufferSize);
   const largest = Math.floor(limit / PATTERN_BYTES) * PATTERN_BYTES;

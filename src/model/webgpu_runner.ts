@@ -154,6 +154,13 @@ export class WebGpuRunner implements Runner {
     this.gpu.device.queue.submit([encoder.finish()]);
   }
 
+  traffic(batch: Batch): number {
+    const { shape } = this.encoder.encode(batch);
+    return this.planFor(shape.rows)
+      .describe(shape)
+      .reduce((sum, { bytes }) => sum + bytes, 0);
+  }
+
   /** The plan that a step of `rows` rows runs on. */
   planFor(rows: number): PreparedPlan {
     const found = this.plans.find(({ bucket }) => rows <= bucket.maxRows);

@@ -1,9 +1,16 @@
-import type { EngineMetrics } from '../engine/metrics';
 import { DisposedError, InvalidOptionError } from '../errors';
 import { QUANTIZE_FORMATS } from '../formats/quantize';
 import type { MaskableFeature } from '../gpu/capabilities';
 import { KV_TYPES, type KvType } from '../ops/op';
-import type { ChatMessage, Host, LoadProgress, LoadSettings, ModelInfo } from '../worker/protocol';
+import type {
+  ChatMessage,
+  Host,
+  HostMetrics,
+  LoadProgress,
+  LoadSettings,
+  MetricsOptions,
+  ModelInfo,
+} from '../worker/protocol';
 import { RemoteHost } from '../worker/remote_host';
 import { ChatCompletions } from './completions';
 import { EmbeddingsApi } from './embeddings';
@@ -109,9 +116,12 @@ export class TesseraEngine {
     return this.createSession({ messages });
   }
 
-  /** Requests, tokens, latencies as percentiles, throughput, cache hits and pages in use, since the model was loaded. */
-  async metrics(): Promise<EngineMetrics> {
-    return await this.#open().metrics();
+  /**
+   * Requests, tokens, latencies as percentiles, throughput, cache hits, accepted guesses, bytes a second and pages in use, since the model was
+   * loaded. `bandwidth` measures the GPU once, which takes about a second, and gives the share of its bandwidth that decoding uses.
+   */
+  async metrics(options: MetricsOptions = {}): Promise<HostMetrics> {
+    return await this.#open().metrics(options);
   }
 
   /** Switches to another model. When it cannot be loaded, the promise rejects and the previous one goes on answering. */

@@ -37,6 +37,7 @@ export class ActiveModel {
   #loaded: LoadedModel;
   #recoveredAt = Number.NEGATIVE_INFINITY;
   #users = 0;
+  #bandwidth: number | undefined;
   #retired = false;
   #disposed = false;
 
@@ -72,6 +73,17 @@ export class ActiveModel {
   /** A draft model was loaded too. */
   get drafts(): boolean {
     return this.#draft !== undefined;
+  }
+
+  /** Bytes a second that the model's GPU reads at best, measured once; undefined on the reference executor. Rejects like `measureStreamRead`. */
+  async bandwidth(): Promise<number | undefined> {
+    const { device } = this.#loaded;
+    if (!device) return undefined;
+    if (this.#bandwidth === undefined) {
+      const { measureStreamRead } = await import('../gpu/micro_bench');
+      this.#bandwidth = 1e9 * (await measureStreamRead(device));
+    }
+    return this.#bandwidth;
   }
 
   get vocabSize(): number {

@@ -1,6 +1,5 @@
 /** The worker's side of the edge: calls come in with a number, by which they can be aborted; errors go out as data. */
 import { type ProxyMarked, type Remote, releaseProxy } from 'comlink';
-import type { EngineMetrics } from '../engine/metrics';
 import { InternalError } from '../errors';
 import { fromWire, toWire, type WireError } from '../errors/wire';
 import type { StoredSession } from '../storage/store/session_store';
@@ -12,8 +11,10 @@ import type {
   Embeddings,
   EmbedRequest,
   Host,
+  HostMetrics,
   LoadProgress,
   LoadSettings,
+  MetricsOptions,
   ModelInfo,
   ModelSource,
 } from './protocol';
@@ -107,8 +108,8 @@ export class HostEdge {
     return this.#settle(call, () => this.#host.loadChat(saved));
   }
 
-  metrics(call: number): Promise<Result<EngineMetrics>> {
-    return this.#settle(call, () => this.#host.metrics());
+  metrics(call: number, options?: MetricsOptions): Promise<Result<HostMetrics>> {
+    return this.#settle(call, () => this.#host.metrics(options));
   }
 
   abort(call: number, reason: WireError): void {

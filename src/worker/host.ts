@@ -1,4 +1,3 @@
-import type { EngineMetrics } from '../engine/metrics';
 import { DisposedError, InternalError, throwIfAborted, WebGpuUnavailableError } from '../errors';
 import { loadModel } from '../model/load_model';
 import type { ByteSource } from '../storage/byte_source';
@@ -16,8 +15,10 @@ import type {
   Embeddings,
   EmbedRequest,
   Host,
+  HostMetrics,
   LoadHooks,
   LoadSettings,
+  MetricsOptions,
   ModelInfo,
   ModelSource,
 } from './protocol';
@@ -102,10 +103,19 @@ export class EngineHost implements Host {
     }
   }
 
-  async metrics(): Promise<EngineMetrics> {
+  async metrics({ bandwidth = false }: MetricsOptions = {}): Promise<HostMetrics> {
     const { model, release } = this.#use();
-    release();
-    return model.engine.metrics;
+    try {
+      const bandwidthBytesPerSecond = bandwidth ? await model.bandwidth() : undefined;
+      const { metrics } = model.engine;
+      if (bandwidthBytesPerSecond === undefined) return metrics;
+      const { memoryBytesPerSecond } = metrics;
+      if (memoryBytesPerSecond === undefined) return { ...metrics, bandwidthBytesPerSecond };
+      const bandwidthShare = memoryBytesPerSecond / bandwidthBytesPerSecond;
+      return { ...metrics, bandwidthBytesPerSecond, bandwidthShare };
+    } finally {
+      release();
+    }
   }
 
   async dispose(): Promise<void> {

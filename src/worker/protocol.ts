@@ -158,6 +158,22 @@ export interface LoadHooks {
 }
 
 /** A place where a model runs: in this thread (`EngineHost`) or in a worker (`RemoteHost`). */
+export interface MetricsOptions {
+  /**
+   * Measure how fast this GPU reads its memory, the first time that it is asked for: about a second in which answers wait, and up to 1 GiB
+   * of memory. Rejects with OutOfMemoryError where there is too little.
+   */
+  readonly bandwidth?: boolean;
+}
+
+/** With the yardstick for `memoryBytesPerSecond`, where `bandwidth` was asked for and the model runs on a GPU. */
+export interface HostMetrics extends EngineMetrics {
+  /** Bytes a second that the GPU reads at best. */
+  readonly bandwidthBytesPerSecond?: number;
+  /** `memoryBytesPerSecond` over that: what decoding, which is bound by memory, makes of the GPU. */
+  readonly bandwidthShare?: number;
+}
+
 export interface Host {
   /** Loads a model and makes it the one that answers. When it fails, the previous one goes on answering. */
   load(source: ModelSource, settings: LoadSettings, hooks?: LoadHooks): Promise<ModelInfo>;
@@ -172,6 +188,6 @@ export interface Host {
   /** The messages of a saved chat, from its bytes or the name that it is stored under; what was saved of it is cached again. */
   loadChat(saved: Uint8Array | string): Promise<readonly ChatMessage[]>;
   /** What the model that answers has done since it was loaded, and how long it took. */
-  metrics(): Promise<EngineMetrics>;
+  metrics(options?: MetricsOptions): Promise<HostMetrics>;
   dispose(): Promise<void>;
 }

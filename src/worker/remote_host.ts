@@ -1,5 +1,4 @@
 import { proxy } from 'comlink';
-import type { EngineMetrics } from '../engine/metrics';
 import { DisposedError, throwIfAborted } from '../errors';
 import { toWire } from '../errors/wire';
 import type { StoredSession } from '../storage/store/session_store';
@@ -11,8 +10,10 @@ import type {
   Embeddings,
   EmbedRequest,
   Host,
+  HostMetrics,
   LoadHooks,
   LoadSettings,
+  MetricsOptions,
   ModelInfo,
   ModelSource,
 } from './protocol';
@@ -89,9 +90,9 @@ export class RemoteHost implements Host {
     return await connection.settle(connection.edge.loadChat(call, saved));
   }
 
-  async metrics(): Promise<EngineMetrics> {
+  async metrics(options?: MetricsOptions): Promise<HostMetrics> {
     const { connection, call } = await this.#newCall();
-    return await connection.settle(connection.edge.metrics(call));
+    return await connection.settle(connection.edge.metrics(call, options));
   }
 
   async dispose(): Promise<void> {

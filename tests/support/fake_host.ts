@@ -1,5 +1,4 @@
 import { Engine } from '../../src/engine/engine';
-import type { EngineMetrics } from '../../src/engine/metrics';
 import { AbortedError, ContextLengthError, InvalidFileError } from '../../src/errors';
 import { SessionStore, type StoredSession } from '../../src/storage/store/session_store';
 import type {
@@ -9,8 +8,10 @@ import type {
   Embeddings,
   EmbedRequest,
   Host,
+  HostMetrics,
   LoadHooks,
   LoadSettings,
+  MetricsOptions,
   ModelInfo,
   ModelSource,
 } from '../../src/worker/protocol';
@@ -100,9 +101,10 @@ export class FakeHost implements Host {
     return JSON.parse(new TextDecoder().decode(bytes)) as ChatMessage[];
   }
 
-  async metrics(): Promise<EngineMetrics> {
+  async metrics(options?: MetricsOptions): Promise<HostMetrics> {
     await this.gate?.();
-    return new Engine(new ScriptedRunner([], 0, { vocabSize: 4, contextLength: 32 })).metrics;
+    const { metrics } = new Engine(new ScriptedRunner([], 0, { vocabSize: 4, contextLength: 32 }));
+    return options?.bandwidth ? { ...metrics, bandwidthBytesPerSecond: 1e9 } : metrics;
   }
 
   async embed({ inputs }: EmbedRequest): Promise<Embeddings> {

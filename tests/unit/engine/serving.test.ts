@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { EngineOptions } from '../../../src/engine/engine_options';
 import { slidingPagesFor } from '../../../src/engine/kv_pages';
 import type { RequestMetrics } from '../../../src/engine/metrics';
+import type { Batch } from '../../../src/engine/runner';
 import { DeviceLostError, InvalidOptionError, QueueFullError } from '../../../src/errors';
 import { expected, LIMITS, PROMPT, request, setup, turns } from './toy_engine';
 
@@ -170,6 +171,19 @@ describe('metrics', () => {
     expect(metrics.tokensPerSecond).toBeGreaterThan(0);
     expect(metrics.steps).toBeGreaterThanOrEqual(10);
     expect(metrics).toMatchObject({ pagesInUse: 0, numPages: 10, preemptions: 0 });
+  });
+
+  it('say how many bytes a second decoding moves, where somebody counts them', async () => {
+    const { engine, runner } = setup({}, { numPages: 40, contextLength: 160 });
+    await engine.generate(request(PROMPT, { maxTokens: 60 })).drain();
+    expect(engine.metrics.memoryBytesPerSecond).toBeUndefined();
+    const counted: Batch[] = [];
+    Object.assign(runner, { traffic: (batch: Batch) => 1000 * counted.push(batch) });
+    await engine.generate(request(PROMPT, { maxTokens: 60 })).drain();
+    expect(engine.metrics.memoryBytesPerSecond).toBeGreaterThan(0);
+    // A few steps alone, none of them with prompt rows.
+    expect(counted.length).toBeLessThanOrEqual(4);
+    for (const { segments } of counted) expect(segments.every(({ tokens }) => tokens.length === 1)).toBe(true);
   });
 
   it('count what fails', async () => {

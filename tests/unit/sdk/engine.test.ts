@@ -43,6 +43,7 @@ describe('createEngine', () => {
   test('metrics come from where the model runs', async () => {
     const engine = await createEngine({ model: file('first.gguf'), worker });
     expect(await engine.metrics()).toMatchObject({ requests: { running: 0, finished: 0 }, interTokenMs: { p95: 0 } });
+    expect(await engine.metrics({ bandwidth: true })).toMatchObject({ bandwidthBytesPerSecond: 1e9 });
     await engine.dispose();
     await expect(engine.metrics()).rejects.toBeInstanceOf(DisposedError);
   });
