@@ -105,7 +105,7 @@ describe('draws', () => {
     const harness = await SamplerHarness.create(await device(), vocab, own * slots, slots, true);
     const logits = Float32Array.from({ length: own * slots * vocab }, (_, i) => Math.log(PROBABILITIES[i % vocab]) + 3);
     const drawn = CHAINS.map(() => new Uint32Array(vocab));
-    const steps = 40;
+    const steps = 16;
     for (let step = 0; step < steps; step++) {
       const segments = CHAINS.map(({ settings }, slot) => {
         const sampling = { ...GREEDY, temperature: 1, ...settings, seed: SEED + step * slots + slot };
