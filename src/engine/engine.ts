@@ -24,6 +24,7 @@ import { Scheduler } from './scheduler';
 import { type ScoreRequest, ScoringSequence } from './scoring';
 import type { Sequence } from './sequence';
 import { Speculators } from './speculation/speculators';
+import { StepBudget } from './step_budget';
 import { StepLoop } from './step_loop';
 import type { ChoicesRequest, StartStrategy, StrategyHost } from './strategies/host';
 
@@ -348,7 +349,7 @@ export class Engine {
   }
 
   #startLoop(runner: Runner): StepLoop {
-    const { rowBudget, maxStepsInFlight = 2, submitBudgetMs, prefixCache } = this.#options;
+    const { rowBudget, stepBudgetMs, maxStepsInFlight = 2, submitBudgetMs, prefixCache } = this.#options;
     const { preemption = 'auto', swapBytes = DEFAULT_SWAP_BYTES } = this.#options;
     const swap = runner.pages && {
       store: runner.pages,
@@ -356,12 +357,14 @@ export class Engine {
       maxBytes: swapBytes,
       onSettled: () => this.#loop.wake(),
     };
-    const scheduler = new Scheduler(runner.limits, { rowBudget, prefixCache, swap });
+    const stepBudget = new StepBudget(stepBudgetMs);
+    const scheduler = new Scheduler(runner.limits, { rowBudget, stepBudget, prefixCache, swap });
     return new StepLoop(runner, scheduler, {
       maxStepsInFlight,
       submitBudgetMs,
       onStep: (metrics) => {
         this.#metrics.step(metrics, runner.limits);
+        stepBudget.observe(metrics.prefillRows, metrics.ms);
         if (metrics.decodeRows === 0) scheduler.swap?.observePrefill(metrics.prefillRows, metrics.ms);
         if (metrics.prefillRows === 0) this.#speculators.costs.observe(metrics.decodeRows, metrics.ms / metrics.repeat);
         this.#options.onStep?.(metrics);

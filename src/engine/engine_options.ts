@@ -7,6 +7,11 @@ import { PREEMPTION_MODES, type PreemptionMode } from './swap_space';
 export interface EngineOptions {
   /** Rows of one step, 1 … limits.maxRows (default). Smaller: shorter steps while a long prompt comes in. */
   readonly rowBudget?: number;
+  /**
+   * Longest that a step with rows of prompts should take while somebody waits for its tokens, by the measured time of such rows, default 100 ms;
+   * 32 rows it takes in any case. Infinity: no limit but the rows.
+   */
+  readonly stepBudgetMs?: number;
   /** Steps submitted before the oldest has been read back, default 2. With 1 the GPU waits for JavaScript after each token. */
   readonly maxStepsInFlight?: number;
   /** A generation pauses at this many unread tokens, default 64. */
@@ -47,6 +52,8 @@ export function checkEngineOptions(options: EngineOptions): void {
     if (!Number.isSafeInteger(value) || value < 0)
       throw new InvalidOptionError(field, `${value} is not an integer of at least 0`);
   }
+  const { stepBudgetMs = 0 } = options;
+  if (!(stepBudgetMs >= 0)) throw new InvalidOptionError('stepBudgetMs', `${stepBudgetMs} is not a time`);
   if (options.preemption !== undefined && !PREEMPTION_MODES.includes(options.preemption)) {
     throw new InvalidOptionError('preemption', `must be one of ${PREEMPTION_MODES.join(', ')}`);
   }

@@ -8,6 +8,7 @@ import { PrefixStore } from './saved_prefix';
 import { checkIdle, checkSequences, type SchedulerParts } from './scheduler_checks';
 import { canYield, precedes, type RowRange, type Sequence, samplesOf } from './sequence';
 import { SlotPool } from './slot_pool';
+import type { StepBudget } from './step_budget';
 import { type SwapOptions, SwapSpace } from './swap_space';
 
 /** Rows up to which a step computes each of them bit for bit as it would alone. */
@@ -16,6 +17,8 @@ const EXACT_ROWS = 16;
 export interface SchedulerOptions {
   /** Rows of one step, 1 … limits.maxRows (default): a smaller one keeps steps short while a long prompt comes in. */
   readonly rowBudget?: number;
+  /** How many rows of prompts ride along with decode rows; absent: what fits. */
+  readonly stepBudget?: Pick<StepBudget, 'promptRows'>;
   /** Default true. */
   readonly prefixCache?: boolean;
   /** Where sequences that lose their pages may keep them; absent: they are always computed again. */
@@ -27,7 +30,7 @@ export interface SchedulerOptions {
  *
  * Sequences are admitted in order of rank (arrival, and a head start for priority), with the pages of what others have computed
  * for the same tokens, as soon as there is a slot and pages for all tokens they have. Decode rows go first;
- * what is left of the row budget is filled with chunks of prompts. When pages run out the sequence of the last rank is preempted: it loses its pages
+ * what is left of the row budget, and of the time for a step that somebody waits for, is filled with chunks of prompts. When pages run out the sequence of the last rank is preempted: it loses its pages
  * and computes its tokens again later, as far as they are not in the prefix cache. The first one is never preempted and fits alone, so there is always progress.
  */
 export class Scheduler {
@@ -36,6 +39,7 @@ export class Scheduler {
   /** Sequences that lost their pages to others so far. */
   preemptions = 0;
   readonly #rowBudget: number;
+  readonly #stepBudget: SchedulerOptions['stepBudget'];
   readonly #prefixes: PrefixCache | undefined;
   readonly #sharing: PageSharing;
   /** For conversations that are saved and loaded. */
@@ -49,12 +53,13 @@ export class Scheduler {
 
   constructor(
     readonly limits: RunnerLimits,
-    { rowBudget = limits.maxRows, prefixCache = true, swap }: SchedulerOptions = {},
+    { rowBudget = limits.maxRows, stepBudget, prefixCache = true, swap }: SchedulerOptions = {},
   ) {
     if (!Number.isSafeInteger(rowBudget) || rowBudget < 1 || rowBudget > limits.maxRows) {
       throw new InvalidOptionError('rowBudget', `${rowBudget} is not an integer from 1 to ${limits.maxRows}`);
     }
     this.#rowBudget = rowBudget;
+    this.#stepBudget = stepBudget;
     if (prefixCache && !limits.recurrent) this.#prefixes = new PrefixCache(limits.pageSize, limits.sliding?.window);
     this.#pages = new KvPages(limits, this.#prefixes);
     this.#sharing = new PageSharing(this.#pages, this.#prefixes, limits.recurrent);
@@ -142,19 +147,25 @@ export class Scheduler {
     this.#park();
     this.#admit(draft);
     let decodesLeft = this.#running.filter((sequence) => sequence.backlog === 1).length;
+    // Also those whose next row waits for a sample in flight: the step after comes behind this one.
+    const awaited = decodesLeft > 0 || this.#running.some(({ samplesInFlight }) => samplesInFlight > 0);
+    const timed = awaited ? this.#stepBudget?.promptRows : undefined;
+    let promptRows = timed ?? Number.POSITIVE_INFINITY;
     for (const sequence of inOrderOfTurns(this.#running)) {
       const left = this.#rowBudget - draft.rows;
       if (left === 0) break;
       const decodes = sequence.backlog === 1;
       if (decodes) decodesLeft--;
+      else if (promptRows === 0) continue;
       // Prompts leave room for the decode rows behind them, but one whose turn it is gets on by a row at least.
       const rows = sequence.nextRows(
-        decodes ? left : Math.max(1, left - decodesLeft),
+        decodes ? left : Math.min(promptRows, Math.max(1, left - decodesLeft)),
         this.limits.maxSampledRows - draft.sampledRows,
         Math.max(1, EXACT_ROWS - draft.rows - decodesLeft),
       );
-      if (rows && hasLeader(draft, sequence, rows) && this.#makeRoom(sequence, rows, draft))
-        this.#schedule(sequence, rows, draft);
+      if (!rows || !hasLeader(draft, sequence, rows) || !this.#makeRoom(sequence, rows, draft)) continue;
+      this.#schedule(sequence, rows, draft);
+      if (!decodes) promptRows -= rows.count;
     }
     this.#repeat(draft, Math.min(maxRepeat, this.limits.maxRepeat ?? 1));
     this.#running = [

@@ -87,7 +87,8 @@ class Replay {
     seed: number,
   ) {
     this.#random = seededRandom(seed ^ 0x5eed);
-    this.#engine = new Engine(runner, { maxUnread: Number.MAX_SAFE_INTEGER });
+    // Steps are counted: how many there are must not depend on how fast this machine is.
+    this.#engine = new Engine(runner, { maxUnread: Number.MAX_SAFE_INTEGER, stepBudgetMs: Number.POSITIVE_INFINITY });
   }
 
   async static(concurrency: number): Promise<BatchingReport> {

@@ -3,6 +3,7 @@ import type { EngineOptions } from '../../../src/engine/engine_options';
 import { slidingPagesFor } from '../../../src/engine/kv_pages';
 import type { RequestMetrics } from '../../../src/engine/metrics';
 import type { Batch } from '../../../src/engine/runner';
+import type { StepMetrics } from '../../../src/engine/step_loop';
 import { DeviceLostError, InvalidOptionError, QueueFullError } from '../../../src/errors';
 import { expected, LIMITS, PROMPT, request, setup, turns } from './toy_engine';
 
@@ -147,6 +148,42 @@ describe('preemption', () => {
       expect(out).toBe(0);
       expect(rows).toBeGreaterThan(least + PROMPT.length);
     }
+  });
+});
+
+describe('a long prompt', () => {
+  /** Rows of prompts in the steps that somebody else waits for too. */
+  async function besideAnAnswer(stepBudgetMs: number) {
+    const steps: StepMetrics[] = [];
+    const limits = { maxRows: 128, numPages: 60, contextLength: 240, maxSlots: 4 };
+    const { engine } = setup({ stepBudgetMs, prefixCache: false, onStep: (step) => steps.push(step) }, limits);
+    const long = Array.from({ length: 200 }, (_, i) => i % 7);
+    const running = engine.generate(request(PROMPT, { maxTokens: 40 })).drain();
+    await turns(2);
+    const [first, second] = await Promise.all([running, engine.generate(request(long, { maxTokens: 4 })).drain()]);
+    expect(first.outputTokens).toEqual(expected(PROMPT, 40));
+    expect(second.outputTokens).toEqual(expected(long, 4));
+    // Measured by now.
+    const again = engine.generate(request(PROMPT, { maxTokens: 40 })).drain();
+    await turns(2);
+    const from = steps.length;
+    const third = await engine.generate(request(long, { maxTokens: 4 })).drain();
+    expect(third.outputTokens).toEqual(expected(long, 4));
+    await again;
+    return steps
+      .slice(from)
+      .flatMap(({ prefillRows, decodeRows }) => (decodeRows > 0 && prefillRows > 0 ? prefillRows : []));
+  }
+
+  it('comes in smaller pieces while somebody waits for the next token, and in large ones where that is no matter', async () => {
+    const hurried = await besideAnAnswer(0);
+    expect(hurried.length).toBeGreaterThanOrEqual(6);
+    expect(Math.max(...hurried)).toBe(32);
+    expect(Math.max(...(await besideAnAnswer(Number.POSITIVE_INFINITY)))).toBeGreaterThan(100);
+  });
+
+  it.each([-1, Number.NaN])('has no time of %d ms', (stepBudgetMs) => {
+    expect(() => setup({ stepBudgetMs })).toThrow(InvalidOptionError);
   });
 });
 
