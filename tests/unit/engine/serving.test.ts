@@ -156,16 +156,23 @@ describe('a long prompt', () => {
   async function besideAnAnswer(stepBudgetMs: number) {
     const steps: StepMetrics[] = [];
     const limits = { maxRows: 128, numPages: 60, contextLength: 240, maxSlots: 4 };
-    const { engine } = setup({ stepBudgetMs, prefixCache: false, onStep: (step) => steps.push(step) }, limits);
+    const { engine, runner } = setup({ stepBudgetMs, prefixCache: false, onStep: (step) => steps.push(step) }, limits);
+    const run = runner.run.bind(runner);
+    // A step takes time that can be measured.
+    runner.run = async (batch) => {
+      const result = run(batch);
+      await new Promise((resolve) => setTimeout(resolve, 2));
+      return result;
+    };
     const long = Array.from({ length: 200 }, (_, i) => i % 7);
-    const running = engine.generate(request(PROMPT, { maxTokens: 40 })).drain();
-    await turns(2);
+    const running = engine.generate(request(PROMPT, { maxTokens: 120 })).drain();
+    await new Promise((resolve) => setTimeout(resolve, 12));
     const [first, second] = await Promise.all([running, engine.generate(request(long, { maxTokens: 4 })).drain()]);
-    expect(first.outputTokens).toEqual(expected(PROMPT, 40));
+    expect(first.outputTokens).toEqual(expected(PROMPT, 120));
     expect(second.outputTokens).toEqual(expected(long, 4));
     // Measured by now.
-    const again = engine.generate(request(PROMPT, { maxTokens: 40 })).drain();
-    await turns(2);
+    const again = engine.generate(request(PROMPT, { maxTokens: 120 })).drain();
+    await new Promise((resolve) => setTimeout(resolve, 12));
     const from = steps.length;
     const third = await engine.generate(request(long, { maxTokens: 4 })).drain();
     expect(third.outputTokens).toEqual(expected(long, 4));
