@@ -1,7 +1,7 @@
 /**
  * Dawn's null backend translates and validates shaders and computes nothing: in moments it sees that Dawn takes every variant that a tuner
  * may choose at WebGPU's default limits, and those for matrix units, which no adapter of ours has. That they are right is seen elsewhere
- * (linear.test.ts, linear_invariance.test.ts), for matrix units only by the trial before a tuner's choice.
+ * (linear.test.ts, linear_invariance.test.ts), for matrix units with their functions written out (matrix_units.test.ts).
  */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { create } from 'webgpu';
