@@ -312,8 +312,10 @@ export class Scheduler {
     while (!this.#pages.fits([{ owner: id, from: position, to: position + count }])) {
       const others = this.#running.filter((other) => other !== sequence && !draft.members.has(other));
       const last = others.reduce((a, b) => (a && precedes(b, a) ? a : b), undefined as Sequence | undefined);
-      const victim = others.find((other) => other.parks) ?? last;
-      if (victim && (victim.parks || precedes(sequence, victim))) {
+      // Of its own group one that has its result waits for this one, whatever their order.
+      const idle = others.find((other) => canYield(other, sequence));
+      const victim = idle ?? last;
+      if (victim && (idle || precedes(sequence, victim))) {
         this.#preempt(victim, draft);
         continue;
       }
