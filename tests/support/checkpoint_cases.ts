@@ -30,6 +30,25 @@ function falconConfig(fixture: Fixture): Record<string, unknown> {
   };
 }
 
+function gemma4Config(fixture: Fixture): Record<string, unknown> {
+  return {
+    ...sizes(fixture),
+    model_type: 'gemma4_text',
+    hidden_activation: 'gelu_pytorch_tanh',
+    head_dim: 16,
+    global_head_dim: 32,
+    num_key_value_heads: 2,
+    num_global_key_value_heads: 1,
+    attention_k_eq_v: true,
+    sliding_window: numberOf(fixture, 'attention.sliding_window'),
+    final_logit_softcapping: 5,
+    rope_parameters: {
+      full_attention: { rope_type: 'proportional', partial_rotary_factor: 0.5, rope_theta: 1_000_000 },
+      sliding_attention: { rope_type: 'default', rope_theta: 10_000 },
+    },
+  };
+}
+
 const GEMMA4_FORMS: Readonly<Record<string, string>> = {
   'layer_output_scale.weight': 'layer_scalar',
   'ffn_gate_inp.scale': 'router.scale',
@@ -191,25 +210,12 @@ export const CHECKPOINT_CASES: Record<string, CheckpointCase> = {
       },
       without: /^rope_freqs/,
       config: {
-        ...sizes(fixture),
-        model_type: 'gemma4_text',
-        hidden_activation: 'gelu_pytorch_tanh',
-        head_dim: 16,
-        global_head_dim: 32,
-        num_key_value_heads: 2,
-        num_global_key_value_heads: 1,
-        attention_k_eq_v: true,
+        ...gemma4Config(fixture),
         num_kv_shared_layers: 2,
-        sliding_window: numberOf(fixture, 'attention.sliding_window'),
         layer_types: [0, 1, 2, 3, 4].map((layer) =>
           layer % 2 === 0 && layer > 0 ? 'full_attention' : 'sliding_attention',
         ),
         hidden_size_per_layer_input: 8,
-        final_logit_softcapping: 5,
-        rope_parameters: {
-          full_attention: { rope_type: 'proportional', partial_rotary_factor: 0.5, rope_theta: 1_000_000 },
-          sliding_attention: { rope_type: 'default', rope_theta: 10_000 },
-        },
       },
       forms(tensor, layer): Record<string, StoredForm> | undefined {
         if (!tensor.name.endsWith('layer_output_scale.weight')) return undefined;
@@ -234,26 +240,13 @@ export const CHECKPOINT_CASES: Record<string, CheckpointCase> = {
       },
       without: /^rope_freqs/,
       config: {
-        ...sizes(fixture),
-        model_type: 'gemma4_text',
-        hidden_activation: 'gelu_pytorch_tanh',
-        head_dim: 16,
-        global_head_dim: 32,
-        num_key_value_heads: 2,
-        num_global_key_value_heads: 1,
-        attention_k_eq_v: true,
+        ...gemma4Config(fixture),
         enable_moe_block: true,
         num_experts: numberOf(fixture, 'expert_count'),
         top_k_experts: numberOf(fixture, 'expert_used_count'),
         moe_intermediate_size: numberOf(fixture, 'expert_feed_forward_length'),
-        sliding_window: numberOf(fixture, 'attention.sliding_window'),
         layer_types: ['sliding_attention', 'sliding_attention', 'full_attention'],
         hidden_size_per_layer_input: 0,
-        final_logit_softcapping: 5,
-        rope_parameters: {
-          full_attention: { rope_type: 'proportional', partial_rotary_factor: 0.5, rope_theta: 1_000_000 },
-          sliding_attention: { rope_type: 'default', rope_theta: 10_000 },
-        },
       },
       forms(tensor, layer): Record<string, StoredForm> | undefined {
         const name = GEMMA4_FORMS[tensor.name.replace(/^blk\.\d+\./, '')];

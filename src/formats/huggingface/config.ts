@@ -67,7 +67,7 @@ export class Config {
     return value as readonly JsonValue[];
   }
 
-  /** Refuses a value that means something which is not implemented. An absent key passes. */
+  /** Refuses a value that means something else than what is supported. An absent key passes. */
   expect(key: string, allowed: readonly JsonValue[]): void {
     const value = this.present(key);
     if (value === undefined || allowed.includes(value)) return;

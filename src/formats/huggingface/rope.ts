@@ -28,7 +28,7 @@ export function ropeParameters(config: Config, kind = 'full_attention'): Config 
 
 /**
  * Writes `ARCH.rope.*` and computes the factors that GGUF keeps as tensors. `dims` are the rotated ones of a head.
- * Throws UnsupportedModelError for a kind of scaling that is not implemented.
+ * Throws UnsupportedModelError for any other kind of scaling.
  */
 export function describeRope(config: Config, metadata: Metadata, dims: number, defaultTheta = 10_000): Rope {
   const scaling = ropeParameters(config);

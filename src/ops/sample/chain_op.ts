@@ -1,10 +1,10 @@
 import { MAX_LOGIT_BIAS } from '../../engine/runner';
 import { chainOf } from '../../engine/sampler_chain';
-import { InternalError } from '../../errors';
 import type { SampleChainCall } from '../decoding_calls';
 import type { Dispatch, Op } from '../op';
 import { chooseByChain } from './chain';
 import { checkSampledLogits, checkStates } from './check';
+import { choiceDispatch } from './choice_dispatch';
 import { bitsToFloat, encodeMu, SAMPLE, SAMPLE_WORDS } from './record';
 import { STREAM, uniformAt } from './rng';
 import { writeSample } from './sample';
@@ -53,32 +53,9 @@ export const sampleChainOp: Op<SampleChainCall> = {
   },
 
   dispatches(call, target): readonly Dispatch[] {
-    const { cols, type } = call.logits;
-    const rows = target.maxSampledRows;
-    if (rows > target.capabilities.limits.maxComputeWorkgroupsPerDimension) {
-      throw new InternalError(`sample_chain: ${rows} sampled rows exceed the device's workgroups per dimension`);
-    }
+    const context = call.past.words / call.mu.words;
     return [
-      {
-        label: `sample chain ${type}`,
-        source: {
-          entry: 'ops/sample_chain.wgsl',
-          aliases: { Act: type },
-          overrides: { VOCAB: cols, CONTEXT: call.past.words / call.mu.words },
-        },
-        bindings: [
-          { kind: 'step' },
-          { kind: 'activation', tensor: call.logits, access: 'read' },
-          { kind: 'state', state: call.counts, access: 'read' },
-          { kind: 'state', state: call.bias, access: 'read' },
-          { kind: 'state', state: call.past, access: 'read' },
-          { kind: 'state', state: call.mu, access: 'read' },
-          { kind: 'scratch', name: 'sample.keys', bytes: rows * cols * 4, access: 'write' },
-          { kind: 'state', state: call.samples, access: 'write' },
-        ],
-        workgroups: (step) => (step.greedy ? [0, 0, 0] : [step.sampledRows, 1, 1]),
-        traffic: (step) => step.sampledRows * (cols * (type === 'f16' ? 2 : 4) + SAMPLE_WORDS * 4),
-      },
+      choiceDispatch(call, target, { name: 'sample chain', entry: 'ops/sample_chain.wgsl', context, mu: call.mu }),
     ];
   },
 };

@@ -4,6 +4,7 @@ import { InternalError } from '../../errors';
 import type { SampleCall } from '../decoding_calls';
 import type { Dispatch, Op } from '../op';
 import { checkSampledLogits, checkStates } from './check';
+import { choiceDispatch } from './choice_dispatch';
 import { commitToken, floatBits, NO_LOGPROB, SAMPLE, SAMPLE_WORDS, windowOf } from './record';
 import { chooseToken, logSoftmax, topLogprobs } from './reference';
 import { STREAM, uniformAt } from './rng';
@@ -93,28 +94,10 @@ export const sampleOp: Op<SampleCall> = {
   },
 
   dispatches(call, target): readonly Dispatch[] {
-    const { cols, type } = call.logits;
+    const { cols } = call.logits;
     const context = call.past.words / call.lastTokens.words;
-    const rows = target.maxSampledRows;
-    if (rows > target.capabilities.limits.maxComputeWorkgroupsPerDimension) {
-      throw new InternalError(`sample: ${rows} sampled rows exceed the device's workgroups per dimension`);
-    }
     return [
-      {
-        label: `sample ${type}`,
-        source: { entry: 'ops/sample.wgsl', aliases: { Act: type }, overrides: { VOCAB: cols, CONTEXT: context } },
-        bindings: [
-          { kind: 'step' },
-          { kind: 'activation', tensor: call.logits, access: 'read' },
-          { kind: 'state', state: call.counts, access: 'read' },
-          { kind: 'state', state: call.bias, access: 'read' },
-          { kind: 'state', state: call.past, access: 'read' },
-          { kind: 'scratch', name: 'sample.keys', bytes: rows * cols * 4, access: 'write' },
-          { kind: 'state', state: call.samples, access: 'write' },
-        ],
-        workgroups: (step) => (step.greedy ? [0, 0, 0] : [step.sampledRows, 1, 1]),
-        traffic: (step) => step.sampledRows * (cols * (type === 'f16' ? 2 : 4) + SAMPLE_WORDS * 4),
-      },
+      choiceDispatch(call, target, { name: 'sample', entry: 'ops/sample.wgsl', context }),
       {
         label: 'sample commit',
         source: {

@@ -1,13 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import type { EngineOptions } from '../../../src/engine/engine_options';
 import { slidingPagesFor } from '../../../src/engine/kv_pages';
 import { GREEDY, type RunnerLimits } from '../../../src/engine/runner';
 import type { BeamSettings } from '../../../src/engine/strategies/beam_selection';
 import type { ChoicesRequest } from '../../../src/engine/strategies/host';
 import { startStrategy } from '../../../src/engine/strategies/strategy';
 import { InvalidOptionError, UnsupportedModelError } from '../../../src/errors';
-import { likeliest, seededRandom } from './fake_runner';
-import { expected, LIMITS, PROMPT, request, setup, turns } from './toy_engine';
+import { likeliest } from './fake_runner';
+import { onRandomMachines } from './random_machines';
+import { LIMITS, PROMPT, request, setup, turns } from './toy_engine';
 
 const ROOMY: Partial<RunnerLimits> = { maxSlots: 8, maxRows: 16, maxSampledRows: 16, numPages: 80 };
 
@@ -184,70 +184,34 @@ describe('beam search', () => {
 
 describe('beam search among other requests', () => {
   it('gives what it gives alone on machines of any size, through preemption, fewer slots than beams and a lost device', async () => {
-    let preempted = 0;
-    let lost = 0;
-    let swapped = 0;
-    for (let seed = 1; seed <= 60; seed++) {
-      const random = seededRandom(seed);
-      const int = (low: number, high: number): number => low + Math.floor(random() * (high - low + 1));
-      const contextLength = int(16, 40);
-      const pageSize = int(1, 6);
-      const maxRows = int(1, 16);
-      const window = int(1, 20);
-      const sliding = { window, numPages: slidingPagesFor(window, maxRows, pageSize) + int(0, 20) };
-      const limits = {
-        contextLength,
-        pageSize,
-        maxRows,
-        ...(random() < 0.5 && { sliding }),
-        maxSampledRows: int(1, 8),
-        maxSlots: int(1, 6),
-        numPages: Math.ceil(contextLength / pageSize) + int(0, 12),
-        maxRepeat: int(1, 4),
-      };
-      const options: EngineOptions = {
-        maxStepsInFlight: int(1, 3),
-        maxUnread: int(1, 70),
-        prefixCache: random() < 0.8,
-        preemption: (['recompute', 'swap'] as const)[int(0, 1)],
-        onStep: () => {
-          engine.checkIntegrity();
-          swapped = Math.max(swapped, engine.metrics.swapped.in);
-        },
-        recover: async () => {
-          lost++;
-          return setup({}, limits).runner;
-        },
-      };
-      const { engine } = setup(options, limits, random() < 0.3 ? int(0, 20) : undefined);
-      const jobs: Promise<void>[] = [];
-      const room = contextLength - PROMPT.length;
-      for (let i = int(0, 2); i >= 0; i--) {
+    const { preempted, lost, swapped } = await onRandomMachines({
+      count: 60,
+      limits({ random, int }, { contextLength, pageSize }) {
+        const maxRows = int(1, 16);
+        const window = int(1, 20);
+        const sliding = { window, numPages: slidingPagesFor(window, maxRows, pageSize) + int(0, 20) };
+        return {
+          maxRows,
+          ...(random() < 0.5 && { sliding }),
+          maxSampledRows: int(1, 8),
+          maxSlots: int(1, 6),
+          numPages: Math.ceil(contextLength / pageSize) + int(0, 12),
+        };
+      },
+      options: ({ int }) => ({ preemption: (['recompute', 'swap'] as const)[int(0, 1)] }),
+      searches: ({ int }) => int(1, 3),
+      async search({ random, int, engine, room, name }) {
         const numBeams = int(1, 5);
         const maxTokens = int(1, room);
         const stop = random() < 0.6 ? int(0, LIMITS.vocabSize - 1) : undefined;
-        const prompt = PROMPT.slice(0, int(1, PROMPT.length));
+        const promptTokens = PROMPT.slice(0, int(1, PROMPT.length));
         const stopTokens = new Set(stop === undefined ? [] : [stop]);
-        const asked = beams({ promptTokens: prompt, maxTokens, stopTokens, priority: int(-1, 1) }, { numBeams });
+        const asked = beams({ promptTokens, maxTokens, stopTokens, priority: int(-1, 1) }, { numBeams });
         const count = int(1, numBeams);
-        const plain = plainBeams(prompt, numBeams, maxTokens, LIMITS.vocabSize, stop).slice(0, count);
-        jobs.push(outputs(engine, asked, count).then((found) => expect(found, `schedule ${seed}`).toEqual(plain)));
-        if (random() < 0.5) await turns(int(0, 6));
-        const tokens = PROMPT.slice(0, int(1, PROMPT.length));
-        const count2 = int(1, room);
-        jobs.push(
-          engine
-            .generate(request(tokens, { maxTokens: count2 }))
-            .drain()
-            .then(({ outputTokens }) => expect(outputTokens, `schedule ${seed}`).toEqual(expected(tokens, count2))),
-        );
-      }
-      await Promise.all(jobs);
-      await turns(8);
-      engine.checkIntegrity();
-      expect(engine.pagesInUse).toBe(0);
-      preempted += engine.metrics.preemptions;
-    }
+        const plain = plainBeams(promptTokens, numBeams, maxTokens, LIMITS.vocabSize, stop).slice(0, count);
+        expect(await outputs(engine, asked, count), name).toEqual(plain);
+      },
+    });
     expect(preempted).toBeGreaterThan(50);
     expect(lost).toBeGreaterThan(3);
     expect(swapped).toBeGreaterThan(1);

@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { fileSource } from '../../../src/cli/file_source';
 import { Engine } from '../../../src/engine/engine';
-import type { EngineOptions } from '../../../src/engine/engine_options';
 import { GREEDY, type RunnerLimits } from '../../../src/engine/runner';
 import type { ContrastiveSettings } from '../../../src/engine/strategies/contrastive_search';
 import type { ChoicesRequest } from '../../../src/engine/strategies/host';
@@ -9,8 +8,9 @@ import { startStrategy } from '../../../src/engine/strategies/strategy';
 import { InvalidOptionError, UnsupportedModelError } from '../../../src/errors';
 import { loadModel } from '../../../src/model/load_model';
 import { plainModel } from '../../support/plain_head';
-import { likeliest, seededRandom, toyHidden } from './fake_runner';
-import { expected, LIMITS, PROMPT, request, setup, turns } from './toy_engine';
+import { likeliest, toyHidden } from './fake_runner';
+import { onRandomMachines } from './random_machines';
+import { LIMITS, PROMPT, request, setup, turns } from './toy_engine';
 
 const ROOMY: Partial<RunnerLimits> = { maxSlots: 8, maxRows: 16, maxSampledRows: 16, numPages: 80, hiddenSize: 6 };
 
@@ -161,60 +161,25 @@ describe('contrastive search', () => {
   });
 
   it('gives among others what it gives alone, on machines of any size, through preemption and a lost device', async () => {
-    let preempted = 0;
-    let lost = 0;
-    for (let seed = 1; seed <= 40; seed++) {
-      const random = seededRandom(seed);
-      const int = (low: number, high: number): number => low + Math.floor(random() * (high - low + 1));
-      const contextLength = int(16, 40);
-      const pageSize = int(1, 6);
-      const limits = {
+    const { preempted, lost } = await onRandomMachines({
+      count: 40,
+      limits: ({ int }, { contextLength, pageSize }) => ({
         hiddenSize: 6,
-        contextLength,
-        pageSize,
         maxRows: int(1, 16),
         maxSampledRows: int(1, 8),
         maxSlots: int(1, 6),
         numPages: Math.ceil(contextLength / pageSize) + int(0, 12),
-        maxRepeat: int(1, 4),
-      };
-      const options: EngineOptions = {
-        maxStepsInFlight: int(1, 3),
-        maxUnread: int(1, 70),
-        prefixCache: random() < 0.8,
-        onStep: () => engine.checkIntegrity(),
-        recover: async () => {
-          lost++;
-          return setup({}, limits).runner;
-        },
-      };
-      const { engine } = setup(options, limits, random() < 0.3 ? int(0, 20) : undefined);
-      const jobs: Promise<void>[] = [];
-      const room = contextLength - PROMPT.length;
-      for (let i = int(0, 2); i >= 0; i--) {
+      }),
+      searches: ({ int }) => int(1, 3),
+      async search({ int, engine, room, name }) {
         const topK = int(2, 5);
         const maxTokens = int(1, room);
-        const prompt = PROMPT.slice(0, int(1, PROMPT.length));
-        const asked = contrastive({ promptTokens: prompt, maxTokens, priority: int(-1, 1) }, { topK });
-        const plain = plainSearch(TOY, prompt, 0.6, topK, maxTokens);
-        const [found] = engine.generateChoices(asked, 1);
-        jobs.push(found.drain().then(({ outputTokens }) => expect(outputTokens, `schedule ${seed}`).toEqual(plain)));
-        if (random() < 0.5) await turns(int(0, 6));
-        const tokens = PROMPT.slice(0, int(1, PROMPT.length));
-        const count = int(1, room);
-        jobs.push(
-          engine
-            .generate(request(tokens, { maxTokens: count }))
-            .drain()
-            .then(({ outputTokens }) => expect(outputTokens, `schedule ${seed}`).toEqual(expected(tokens, count))),
-        );
-      }
-      await Promise.all(jobs);
-      await turns(8);
-      engine.checkIntegrity();
-      expect(engine.pagesInUse).toBe(0);
-      preempted += engine.metrics.preemptions;
-    }
+        const promptTokens = PROMPT.slice(0, int(1, PROMPT.length));
+        const asked = contrastive({ promptTokens, maxTokens, priority: int(-1, 1) }, { topK });
+        const { outputTokens } = await engine.generateChoices(asked, 1)[0].drain();
+        expect(outputTokens, name).toEqual(plainSearch(TOY, promptTokens, 0.6, topK, maxTokens));
+      },
+    });
     expect(preempted).toBeGreaterThan(20);
     expect(lost).toBeGreaterThan(3);
   }, 60_000);

@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { fileSource } from '../../../src/cli/file_source';
 import { Engine } from '../../../src/engine/engine';
-import type { EngineOptions } from '../../../src/engine/engine_options';
 import { GREEDY, type RunnerLimits } from '../../../src/engine/runner';
 import type { GuidanceSettings } from '../../../src/engine/strategies/guided_pair';
 import type { ChoicesRequest } from '../../../src/engine/strategies/host';
@@ -9,8 +8,9 @@ import { startStrategy } from '../../../src/engine/strategies/strategy';
 import { ContextLengthError, InvalidOptionError, UnsupportedModelError } from '../../../src/errors';
 import { loadModel } from '../../../src/model/load_model';
 import { plainModel } from '../../support/plain_head';
-import { guidedBy, nextToken, seededRandom } from './fake_runner';
-import { expected, LIMITS, PROMPT, request, setup, turns } from './toy_engine';
+import { guidedBy, nextToken } from './fake_runner';
+import { onRandomMachines } from './random_machines';
+import { LIMITS, PROMPT, request, setup, turns } from './toy_engine';
 
 const ROOMY: Partial<RunnerLimits> = { maxSlots: 4, maxRows: 16, maxSampledRows: 8, numPages: 60 };
 const AWAY = [7, 8, 9];
@@ -150,59 +150,24 @@ describe('guidance', () => {
   });
 
   it('gives among others what it gives alone, on machines of any size, through preemption and a lost device', async () => {
-    let preempted = 0;
-    let lost = 0;
-    for (let seed = 1; seed <= 60; seed++) {
-      const random = seededRandom(seed);
-      const int = (low: number, high: number): number => low + Math.floor(random() * (high - low + 1));
-      const contextLength = int(16, 40);
-      const pageSize = int(1, 6);
-      const limits = {
-        contextLength,
-        pageSize,
+    const { preempted, lost } = await onRandomMachines({
+      count: 60,
+      limits: ({ int }, { contextLength, pageSize }) => ({
         maxRows: int(2, 16),
         maxSampledRows: int(2, 8),
         maxSlots: int(2, 6),
         numPages: Math.ceil((2 * contextLength) / pageSize) + 4 + int(0, 2),
-        maxRepeat: int(1, 4),
-      };
-      const options: EngineOptions = {
-        maxStepsInFlight: int(1, 3),
-        maxUnread: int(1, 70),
-        prefixCache: random() < 0.8,
-        onStep: () => engine.checkIntegrity(),
-        recover: async () => {
-          lost++;
-          return setup({}, limits).runner;
-        },
-      };
-      const { engine } = setup(options, limits, random() < 0.3 ? int(0, 20) : undefined);
-      const jobs: Promise<void>[] = [];
-      const room = contextLength - PROMPT.length;
-      for (let i = int(1, 4); i >= 0; i--) {
+      }),
+      searches: ({ int }) => int(2, 5),
+      async search({ int, engine, room, name }) {
         const maxTokens = int(1, room);
         const promptTokens = PROMPT.slice(0, int(1, PROMPT.length));
         const negativeTokens = PROMPT.slice(int(1, PROMPT.length - 1));
         const asked = guided({ promptTokens, maxTokens, priority: int(-1, 1) }, { negativeTokens });
-        const plain = plainToy(promptTokens, negativeTokens, 1.5, maxTokens);
-        const [found] = engine.generateChoices(asked, 1);
-        jobs.push(found.drain().then(({ outputTokens }) => expect(outputTokens, `schedule ${seed}`).toEqual(plain)));
-        if (random() < 0.5) await turns(int(0, 6));
-        const tokens = PROMPT.slice(0, int(1, PROMPT.length));
-        const count = int(1, room);
-        jobs.push(
-          engine
-            .generate(request(tokens, { maxTokens: count }))
-            .drain()
-            .then(({ outputTokens }) => expect(outputTokens, `schedule ${seed}`).toEqual(expected(tokens, count))),
-        );
-      }
-      await Promise.all(jobs);
-      await turns(8);
-      engine.checkIntegrity();
-      expect(engine.pagesInUse).toBe(0);
-      preempted += engine.metrics.preemptions;
-    }
+        const { outputTokens } = await engine.generateChoices(asked, 1)[0].drain();
+        expect(outputTokens, name).toEqual(plainToy(promptTokens, negativeTokens, 1.5, maxTokens));
+      },
+    });
     expect(preempted).toBeGreaterThan(10);
     expect(lost).toBeGreaterThan(3);
   }, 60_000);

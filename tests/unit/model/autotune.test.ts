@@ -4,6 +4,7 @@ import { candidatesOf, nameOf, tuningJobs } from '../../../src/model/autotune/jo
 import { formatRecords, parseRecords, recordsName } from '../../../src/model/autotune/records';
 import { PACKAGE_VERSION } from '../../../src/model/autotune/version';
 import type { LinearCall } from '../../../src/ops/calls';
+import { CAPABILITIES as PLAIN_CAPABILITIES } from '../../support/capabilities';
 
 function linear(name: string, cols: number, rows: number, more: Partial<LinearCall> = {}): LinearCall {
   return {
@@ -19,25 +20,12 @@ function linear(name: string, cols: number, rows: number, more: Partial<LinearCa
 }
 
 const CAPABILITIES = {
+  ...PLAIN_CAPABILITIES,
   f16: true,
   subgroups: true,
   subgroupMinSize: 32,
   subgroupMaxSize: 32,
   dot4: true,
-  subgroupMatrix: false,
-  subgroupMatrixShapes: [],
-  timestampQuery: false,
-  software: false,
-  limits: {
-    maxBufferSize: 2 ** 28,
-    maxStorageBufferBindingSize: 2 ** 27,
-    maxStorageBuffersPerShaderStage: 8,
-    minStorageBufferOffsetAlignment: 256,
-    maxComputeWorkgroupStorageSize: 16384,
-    maxComputeInvocationsPerWorkgroup: 256,
-    maxComputeWorkgroupSizeX: 256,
-    maxComputeWorkgroupsPerDimension: 65535,
-  },
   adapter: { vendor: 'v', architecture: 'a', device: 'd', description: 'x' },
 };
 

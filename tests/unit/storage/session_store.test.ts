@@ -7,7 +7,7 @@ import { type FakeOpfs, fakeOpfs } from '../../support/fake_opfs';
 afterEach(() => void vi.unstubAllGlobals());
 
 /** The private file system of this "browser". */
-function stub(): FakeOpfs {
+function useFakeOpfs(): FakeOpfs {
   const opfs = fakeOpfs();
   const root = { getDirectoryHandle: async () => opfs.directory };
   vi.stubGlobal('navigator', { storage: { getDirectory: async () => root } });
@@ -17,7 +17,7 @@ function stub(): FakeOpfs {
 const bytes = (...values: readonly number[]) => Uint8Array.from(values);
 
 test('sessions are kept by name, listed and deleted; a second save takes the place of the first', async () => {
-  const opfs = stub();
+  const opfs = useFakeOpfs();
   const store = await SessionStore.require();
   await store.write('a / trip', 'model one', bytes(1, 2, 3));
   const again = await store.write('a / trip', 'model one', bytes(4, 5));
@@ -36,7 +36,7 @@ test('sessions are kept by name, listed and deleted; a second save takes the pla
 });
 
 test('a save that does not fit is an error with the bytes, and leaves the one before', async () => {
-  const opfs = stub();
+  const opfs = useFakeOpfs();
   const store = await SessionStore.require();
   await store.write('mine', 'm', bytes(1, 2, 3));
   opfs.capacity = 400;
@@ -49,7 +49,7 @@ test('a save that does not fit is an error with the bytes, and leaves the one be
 });
 
 test('names and stores that cannot be, records and files that are broken', async () => {
-  const opfs = stub();
+  const opfs = useFakeOpfs();
   const store = await SessionStore.require();
   for (const name of ['', 'x'.repeat(201), 5 as never]) {
     await expect(store.write(name, 'm', bytes(1))).rejects.toThrow(InvalidOptionError);
