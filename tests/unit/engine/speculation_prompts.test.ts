@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { fileSource } from '../../../src/cli/file_source';
 import { Engine } from '../../../src/engine/engine';
@@ -11,7 +11,7 @@ import { renderChat } from '../../../src/tokenizer/render_chat';
 import { createTokenizer } from '../../../src/tokenizer/tokenizer';
 import { pick, seeded } from '../../support/seeded';
 
-const PROMPTS = '../shared/data/spec_bench_question.jsonl';
+const PROMPTS = 'tests/fixtures/spec_bench.jsonl';
 const COUNT = 3;
 /** Tokens of a prompt: its end, where it has more. */
 const LONGEST = 64;
@@ -27,7 +27,7 @@ const MODES: readonly SpeculationSettings[] = [
   { ngram: true, draft: true, length: 4 },
 ];
 
-describe.runIf(existsSync(PROMPTS))(`speculation over prompts of Spec-Bench, seed ${SEED}`, () => {
+describe(`speculation over prompts of Spec-Bench, seed ${SEED}`, () => {
   let model: LoadedModel;
   let draft: LoadedModel;
   let prompts: number[][];

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { BLOCK_FORMATS, ENCODABLE_FORMATS } from '../../../src/formats/blocks';
 import { decodeRow, rowBytes } from '../../../src/formats/dequantize';
@@ -8,7 +8,7 @@ import { randomBlocks } from '../../../src/formats/random_blocks';
 import { WEIGHT_FORMATS, type WeightFormat } from '../../../src/formats/weight_format';
 import { seeded } from '../../support/seeded';
 
-const FIXTURES = '../shared/fixtures/dequant';
+const FIXTURES = 'tests/fixtures/dequant';
 
 /** Largest error of a value, as a share of the block's largest magnitude. */
 const LARGEST_ERROR: Record<keyof typeof ENCODABLE_FORMATS, number> = {
@@ -151,24 +151,22 @@ it('rounds to bfloat16, ties to even', () => {
   expect(bits(Number.NaN) & 0x7fff).toBeGreaterThan(0x7f80);
 });
 
-if (existsSync(FIXTURES)) {
-  const files: [string, WeightFormat][] = [
-    ['F32', 'f32'],
-    ['F16', 'f16'],
-    ['Q8_0', 'q8_0'],
-    ['Q4_0', 'q4_0'],
-    ['Q4_K', 'q4_k'],
-    ['Q6_K', 'q6_k'],
-  ];
-  describe.each(files.flatMap(([name, format]) => [[name, format] as const, [`${name}.random`, format] as const]))(
-    'fixture %s',
-    (name, format) => {
-      it("equals ggml's decoder bit for bit", () => {
-        const expected = new Float32Array(new Uint8Array(readFileSync(`${FIXTURES}/${name}.f32`)).buffer);
-        const decoded = decodeRow(format, readFileSync(`${FIXTURES}/${name}.bin`), expected.length);
-        expect(expected.length).toBe(2048);
-        expect(bitsOf(decoded)).toEqual(bitsOf(expected));
-      });
-    },
-  );
-}
+const files: [string, WeightFormat][] = [
+  ['F32', 'f32'],
+  ['F16', 'f16'],
+  ['Q8_0', 'q8_0'],
+  ['Q4_0', 'q4_0'],
+  ['Q4_K', 'q4_k'],
+  ['Q6_K', 'q6_k'],
+];
+describe.each(files.flatMap(([name, format]) => [[name, format] as const, [`${name}.random`, format] as const]))(
+  'fixture %s',
+  (name, format) => {
+    it("equals ggml's decoder bit for bit", () => {
+      const expected = new Float32Array(new Uint8Array(readFileSync(`${FIXTURES}/${name}.f32`)).buffer);
+      const decoded = decodeRow(format, readFileSync(`${FIXTURES}/${name}.bin`), expected.length);
+      expect(expected.length).toBe(2048);
+      expect(bitsOf(decoded)).toEqual(bitsOf(expected));
+    });
+  },
+);
