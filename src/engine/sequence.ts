@@ -90,9 +90,14 @@ export abstract class Sequence {
     this.promptLength = promptTokens.length;
   }
 
+  /** Its place in the order of arrival. A group has one place: whoever came between two of it would wait for the one and hold up the other. */
+  protected get place(): number {
+    return this.id;
+  }
+
   /** Who is served first: whose number is smaller. */
   get rank(): number {
-    return this.id - this.priority * PRIORITY_HEAD_START;
+    return this.place - this.priority * PRIORITY_HEAD_START;
   }
 
   get finished(): boolean {

@@ -39,6 +39,8 @@ export class Branch extends Sequence {
     id: number,
     promptTokens: readonly number[],
     override readonly group: BranchGroup,
+    /** Id of the group's first branch. */
+    private readonly firstId: number,
     parent?: Branch,
   ) {
     super(id, promptTokens, parent);
@@ -47,6 +49,10 @@ export class Branch extends Sequence {
 
   get sampling(): SamplingSettings {
     return this.group.sampling;
+  }
+
+  protected override get place(): number {
+    return this.firstId;
   }
 
   override get sharesPrefix(): boolean {

@@ -24,7 +24,8 @@ export class Branches {
     count: number,
   ) {
     this.#ids = [...host.takeIds(count)];
-    const first = new Branch(this.#ids.shift() as number, promptTokens, group);
+    const id = this.#ids.shift() as number;
+    const first = new Branch(id, promptTokens, group, id);
     this.#all = [first];
     this.#running = [first];
   }
@@ -70,7 +71,7 @@ export class Branches {
   }
 
   #create(parent: Branch, tokens: readonly number[]): Branch {
-    const branch = new Branch(this.#ids.shift() as number, this.promptTokens, this.group, parent);
+    const branch = new Branch(this.#ids.shift() as number, this.promptTokens, this.group, this.first.id, parent);
     branch.become(tokens);
     this.#all.push(branch);
     this.host.add(branch);

@@ -37,13 +37,19 @@ class PairMember extends Sequence {
     return this.promptLength + this.pair.maxOutput - 1;
   }
 
+  protected override get place(): number {
+    return Math.min(this.id, this.partner?.id ?? this.id);
+  }
+
   override get parks(): boolean {
     return this.pair.paused;
   }
 
   get paused(): boolean {
     if (this.result !== undefined || this.pair.paused) return true;
-    return this.state.kind === 'running' && this.#left === 1 && this.partner?.state.kind !== 'running';
+    // Nothing left and nothing in flight: its row comes once more (nextRows).
+    const waits = this.#left <= 1 && this.samplesInFlight === 0;
+    return this.state.kind === 'running' && waits && this.partner?.state.kind !== 'running';
   }
 
   get #left(): number {

@@ -185,7 +185,7 @@ describe('beam search', () => {
 describe('beam search among other requests', () => {
   it('gives what it gives alone on machines of any size, through preemption, fewer slots than beams and a lost device', async () => {
     const { preempted, lost, swapped } = await onRandomMachines({
-      count: 60,
+      count: 240,
       limits({ random, int }, { contextLength, pageSize }) {
         const maxRows = int(1, 16);
         const window = int(1, 20);

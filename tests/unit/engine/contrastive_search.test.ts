@@ -162,7 +162,7 @@ describe('contrastive search', () => {
 
   it('gives among others what it gives alone, on machines of any size, through preemption and a lost device', async () => {
     const { preempted, lost } = await onRandomMachines({
-      count: 40,
+      count: 240,
       limits: ({ int }, { contextLength, pageSize }) => ({
         hiddenSize: 6,
         maxRows: int(1, 16),

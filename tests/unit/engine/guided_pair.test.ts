@@ -151,7 +151,7 @@ describe('guidance', () => {
 
   it('gives among others what it gives alone, on machines of any size, through preemption and a lost device', async () => {
     const { preempted, lost } = await onRandomMachines({
-      count: 60,
+      count: 240,
       limits: ({ int }, { contextLength, pageSize }) => ({
         maxRows: int(2, 16),
         maxSampledRows: int(2, 8),
