@@ -5,7 +5,7 @@ import type { RunnerLimits } from '../../../src/engine/runner';
 import { seededRandom } from './fake_runner';
 import { expected, PROMPT, request, setup, turns } from './toy_engine';
 
-export interface Draw {
+interface Draw {
   readonly random: () => number;
   /** From `low` to `high`, both included. */
   readonly int: (low: number, high: number) => number;
@@ -22,12 +22,15 @@ interface Machine extends Draw {
 interface Schedules {
   readonly count: number;
   /** Beside the context, the pages' size and `maxRepeat`. */
-  limits(draw: Draw, common: { readonly contextLength: number; readonly pageSize: number }): Partial<RunnerLimits>;
-  options?(draw: Draw): EngineOptions;
+  readonly limits: (
+    draw: Draw,
+    common: { readonly contextLength: number; readonly pageSize: number },
+  ) => Partial<RunnerLimits>;
+  readonly options?: (draw: Draw) => EngineOptions;
   /** Searches of one machine. */
-  searches(draw: Draw): number;
+  readonly searches: (draw: Draw) => number;
   /** Begins one and says when it was found to be right. */
-  search(machine: Machine): Promise<void>;
+  readonly search: (machine: Machine) => Promise<void>;
 }
 
 /** Searches between ordinary requests on machines of any size, some of which are lost; integrity is checked after every step. */
