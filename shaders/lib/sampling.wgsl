@@ -9,6 +9,10 @@ const NEGATIVE_INFINITY_BITS = 0xff800000u;
 const MIN_TEMPERATURE = 1e-6;
 const TOKEN_STREAM = 0u;
 const XTC_STREAM = 1u;
+const PROPOSAL_STREAM = 2u;
+const ACCEPT_STREAM = 3u;
+// In the record's word of top entries: the next row's token is this one.
+const ACCEPTED = 0x80000000u;
 const LARGEST = 0x1.fffffep127f;
 
 const TEMPERATURE = 0u;
@@ -36,6 +40,8 @@ const MIROSTAT = 22u;
 const MIROSTAT_TAU = 23u;
 const MIROSTAT_ETA = 24u;
 const DRY_OFFSET = 25u;
+const PROPOSES = 26u;
+const PROPOSALS_OFFSET = 27u;
 
 fn setting_f32(segment: u32, field: u32) -> f32 { return bitcast<f32>(step_sampling(segment, field)); }
 

@@ -41,6 +41,11 @@ fn step_sampling(segment: u32, field: u32) -> u32 { return step_data[step_data[6
 fn step_sampled_row(index: u32) -> u32 { return step_data[step_data[7] + index * STEP_SAMPLED_WORDS]; }
 fn step_sampled_segment(index: u32) -> u32 { return step_data[step_data[7] + index * STEP_SAMPLED_WORDS + 1u]; }
 
+// Whether the row behind `row` is the segment's too and has this token: the guess at what `row` samples is right.
+fn step_is_guessed(row: u32, segment: Segment, token: u32) -> bool {
+  return row + 1u < segment.first_row + segment.row_count && step_row_token(row + 1u) == token;
+}
+
 fn step_tile_segment(tile: u32) -> u32 { return step_data[step_data[8] + tile * STEP_TILE_WORDS]; }
 fn step_tile_first_row(tile: u32) -> u32 { return step_data[step_data[8] + tile * STEP_TILE_WORDS + 1u]; }
 

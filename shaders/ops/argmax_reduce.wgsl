@@ -9,6 +9,7 @@ override SLICES: u32 = 1u;
 const LANES = 64u;
 const SAMPLE_WORDS = 44u;
 const NO_LOGPROB = 0x7fc00000u;
+const ACCEPTED = 0x80000000u;
 
 @group(0) @binding(0) var<storage, read> step_data: array<u32>;
 @group(0) @binding(1) var<storage, read> partials: array<vec2<u32>>;
@@ -33,8 +34,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let at = sampled_row * SAMPLE_WORDS;
   samples[at] = best.y;
   samples[at + 1u] = NO_LOGPROB;
-  samples[at + 2u] = 0u;
-  samples[at + 3u] = 0u;
   let segment = step_segment(step_sampled_segment(sampled_row));
+  samples[at + 2u] = select(0u, ACCEPTED, step_is_guessed(step_sampled_row(sampled_row), segment, best.y));
+  samples[at + 3u] = 0u;
   if (sampled_row + 1u == segment.first_sampled_row + segment.sampled_rows) { last_tokens[segment.slot] = best.y; }
 }

@@ -36,12 +36,16 @@ const MIROSTAT_ESTIMATE = 11u;
 const MIROSTAT_FIRST_K = 12u;
 const MIROSTAT_LIMIT = 13u;
 // After the last stage.
-const DRAW = 14u;
-const LOGPROBS = 15u;
+const PROPOSAL = 14u;
+const DRAW = 15u;
+const LOGPROBS = 16u;
 
 // Tokens from which mirostat 1 estimates how fast probabilities fall.
 const MIROSTAT_TOKENS = 100u;
 const LN2 = 0.6931471805599453;
+const UNDECIDED = 0xffffffffu;
+// Within rounding of one distribution: nothing is left to draw from after a rejection.
+const SAME_DISTRIBUTION = 1.0 - 1e-6;
 
 @group(0) @binding(0) var<storage, read> step_data: array<u32>;
 @group(0) @binding(1) var<storage, read> logits: array<Act>;
@@ -64,6 +68,7 @@ var<workgroup> listed_keys: array<u32, MIROSTAT_TOKENS>;
 var<workgroup> listed_tokens: array<u32, MIROSTAT_TOKENS>;
 var<workgroup> sorted_keys: array<u32, MIROSTAT_TOKENS>;
 var<workgroup> mirostat_count: u32;
+var<workgroup> verdict_token: u32;
 
 fn raw_key(token: u32) -> u32 { return order_key(f32(logits[first_logit + token])); }
 
@@ -243,6 +248,57 @@ fn estimate_count(lane: u32, count: u32, limit: f32) {
   workgroupBarrier();
 }
 
+// What keys are worth: exp(scale · (logit - best)) · inverse_sum is a probability.
+struct Shares {
+  best: u32,
+  scale: f32,
+  inverse_sum: f32,
+}
+
+fn share_of(token: u32, shares: Shares) -> f32 {
+  return relative_weight(keys[first_logit + token], shares.best, shares.scale) * shares.inverse_sum;
+}
+
+// Rejection sampling (Leviathan et al. 2023) of the token of the row behind, where it comes with what it was drawn from, q: the guess when it
+// stands, which it does with probability min(1, p / q). Otherwise UNDECIDED, and `keys` hold what is left of p without q. Uniform.
+fn judge_guess(lane: u32, row: u32, before: Before, shares: Shares) -> u32 {
+  let table = step_sampling(before.segment, PROPOSALS_OFFSET);
+  if (table == 0u) { return UNDECIDED; }
+  let first = step_data[table + 2u * before.guesses];
+  let count = step_data[table + 2u * before.guesses + 1u];
+  if (count == 0u) { return UNDECIDED; }
+  if (lane == 0u) {
+    let guess = step_row_token(row + 1u);
+    var p = 0.0;
+    var q = 0.0;
+    var overlap = 0.0;
+    for (var i = 0u; i < count; i++) {
+      let token = step_data[first + 2u * i];
+      let proposed = bitcast<f32>(step_data[first + 2u * i + 1u]);
+      let share = share_of(token, shares);
+      overlap += min(share, proposed);
+      if (token == guess) {
+        p = share;
+        q = proposed;
+      }
+    }
+    let stands = p > 0.0 && (drawn_at(before.segment, row, ACCEPT_STREAM) * q < p || overlap >= SAME_DISTRIBUTION);
+    verdict_token = select(UNDECIDED, guess, stands);
+  }
+  let verdict = workgroupUniformLoad(&verdict_token);
+  if (verdict == UNDECIDED) {
+    for (var i = lane; i < count; i += LANES) {
+      let token = step_data[first + 2u * i];
+      let rest = share_of(token, shares) - bitcast<f32>(step_data[first + 2u * i + 1u]);
+      var key = KEY_NEGATIVE_INFINITY;
+      if (rest > 0.0) { key = order_key(key_value(shares.best) + log(rest / shares.inverse_sum) / shares.scale); }
+      keys[first_logit + token] = key;
+    }
+    storageBarrier();
+  }
+  return verdict;
+}
+
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let sampled_row = group.x;
@@ -257,6 +313,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let top_logprobs = step_sampling(segment, TOP_LOGPROBS);
   let wants_logprobs = top_logprobs != 0xffffffffu;
   let wanted = select(0u, min(top_logprobs, min(MAX_TOP_LOGPROBS, VOCAB)), wants_logprobs);
+  let proposes = step_sampling(segment, PROPOSES) != 0u;
   let limit = mu[before.slot];
   let xtc_applies = drawn_at(segment, row, XTC_STREAM) < setting_f32(segment, XTC_PROBABILITY);
 
@@ -268,8 +325,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   var model = final_moments;
   var top = Bound(0u, 0u);
   // One loop with one call of each search, instead of calls in a row: compilers inline them all, and they are most of the code.
-  for (var i = 0u; i < stages + 2u; i++) {
-    var stage = DRAW + i - stages;
+  for (var i = 0u; i < stages + 3u; i++) {
+    var stage = PROPOSAL + i - stages;
     if (i < stages) { stage = (step_sampling(segment, STAGE_CODES + i / 8u) >> (4u * (i % 8u))) & 15u; }
     if (stage == PENALTIES || stage == DRY || stage == BIAS) {
       if (stage == PENALTIES) {
@@ -285,7 +342,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       continue;
     }
     let raw = stage == LOGPROBS;
-    if (raw && !wants_logprobs) { continue; }
+    if ((raw && !wants_logprobs) || (stage == PROPOSAL && !proposes)) { continue; }
     by_distance = false;
     sharpness = select(1.0 / temperature, 1.0, raw);
     let now = moments(lane, raw, select(1.0 / temperature, 1.0, raw), stage == SIGMA);
@@ -308,6 +365,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       case MIROSTAT_FIRST_K: { goal.count = workgroupUniformLoad(&mirostat_count); }
       case MIROSTAT_ESTIMATE: { goal.count = MIROSTAT_TOKENS; }
       case LOGPROBS: { goal.count = wanted; }
+      case PROPOSAL: { goal.count = MAX_TOP_LOGPROBS; }
       case TYPICAL: {
         by_distance = true;
         typical_logit = best + temperature * (now.weighted / now.sum);
@@ -358,27 +416,45 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   var token = final_moments.best_token;
   var learned = limit;
   if (final_moments.best > KEY_NEGATIVE_INFINITY) {
-    let uniform_draw = drawn_at(segment, row, TOKEN_STREAM);
-    token = draw(lane, false, final_moments.best, Bound(0u, 0u), scale, uniform_draw);
+    let shares = Shares(final_moments.best, scale, 1.0 / final_moments.sum);
+    let verdict = judge_guess(lane, row, before, shares);
+    if (verdict == UNDECIDED) {
+      let uniform_draw = drawn_at(segment, row, select(TOKEN_STREAM, PROPOSAL_STREAM, proposes));
+      // Where rounding has left nothing to draw from.
+      if (lane == 0u) { drawn_token = final_moments.best_token; }
+      token = draw(lane, false, final_moments.best, Bound(0u, 0u), scale, uniform_draw);
+    } else {
+      token = verdict;
+    }
     let d = distance_to(keys[first_logit + token], final_moments.best) * scale;
     let surprise = (log(final_moments.sum) - d) / LN2;
     learned = limit - setting_f32(segment, MIROSTAT_ETA) * (surprise - setting_f32(segment, MIROSTAT_TAU));
   }
 
   let at = sampled_row * SAMPLE_WORDS;
-  if (wanted > 0u) {
-    list_tokens(lane, true, top);
-    if (lane < wanted) {
-      let place = place_of(lane, wanted);
+  // Of a guess all that it could have been, with probabilities.
+  let entries = select(wanted, min(u32(final_moments.count), MAX_TOP_LOGPROBS), proposes);
+  if (entries > 0u) {
+    if (proposes) { top = Bound(KEY_NEGATIVE_INFINITY + 1u, 0u); }
+    list_tokens(lane, !proposes, top);
+    if (lane < entries) {
+      let place = place_of(lane, entries);
       samples[at + 4u + 2u * place] = listed_tokens[lane];
-      samples[at + 5u + 2u * place] = logprob_bits(listed_keys[lane], model.best, model.sum);
+      var bits = 0u;
+      if (proposes) {
+        bits = bitcast<u32>(relative_weight(listed_keys[lane], final_moments.best, scale) / final_moments.sum);
+      } else {
+        bits = logprob_bits(listed_keys[lane], model.best, model.sum);
+      }
+      samples[at + 5u + 2u * place] = bits;
     }
   }
   if (lane == 0u) {
     samples[at] = token;
     samples[at + 1u] = NO_LOGPROB;
     if (wants_logprobs) { samples[at + 1u] = logprob_bits(raw_key(token), model.best, model.sum); }
-    samples[at + 2u] = wanted;
+    let guessed = step_is_guessed(row, step_segment(segment), token);
+    samples[at + 2u] = entries | select(0u, ACCEPTED, guessed);
     var bits = 0u;
     if (step_sampling(segment, MIROSTAT) != 0u) {
       bits = bitcast<u32>(learned);

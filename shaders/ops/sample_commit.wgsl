@@ -10,6 +10,8 @@ override VOCAB: u32 = 1u;
 override CONTEXT: u32 = 1u;
 
 const SAMPLE_WORDS = 44u;
+const TOP_COUNT = 2u;
+const ACCEPTED = 0x80000000u;
 const MU = 3u;
 const REPEAT_LAST_N = 11u;
 const MIROSTAT = 22u;
@@ -34,7 +36,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let token = samples[row * SAMPLE_WORDS];
     last_tokens[segment.slot] = token;
     if (!stands) { continue; }
-    stands = i + 1u == segment.sampled_rows || step_row_token(step_sampled_row(row + 1u)) == token;
+    stands = samples[row * SAMPLE_WORDS + TOP_COUNT] >= ACCEPTED;
     counts[segment.slot * VOCAB + token] += 1u;
     if (step_sampling(id.x, MIROSTAT) != 0u) { mu[segment.slot] = samples[row * SAMPLE_WORDS + MU]; }
     if (window == NO_WINDOW) { continue; }

@@ -27,6 +27,9 @@ export const NO_PAGE = -1;
 
 export type DryPenalties = readonly (readonly [token: number, penalty: number])[];
 
+/** What a guess was drawn from: every token that it could have been, with its probability, which add up to 1. At most MAX_TOP_LOGPROBS. */
+export type Proposal = readonly (readonly [token: number, probability: number])[];
+
 /** A run of consecutive rows of one sequence. Row i has token `tokens[i]` at position `position + i`. */
 export interface Segment {
   /** Index of the GPU-resident per-sequence state (last token, penalty counts), 0 … limits.maxSlots - 1. */
@@ -57,6 +60,18 @@ export interface Segment {
    * stands for what comes out of l layers. The logits of the sampled rows are the contrast's, log-probabilities included.
    */
   readonly dola?: readonly number[];
+  /**
+   * With `sample: 'all'`: what the tokens of the rows behind the first one were drawn from, one for each of them. They are guesses then that
+   * rejection sampling decides about (Leviathan et al. 2023): the row before takes the guess over with probability min(1, p / q), and
+   * otherwise samples what is left of p without q. Absent: every row samples from p, and a guess is right if it is that sample. Not in a
+   * repeated batch.
+   */
+  readonly proposals?: readonly Proposal[];
+  /**
+   * The samples are guesses for another model, and come with what they were drawn from (`Sample.top`, probabilities): of what the settings
+   * leave, the MAX_TOP_LOGPROBS likeliest tokens. Their draws are others than those of samples.
+   */
+  readonly proposes?: boolean;
   /** Also return the whole logit row of each sampled row: a slow path for scoring, never for decode. */
   readonly returnLogits?: boolean;
   /**
@@ -82,6 +97,8 @@ export interface Sample {
   /** Natural log of the token's probability under the model (softmax of the raw logits); NaN when not asked for. */
   readonly logprob: number;
   readonly top: readonly (readonly [token: number, logprob: number])[];
+  /** The token of the segment's next row is this one: as a guess it is right. */
+  readonly accepted?: boolean;
   /** Mirostat's limit of surprise for the token after this one, in bits. */
   readonly mu?: number;
 }

@@ -62,6 +62,18 @@ export function chainOf(s: SamplingSettings): readonly ChainStage[] | undefined 
   return stages;
 }
 
+/** What a segment (runner.ts) says about how its tokens are chosen. */
+export interface SegmentSampling {
+  readonly sampling: SamplingSettings;
+  readonly proposals?: unknown;
+  readonly proposes?: boolean;
+}
+
+/** As `chainOf`, for a segment: guesses that come with probabilities are made and judged by the chain, whatever the settings. */
+export function chainOfSegment({ sampling, proposals, proposes }: SegmentSampling): readonly ChainStage[] | undefined {
+  return chainOf(sampling) ?? (proposals !== undefined || proposes ? stagesOf(sampling) : undefined);
+}
+
 /** Bias comes right after penalties that begin the chain, else first of all. */
 function stagesOf(s: SamplingSettings): ChainStage[] {
   const stages: ChainStage[] = s.samplers.filter((sampler) => ACTIVE[sampler](s));

@@ -1,11 +1,12 @@
 import {
   type Batch,
   MAX_DRY_PENALTIES,
+  MAX_TOP_LOGPROBS,
   type RunnerLimits,
   type SamplingSettings,
   type Segment,
 } from '../engine/runner';
-import { chainOf, usesPenalties } from '../engine/sampler_chain';
+import { chainOfSegment, usesPenalties } from '../engine/sampler_chain';
 import { featuresOf } from '../engine/step_features';
 import { InternalError } from '../errors';
 import { attentionTileRows } from '../ops/attention/tile';
@@ -59,7 +60,7 @@ export function stepBufferWords(c: StepCapacity): number {
     STEP_HEADER_WORDS +
     c.maxRows * (ROW_WORDS + TILE_WORDS) +
     c.maxSegments * (SEGMENT_WORDS + SAMPLING_WORDS + DOLA_WORDS + GUIDANCE_WORDS) +
-    c.maxSampledRows * (SAMPLED_WORDS + 2 + 2 * MAX_DRY_PENALTIES) +
+    c.maxSampledRows * (SAMPLED_WORDS + 4 + 2 * MAX_DRY_PENALTIES + 2 * MAX_TOP_LOGPROBS) +
     tables +
     (c.maskWords ? c.maxSampledRows * (1 + c.maskWords) : 0)
   );
@@ -72,13 +73,14 @@ function sampledRange(segment: Segment): { first: number; count: number } {
   return segment.sample === 'all' ? { first: 0, count: rows } : { first: rows - 1, count: 1 };
 }
 
-function isPlainGreedy(s: SamplingSettings): boolean {
+function isPlainGreedy(segment: Segment): boolean {
+  const s: SamplingSettings = segment.sampling;
   return (
     s.temperature === 0 &&
     !usesPenalties(s) &&
     s.logitBias.length === 0 &&
     s.topLogprobs < 0 &&
-    chainOf(s) === undefined
+    chainOfSegment(segment) === undefined
   );
 }
 
@@ -152,7 +154,7 @@ export class StepEncoder {
       maxLength = Math.max(maxLength, length);
       const sampled = sampledRange(segment).count;
       sampledRows += sampled;
-      if (sampled > 0 && !isPlainGreedy(segment.sampling)) greedy = false;
+      if (sampled > 0 && !isPlainGreedy(segment)) greedy = false;
     }
     const segments = batch.segments.length;
     if (rows > capacity.maxRows || segments > capacity.maxSegments || sampledRows > capacity.maxSampledRows) {
@@ -196,7 +198,7 @@ export class StepEncoder {
       words[at + 5] = length;
       words[at + 6] = sampledRow;
       words[at + 7] = sampled.count;
-      encodeSampling(segment.sampling, words, samplingOffset + index * SAMPLING_WORDS);
+      encodeSampling(segment, words, samplingOffset + index * SAMPLING_WORDS);
       for (let i = 0; i < count; i++) {
         const to = rowsOffset + (row + i) * ROW_WORDS;
         words[to] = segment.tokens[i];
@@ -224,10 +226,10 @@ export class StepEncoder {
 
     pagesOffset += slidingTables;
     const features = featuresOf(batch);
-    const dryEnd = features.includes('sampler_chain')
-      ? this.encodeDry(batch, pagesOffset, samplingOffset)
+    const chainEnd = features.includes('sampler_chain')
+      ? this.encodeProposals(batch, this.encodeDry(batch, pagesOffset, samplingOffset), samplingOffset)
       : pagesOffset;
-    const masksEnd = features.includes('masks') ? this.encodeMasks(batch, dryEnd, sampledRows) : dryEnd;
+    const masksEnd = features.includes('masks') ? this.encodeMasks(batch, chainEnd, sampledRows) : chainEnd;
     const dolaEnd = features.includes('dola') ? this.encodeDola(batch, masksEnd) : masksEnd;
     const end = features.includes('guidance') ? this.encodeGuidance(batch, dolaEnd) : dolaEnd;
     return {
@@ -261,6 +263,36 @@ export class StepEncoder {
         for (const [token, penalty] of penalties) {
           words[end++] = token;
           words[end++] = floatBits(Math.min(penalty, LARGEST_F32));
+        }
+      }
+    });
+    return end;
+  }
+
+  /** Writes what guesses were drawn from, and into the sampling records where that is; returns where it ends. */
+  private encodeProposals(batch: Batch, offset: number, samplingOffset: number): number {
+    const { words } = this;
+    let end = offset;
+    batch.segments.forEach((segment, index) => {
+      const { slot, proposals, tokens, sample } = segment;
+      if (!proposals) return;
+      const fits = proposals.every(
+        (proposal, i) => proposal.length <= MAX_TOP_LOGPROBS && proposal.some(([token]) => token === tokens[i + 1]),
+      );
+      if (sample !== 'all' || proposals.length !== tokens.length - 1 || (batch.repeat ?? 1) > 1 || !fits) {
+        throw new InternalError(
+          `segment of slot ${slot}: ${proposals.length} proposals for ${tokens.length} rows, sample ${sample}, ${batch.repeat ?? 1} times`,
+        );
+      }
+      words[samplingOffset + index * SAMPLING_WORDS + SAMPLING.proposalsOffset] = end;
+      let entry = end;
+      end += 2 * tokens.length;
+      for (const proposal of [...proposals, []]) {
+        words[entry++] = end;
+        words[entry++] = proposal.length;
+        for (const [token, probability] of proposal) {
+          words[end++] = token;
+          words[end++] = floatBits(probability);
         }
       }
     });

@@ -14,6 +14,7 @@ import type { StepFeature } from '../engine/step_features';
  *                    caches with a window have a pool of their own, their block tables in the same order (NO_PAGE as 0: it is never read)
  * masksOffset        1 word a sampled row: where its mask of allowed tokens begins, 0 for none; then the masks
  * dry penalties      of segments that have them: 2 words a sampled row, where its penalties begin and how many there are; then 2 words each, token, f32
+ * proposals          of segments that have them: 2 words a sampled row, where its proposal begins and how many tokens it has (0 at the last row); then 2 words each, token, f32
  * guidanceOffset     2 words a segment:   1 + the sampled row that it is guided away from, or 0; the scale, f32
  * dolaOffset         4 words a segment:   bit l of these 128 says whether the segment contrasts layer l (DoLa)
  * ```
@@ -94,6 +95,10 @@ export const SAMPLING = {
   mirostatEta: 24, // f32
   /** Where the segment's penalties of DRY begin, a word index from the buffer's start; 0 for none */
   dryOffset: 25,
+  /** 1: the samples are guesses for another model, and come with their probabilities */
+  proposes: 26,
+  /** Where what the segment's guesses were drawn from begins, a word index from the buffer's start; 0 for none */
+  proposalsOffset: 27,
 } as const;
 
 /** Positions of a KV page: a K tile of attention lies in one page. */

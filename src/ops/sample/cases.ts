@@ -1,5 +1,13 @@
-import { type DryPenalties, GREEDY, type SamplingSettings, type Segment, type SlotInit } from '../../engine/runner';
-import { chainOf, isVerifiable } from '../../engine/sampler_chain';
+import {
+  type DryPenalties,
+  GREEDY,
+  MAX_TOP_LOGPROBS,
+  type Proposal,
+  type SamplingSettings,
+  type Segment,
+  type SlotInit,
+} from '../../engine/runner';
+import { chainOfSegment, isVerifiable } from '../../engine/sampler_chain';
 import type { ArgmaxCall, Optional, SampleCall, SampleChainCall } from '../decoding_calls';
 import type { Activation, ActivationType, OpCase } from '../op';
 import { samplerStates } from '../sampler_state';
@@ -7,6 +15,7 @@ import { PAGE_SIZE } from '../step_layout';
 import { chooseByChain } from './chain';
 import { encodeBias, encodeCounts, encodePast, floatBits, IN_PROMPT, windowOf } from './record';
 import { chooseToken } from './reference';
+import type { Guess } from './rejection';
 import { philox, STREAM, uniformAt } from './rng';
 import { countsBehind } from './slot_state';
 
@@ -138,6 +147,18 @@ interface SampleCaseInit {
   readonly logits?: (token: number) => number;
   /** Those that may be in the past are likely: penalties decide. */
   readonly favoursPast?: boolean;
+  /** The first segment's guesses come with what they were drawn from, the other segments propose. */
+  readonly rejection?: boolean;
+}
+
+/** Some tokens, of which the first `likely` have high logits, with random probabilities. */
+function proposalOf(vocab: number, likely: number, random: () => number): Proposal {
+  const tokens = new Set(
+    Array.from({ length: MAX_TOP_LOGPROBS }, () => Math.floor(random() * Math.min(vocab, likely))),
+  );
+  const weights = Array.from(tokens, () => 0.02 + random() ** 3);
+  const total = weights.reduce((a, b) => a + b, 0);
+  return Array.from(tokens, (token, i) => [token, Math.fround(weights[i] / total)] as const);
 }
 
 /** A slot's tokens up to `position`, of which the first half is the prompt: few of many tokens, so that most come twice. */
@@ -182,35 +203,60 @@ function sampleCase(init: SampleCaseInit, random: () => number): OpCase<(SampleC
         ownPast.set(encodePast(known));
       }
       const tokens = [1, 2, 3].map((token) => token % vocab);
+      const judged = init.rejection === true && sample === 'all';
+      const proposes = init.rejection === true && sample !== 'all';
+      const proposals: Proposal[] = [];
       const sampled = sample === 'all' ? 3 : 1;
       for (let i = 3 - sampled; i < 3; i++, row++) {
         const guesses = tokens.slice(4 - sampled, i + 1).map((token, g) => ({ token, position: position + 1 + g }));
         const state = { counts: countsBehind(guesses, sampling, ownCounts, ownPast), bias: sampling.logitBias };
-        const token = uniformAt(sampling.seed, position + i, STREAM.token);
-        const xtc = uniformAt(sampling.seed, position + i, STREAM.xtc);
+        const uniform = (stream: number): number => uniformAt(sampling.seed, position + i, stream);
         const own = logits.subarray(row * vocab, (row + 1) * vocab);
-        const choice = chainOf(sampling)
-          ? chooseByChain(own, sampling, { ...state, dry: init.dry?.[index] ?? [], mu: mu[slot] }, { token, xtc })
-          : chooseToken(own, sampling, state, token);
+        let guess: Guess | undefined;
+        if (judged && i < 2) {
+          const proposal = proposalOf(vocab, PAST_TOKENS, random);
+          guess = { proposal, token: proposal[Math.floor(random() * proposal.length)][0] };
+          proposals.push(proposal);
+          tokens[i + 1] = guess.token;
+        }
+        const chosen = { ...segment, proposes, proposals: judged ? proposals : undefined };
+        const choice = chainOfSegment(chosen)
+          ? chooseByChain(
+              own,
+              chosen,
+              { ...state, dry: init.dry?.[index] ?? [], mu: mu[slot] },
+              {
+                token: uniform(STREAM.token),
+                xtc: uniform(STREAM.xtc),
+                proposal: uniform(STREAM.proposal),
+                accept: uniform(STREAM.accept),
+              },
+              guess,
+            )
+          : chooseToken(own, sampling, state, uniform(STREAM.token));
         margin = Math.min(margin, choice.margin);
         // The first guess is right, the second one every other time.
-        if (i < 2) tokens[i + 1] = i === 1 && random() < 0.5 ? (choice.token + 1) % vocab : choice.token;
+        if (i < 2 && !guess) tokens[i + 1] = i === 1 && random() < 0.5 ? (choice.token + 1) % vocab : choice.token;
       }
       return {
         ...segment,
         tokens,
+        proposes,
+        proposals: judged ? proposals : undefined,
         dryPenalties: init.dry && Array.from({ length: sampled }, () => init.dry?.[index] ?? []),
       };
     });
     if (margin < SAFE_MARGIN && attempt < MAX_TRIES - 1) continue;
 
     // Floats of the records are not the same to the bit.
-    const floats = rows.some((settings) => settings.topLogprobs >= 0 || settings.mirostat > 0);
+    const floats =
+      segments.some(({ proposes }) => proposes) ||
+      rows.some((settings) => settings.topLogprobs >= 0 || settings.mirostat > 0);
     const outputs = [tensors.lastTokens, tensors.counts, tensors.past, ...(floats ? [] : [tensors.samples])];
     return {
       label: `sample ${type} ${vocab} ${init.label}`,
       calls: [
-        ...(rows.some(chainOf) ? [{ op: 'sample_chain', ...tensors, when: 'sampler_chain' } as const] : []),
+        ...(segments.some(chainOfSegment) ? [{ op: 'sample_chain', ...tensors, when: 'sampler_chain' } as const] : []),
         { op: 'sample', ...tensors },
       ],
       ...shapeOf(segments),
@@ -282,6 +328,34 @@ const CHAIN_INITS: readonly SampleCaseInit[] = [
   },
 ];
 
+/** Guesses that are judged by rejection sampling: of settings that the plain sampler has too, and of others; and segments that propose. */
+const REJECTION_INITS: readonly SampleCaseInit[] = [
+  {
+    label: 'rejection, plain settings',
+    vocab: 500,
+    settings: [{ temperature: 1 }, { temperature: 1.5 }, { temperature: 0.8, topK: 7, topP: 0.9 }],
+    favoursPast: true,
+    rejection: true,
+  },
+  {
+    label: 'rejection, every other time',
+    vocab: 500,
+    settings: [{ temperature: 1.3, topK: 9 }],
+    favoursPast: true,
+    rejection: true,
+  },
+  {
+    label: 'rejection under penalties and the chain',
+    vocab: 500,
+    settings: [
+      { temperature: 0.7, minP: 0.01, typicalP: 0.95, presencePenalty: 1, repeatLastN: 6, logitBias: [[5, 3]] },
+      { temperature: 0, repetitionPenalty: 1.2 },
+    ],
+    favoursPast: true,
+    rejection: true,
+  },
+];
+
 /** Draws under every setting, alone and together. Rows of one case differ in settings, as in a batch of several users. */
 export function sampleCases(seed: number): readonly OpCase<(SampleCall | SampleChainCall) & Optional>[] {
   const random = randomOf(seed, 2);
@@ -336,6 +410,7 @@ export function sampleCases(seed: number): readonly OpCase<(SampleCall | SampleC
     },
     { label: 'one token', vocab: 1, settings: [{ temperature: 1, topK: 3, topP: 0.5, minP: 0.1 }] },
     ...CHAIN_INITS,
+    ...REJECTION_INITS,
     { label: 'large vocabulary', vocab: 32000, settings: [{ temperature: 0.7, topK: 50, topP: 0.95 }] },
   ];
   return inits.map((init) => sampleCase(init, random));

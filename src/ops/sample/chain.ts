@@ -1,5 +1,5 @@
-import type { SamplingSettings } from '../../engine/runner';
-import { type ChainStage, chainOf } from '../../engine/sampler_chain';
+import { MAX_TOP_LOGPROBS, type Proposal, type SamplingSettings } from '../../engine/runner';
+import { type ChainStage, chainOf, chainOfSegment, type SegmentSampling } from '../../engine/sampler_chain';
 import {
   addBias,
   type Choice,
@@ -10,6 +10,8 @@ import {
   penalise,
   type SlotState,
 } from './reference';
+import { type Guess, judgeGuess } from './rejection';
+import type { STREAM } from './rng';
 
 /** Tokens from which mirostat 1 estimates how fast probabilities fall. */
 const MIROSTAT_TOKENS = 100;
@@ -25,6 +27,8 @@ export interface ChainState extends SlotState {
 interface ChainChoice extends Choice {
   /** Mirostat's limit for the next token. */
   readonly mu?: number;
+  /** What a guess was drawn from. */
+  readonly proposal?: Proposal;
 }
 
 /** Logits on their way through the chain. */
@@ -199,10 +203,16 @@ function mirostatCount(exponent: number, mu: number, vocab: number): number {
  * @param logits [vocabSize]
  * @param uniform what xtc draws, in [0, 1)
  */
-export function shapeLogits(logits: Float32Array, s: SamplingSettings, state: ChainState, uniform: number): Shaped {
+export function shapeLogits(
+  logits: Float32Array,
+  s: SamplingSettings,
+  state: ChainState,
+  uniform: number,
+  stages: readonly ChainStage[] = chainOf(s) ?? [],
+): Shaped {
   const shaped: Shaped = { values: Float32Array.from(logits, clean), temperature: 1, margin: Number.POSITIVE_INFINITY };
   const { values } = shaped;
-  for (const stage of chainOf(s) ?? []) {
+  for (const stage of stages) {
     if (values.every((x) => x === Number.NEGATIVE_INFINITY)) break;
     if (stage === 'bias') addBias(values, state.bias);
     else if (stage === 'penalties') penalise(values, s, state.counts, shaped.temperature);
@@ -213,26 +223,41 @@ export function shapeLogits(logits: Float32Array, s: SamplingSettings, state: Ch
   return shaped;
 }
 
+/** Numbers in [0, 1), each drawn for one use. */
+export type ChainUniforms = Readonly<Record<keyof typeof STREAM, number>>;
+
 /**
  * Chooses a token by the chain.
  *
- * @param uniforms what the token is drawn by, and what xtc draws, in [0, 1)
+ * @param guess what the row behind has for it, where rejection sampling decides about that
  */
 export function chooseByChain(
   logits: Float32Array,
-  s: SamplingSettings,
+  segment: SegmentSampling,
   state: ChainState,
-  uniforms: { readonly token: number; readonly xtc: number },
+  uniforms: ChainUniforms,
+  guess?: Guess,
 ): ChainChoice {
-  const shaped = shapeLogits(logits, s, state, uniforms.xtc);
+  const { sampling: s, proposes } = segment;
+  const shaped = shapeLogits(logits, s, state, uniforms.xtc, chainOfSegment(segment));
+  if (proposes) keepFirst(shaped, distributionOf(shaped).tokens, MAX_TOP_LOGPROBS, (t) => shaped.values[t]);
   const d = distributionOf(shaped);
   const weights = new Float64Array(logits.length);
   d.tokens.forEach((t, i) => {
     weights[t] = d.probabilities[i];
   });
+  if (guess) {
+    const { accepted, margin } = judgeGuess(weights, guess, uniforms.accept);
+    near(shaped, margin);
+    if (accepted) return { token: guess.token, margin: shaped.margin };
+  }
   const drawn =
-    d.tokens.length === 0 ? { token: 0, margin: Number.POSITIVE_INFINITY } : drawInLaneOrder(weights, uniforms.token);
+    d.tokens.length === 0
+      ? { token: 0, margin: Number.POSITIVE_INFINITY }
+      : drawInLaneOrder(weights, proposes ? uniforms.proposal : uniforms.token);
   const margin = Math.min(shaped.margin, drawn.margin);
+  if (proposes)
+    return { token: drawn.token, margin, proposal: d.tokens.map((t, i) => [t, d.probabilities[i]] as const) };
   if (s.mirostat === 0) return { token: drawn.token, margin };
   // Where every logit is -Infinity nothing can be learned.
   if (d.tokens.length === 0) return { token: 0, margin, mu: state.mu };

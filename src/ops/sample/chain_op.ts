@@ -1,14 +1,25 @@
-import { MAX_LOGIT_BIAS } from '../../engine/runner';
-import { chainOf } from '../../engine/sampler_chain';
+import { MAX_LOGIT_BIAS, type Proposal } from '../../engine/runner';
+import { chainOfSegment } from '../../engine/sampler_chain';
 import type { SampleChainCall } from '../decoding_calls';
 import type { Dispatch, Op } from '../op';
 import { chooseByChain } from './chain';
 import { checkSampledLogits, checkStates } from './check';
 import { choiceDispatch } from './choice_dispatch';
-import { bitsToFloat, encodeMu, SAMPLE, SAMPLE_WORDS } from './record';
+import { bitsToFloat, encodeMu, floatBits, SAMPLE, SAMPLE_WORDS } from './record';
+import { guessBehind } from './rejection';
 import { STREAM, uniformAt } from './rng';
 import { writeSample } from './sample';
 import { slotStateOf } from './slot_state';
+
+/** Takes the place of the log-probabilities. */
+function writeProposal(samples: Uint32Array, row: number, proposal: Proposal): void {
+  const at = row * SAMPLE_WORDS;
+  samples[at + SAMPLE.topCount] = proposal.length;
+  samples.set(
+    proposal.flatMap(([token, probability]) => [token, floatBits(probability)]),
+    at + SAMPLE.top,
+  );
+}
 
 /** The sampler chain; the definition is in docs/kernels/sampling.md. Leaves rows alone whose settings the plain sampler knows. */
 export const sampleChainOp: Op<SampleChainCall> = {
@@ -29,25 +40,33 @@ export const sampleChainOp: Op<SampleChainCall> = {
     const mu = env.state(call.mu);
     const samples = env.state(call.samples);
     batch.sampled.forEach(({ row, segment }, index) => {
-      const { sampling, dryPenalties = [] } = batch.source.segments[segment];
-      if (!chainOf(sampling)) return;
+      const own = batch.source.segments[segment];
+      if (!chainOfSegment(own)) return;
+      const { sampling, dryPenalties = [], proposals = [] } = own;
       const { slot, firstSampledRow } = batch.segments[segment];
       const { position } = batch.rows[row];
+      const uniform = (stream: number): number => uniformAt(sampling.seed, position, stream);
       const rowLogits = logits.subarray(index * cols, (index + 1) * cols);
+      const behind = guessBehind(batch, index);
+      const proposal = proposals[index - firstSampledRow];
       const chosen = chooseByChain(
         rowLogits,
-        sampling,
+        own,
         {
           ...slotStateOf(call, env, index, cols),
           dry: dryPenalties[index - firstSampledRow] ?? [],
           mu: bitsToFloat(mu[slot]),
         },
         {
-          token: uniformAt(sampling.seed, position, STREAM.token),
-          xtc: uniformAt(sampling.seed, position, STREAM.xtc),
+          token: uniform(STREAM.token),
+          xtc: uniform(STREAM.xtc),
+          proposal: uniform(STREAM.proposal),
+          accept: uniform(STREAM.accept),
         },
+        behind && proposal && { token: behind.token, proposal },
       );
-      writeSample(samples, index, chosen.token, rowLogits, sampling.topLogprobs);
+      writeSample(samples, index, chosen.token, rowLogits, sampling.topLogprobs, behind?.token === chosen.token);
+      if (chosen.proposal) writeProposal(samples, index, chosen.proposal);
       if (chosen.mu !== undefined) samples[index * SAMPLE_WORDS + SAMPLE.mu] = encodeMu(chosen.mu);
     });
   },

@@ -5,16 +5,18 @@ import {
   type SamplingSettings,
   type SlotInit,
 } from '../../engine/runner';
-import { type ChainStage, chainOf, usesPenalties } from '../../engine/sampler_chain';
+import { type ChainStage, chainOfSegment, type SegmentSampling, usesPenalties } from '../../engine/sampler_chain';
 import { InternalError } from '../../errors';
 import { SAMPLING } from '../step_layout';
 
 /**
- * A sample record, one per sampled row, u32 words: token, logprob bits, number of top entries, f32 bits of mirostat's new limit (0 without
- * mirostat, and -0 for a limit of 0), then MAX_TOP_LOGPROBS pairs of (token, logprob bits) in descending order, of which only the first
- * `number of top entries` are written.
+ * A sample record, one per sampled row, u32 words: token, logprob bits, number of top entries (and ACCEPTED), f32 bits of mirostat's new limit
+ * (0 without mirostat, and -0 for a limit of 0), then MAX_TOP_LOGPROBS pairs of (token, logprob bits; of a segment that proposes, probability bits)
+ * in descending order, of which only the first `number of top entries` are written.
  */
 export const SAMPLE = { token: 0, logprob: 1, topCount: 2, mu: 3, top: 4 } as const;
+/** Set in the word of topCount when the segment's next row has this token: as a guess it is right. */
+export const ACCEPTED = 0x80000000;
 export const SAMPLE_WORDS = SAMPLE.top + 2 * MAX_TOP_LOGPROBS;
 
 /** The logprob word of a sample whose log-probability was not asked for. */
@@ -72,7 +74,8 @@ export function decodeSamples(words: Uint32Array, sampledRows: number): Sample[]
   }
   return Array.from({ length: sampledRows }, (_, row) => {
     const at = row * SAMPLE_WORDS;
-    const count = words[at + SAMPLE.topCount];
+    const accepted = words[at + SAMPLE.topCount] >= ACCEPTED;
+    const count = words[at + SAMPLE.topCount] % ACCEPTED;
     if (count > MAX_TOP_LOGPROBS) throw new InternalError(`sample record ${row} claims ${count} top tokens`);
     const top = Array.from({ length: count }, (_, i): readonly [number, number] => {
       const entry = at + SAMPLE.top + 2 * i;
@@ -83,6 +86,7 @@ export function decodeSamples(words: Uint32Array, sampledRows: number): Sample[]
       token: words[at + SAMPLE.token],
       logprob: bitsToFloat(words[at + SAMPLE.logprob]),
       top,
+      ...(accepted && { accepted }),
       ...(mu !== 0 && { mu: bitsToFloat(mu) }),
     };
   });
@@ -93,8 +97,9 @@ export function encodeMu(mu: number): number {
   return floatBits(mu === 0 ? -0 : mu);
 }
 
-/** Writes a segment's sampling record (SAMPLING in step_layout.ts) to words[at …], but for what only the segment knows: DRY. */
-export function encodeSampling(settings: SamplingSettings, words: Uint32Array, at: number): void {
+/** Writes a segment's sampling record (SAMPLING in step_layout.ts) to words[at …], but for where its tables are: DRY, proposals. */
+export function encodeSampling(segment: SegmentSampling, words: Uint32Array, at: number): void {
+  const settings = segment.sampling;
   words[at + SAMPLING.temperature] = floatBits(settings.temperature);
   words[at + SAMPLING.topK] = Math.min(settings.topK, 0xffffffff);
   words[at + SAMPLING.topP] = floatBits(settings.topP);
@@ -108,9 +113,10 @@ export function encodeSampling(settings: SamplingSettings, words: Uint32Array, a
   words[at + SAMPLING.topLogprobs] = settings.topLogprobs < 0 ? 0xffffffff : settings.topLogprobs;
   words[at + SAMPLING.biasCount] = settings.logitBias.length;
   words[at + SAMPLING.repeatLastN] = windowOf(settings) ?? 0xffffffff;
-  const chain = chainOf(settings);
+  const chain = chainOfSegment(segment);
   if (!chain) return;
   words[at + SAMPLING.chained] = 1;
+  words[at + SAMPLING.proposes] = segment.proposes ? 1 : 0;
   const codes = chain.flatMap((stage) => CHAIN_CODES[stage]);
   words[at + SAMPLING.stages] = codes.length;
   codes.forEach((code, i) => {

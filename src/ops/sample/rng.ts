@@ -33,7 +33,7 @@ export function philox(counter: Words4, key: Words2): Words4 {
 }
 
 /** Uses of the generator at one position; each has its own sequence. */
-export const STREAM = { token: 0, xtc: 1 } as const;
+export const STREAM = { token: 0, xtc: 1, proposal: 2, accept: 3 } as const;
 
 /** A uniform number in [0, 1) with 24 bits: the draw of a sequence's `seed` (a safe integer) at `position`. */
 export function uniformAt(seed: number, position: number, stream: number): number {

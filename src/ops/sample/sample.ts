@@ -1,34 +1,37 @@
 import { MAX_LOGIT_BIAS } from '../../engine/runner';
-import { chainOf } from '../../engine/sampler_chain';
+import { chainOfSegment } from '../../engine/sampler_chain';
 import { InternalError } from '../../errors';
 import type { SampleCall } from '../decoding_calls';
 import type { Dispatch, Op } from '../op';
 import { checkSampledLogits, checkStates } from './check';
 import { choiceDispatch } from './choice_dispatch';
-import { commitToken, floatBits, NO_LOGPROB, SAMPLE, SAMPLE_WORDS, windowOf } from './record';
+import { ACCEPTED, commitToken, floatBits, NO_LOGPROB, SAMPLE, SAMPLE_WORDS, windowOf } from './record';
 import { chooseToken, logSoftmax, topLogprobs } from './reference';
+import { guessBehind } from './rejection';
 import { STREAM, uniformAt } from './rng';
 import { slotStateOf } from './slot_state';
 
 /** Invocations of a workgroup of ops/sample_commit.wgsl: segments that one takes over. */
 const COMMIT_SEGMENTS = 64;
 
-/** Writes a row's sample record: what was asked of the log-probabilities is of the raw logits. */
+/** Writes a row's sample record: what was asked of the log-probabilities is of the raw logits. `accepted`: the next row's token is this one. */
 export function writeSample(
   samples: Uint32Array,
   row: number,
   token: number,
   logits: Float32Array,
   wanted: number,
+  accepted: boolean,
 ): void {
   const at = row * SAMPLE_WORDS;
+  const flag = accepted ? ACCEPTED : 0;
   if (wanted < 0) {
-    samples.set([token, NO_LOGPROB, 0, 0], at);
+    samples.set([token, NO_LOGPROB, flag, 0], at);
     return;
   }
   const logprobs = logSoftmax(logits);
   const top = topLogprobs(logits, logprobs, wanted);
-  samples.set([token, floatBits(logprobs[token]), top.length, 0], at);
+  samples.set([token, floatBits(logprobs[token]), top.length + flag, 0], at);
   samples.set(
     top.flatMap(([t, logprob]) => [t, floatBits(logprob)]),
     at + SAMPLE.top,
@@ -62,12 +65,12 @@ export const sampleOp: Op<SampleCall> = {
     const lastTokens = env.state(call.lastTokens);
     batch.sampled.forEach(({ row, segment }, index) => {
       const { sampling } = batch.source.segments[segment];
-      if (chainOf(sampling)) return;
+      if (chainOfSegment(batch.source.segments[segment])) return;
       const state = slotStateOf(call, env, index, cols);
       const rowLogits = logits.subarray(index * cols, (index + 1) * cols);
       const uniform = uniformAt(sampling.seed, batch.rows[row].position, STREAM.token);
       const { token } = chooseToken(rowLogits, sampling, state, uniform);
-      writeSample(samples, index, token, rowLogits, sampling.topLogprobs);
+      writeSample(samples, index, token, rowLogits, sampling.topLogprobs, guessBehind(batch, index)?.token === token);
     });
     const past = env.state(call.past);
     const mu = env.state(call.mu);
@@ -79,9 +82,10 @@ export const sampleOp: Op<SampleCall> = {
       const at = index * SAMPLE_WORDS;
       const token = tokenOf(index);
       lastTokens[slot] = token;
-      const behind = batch.sampled.slice(firstSampledRow + 1, index + 1);
       // Behind a guess that was wrong nothing stands.
-      if (behind.some((guess, i) => batch.rows[guess.row].token !== tokenOf(firstSampledRow + i))) return;
+      for (let before = firstSampledRow; before < index; before++) {
+        if (samples[before * SAMPLE_WORDS + SAMPLE.topCount] < ACCEPTED) return;
+      }
       if (sampling.mirostat > 0) mu[slot] = samples[at + SAMPLE.mu];
       commitToken(
         token,

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { GREEDY, type SamplingSettings } from '../../../src/engine/runner';
-import { chooseByChain, shapeLogits } from '../../../src/ops/sample/chain';
+import { type ChainUniforms, chooseByChain, shapeLogits } from '../../../src/ops/sample/chain';
 
 interface LlamaCases {
   readonly cases: readonly {
@@ -90,7 +90,7 @@ describe('the chain does what llama.cpp’s does', () => {
       const { values } = shapeLogits(turned, settings, state, 0);
       expect(values.filter((x) => x !== Number.NEGATIVE_INFINITY).length).toBe(left);
       const draws = Array.from({ length: 2000 }, (_, i) =>
-        chooseByChain(turned, settings, state, { token: (i + 0.5) / 2000, xtc: 0 }),
+        chooseByChain(turned, { sampling: settings }, state, drawing((i + 0.5) / 2000)),
       );
       const same = draws.find((choice) => choice.token === token);
       expect(same).toBeDefined();
@@ -99,12 +99,19 @@ describe('the chain does what llama.cpp’s does', () => {
   });
 });
 
+/** What the token is drawn by, and XTC. */
+function drawing(token: number, xtcDraw = 0): ChainUniforms {
+  return { token, xtc: xtcDraw, proposal: 0, accept: 0 };
+}
+
 describe('the chain', () => {
   const draw = (logits: readonly number[], settings: Partial<SamplingSettings>, token = 0.5, xtcDraw = 0) =>
-    chooseByChain(Float32Array.from(logits), { ...GREEDY, ...settings }, noState(logits.length), {
-      token,
-      xtc: xtcDraw,
-    });
+    chooseByChain(
+      Float32Array.from(logits),
+      { sampling: { ...GREEDY, ...settings } },
+      noState(logits.length),
+      drawing(token, xtcDraw),
+    );
 
   it('excludes top choices as often as the probability says', () => {
     const settings = { temperature: 1, xtcProbability: 0.3, xtcThreshold: 0.2 };
@@ -151,9 +158,9 @@ describe('the chain', () => {
       for (let step = 0; step < steps; step++) {
         const choice = chooseByChain(
           logits,
-          settings,
+          { sampling: settings },
           { ...noState(200), mu },
-          { token: (step * 0.618034) % 1, xtc: 0 },
+          drawing((step * 0.618034) % 1),
         );
         surprise += 3 - ((choice.mu ?? Number.NaN) - mu) / 0.1;
         mu = choice.mu ?? Number.NaN;

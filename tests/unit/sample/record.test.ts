@@ -41,7 +41,7 @@ describe('encodeSampling', () => {
   it('keeps a 53-bit seed and writes floats by their bits', () => {
     const words = new Uint32Array(SAMPLING_WORDS + 3);
     const seed = 2 ** 52 + 12345;
-    encodeSampling({ ...GREEDY, temperature: 0.75, topK: 40, seed, logitBias: [[1, 2]] }, words, 3);
+    encodeSampling({ sampling: { ...GREEDY, temperature: 0.75, topK: 40, seed, logitBias: [[1, 2]] } }, words, 3);
     expect(bitsToFloat(words[3 + SAMPLING.temperature])).toBe(0.75);
     expect(words[3 + SAMPLING.topK]).toBe(40);
     expect(words[3 + SAMPLING.seedHigh] * 2 ** 32 + words[3 + SAMPLING.seedLow]).toBe(seed);
