@@ -67,6 +67,7 @@ export function addRows(draft: Draft, pages: KvPages, sequence: Sequence, slot: 
     sample: rows.sample,
     sampling: sequence.sampling,
     dryPenalties: sequence.dryPenalties(rows),
+    proposals: sequence.proposalsOf(rows),
     masks: sequence.masksOf(rows),
     dola: rows.sample === 'none' ? undefined : sequence.dola,
     guidance: guidanceOf(sequence, rows),

@@ -202,7 +202,10 @@ export class GeneratingSequence extends Sequence {
   }
 
   get #choosing(): Choosing {
-    return { promptLength: this.promptLength, sampling: this.#sampling, dryBreakers: this.request.dryBreakers };
+    const { dryBreakers, speculation } = this.request;
+    // At temperature 0, and where a guess may be forbidden, the probabilities that it was drawn with say nothing.
+    const proposes = speculation?.acceptance === 'rejection' && this.sampling.temperature > 0 && !this.#constraint;
+    return { promptLength: this.promptLength, sampling: this.#sampling, dryBreakers, proposes };
   }
 
   /** What may be chosen depends on the tokens before, and is found out here. */
@@ -248,7 +251,7 @@ export class GeneratingSequence extends Sequence {
 
   override tokensOf(rows: RowRange): number[] {
     if (!rows.drafted) return super.tokensOf(rows);
-    return [...this.tokens.slice(rows.position), ...(this.host.speculator?.current ?? [])].slice(0, rows.count);
+    return [...this.tokens.slice(rows.position), ...(this.host.speculator?.current.tokens ?? [])].slice(0, rows.count);
   }
 
   override dryPenalties(rows: RowRange): Segment['dryPenalties'] {
@@ -258,6 +261,10 @@ export class GeneratingSequence extends Sequence {
     return [[], ...drafts].map((_, i) =>
       dryPenalties([...this.tokens, ...drafts.slice(0, i)], this.sampling, dryBreakers),
     );
+  }
+
+  override proposalsOf(rows: RowRange): Segment['proposals'] {
+    return rows.drafted ? this.host.speculator?.current.proposals?.slice(0, rows.count - 1) : undefined;
   }
 
   override masksOf(rows: RowRange): Segment['masks'] {
@@ -275,13 +282,13 @@ export class GeneratingSequence extends Sequence {
     return samples.length > 0 && this.#goAhead();
   }
 
-  /** Each sample stands as long as the drafts before it were right; the first that differs from its draft ends them. */
+  /** Each sample stands as long as the drafts before it were accepted; the first that took the place of its draft ends them. */
   #verify({ position, count }: RowRange, samples: readonly Sample[], speculator: Speculator): boolean {
-    const drafts = speculator.current.slice(0, count - 1);
+    const drafted = count - 1;
     let accepted = 0;
-    while (accepted < drafts.length && samples[accepted].token === drafts[accepted]) accepted++;
+    while (accepted < drafted && samples[accepted].accepted) accepted++;
     // Before the last token ends the request: its usage counts this step.
-    speculator.settle(drafts.length, accepted);
+    speculator.settle(drafted, accepted);
     // The rows behind these hold what was not chosen; whoever is told of a token may end the request from there.
     this.computed = Math.min(this.computed, position + 1 + accepted);
     return samples.slice(0, accepted + 1).some((sample) => this.#append(sample)) || this.#goAhead();

@@ -182,6 +182,11 @@ export abstract class Sequence {
     return undefined;
   }
 
+  /** What the guesses of the rows were drawn from, where rejection sampling decides about them. */
+  proposalsOf(_rows: RowRange): Segment['proposals'] {
+    return undefined;
+  }
+
   /** The masks of the rows that are sampled, where not every token may be chosen. */
   masksOf(_rows: RowRange): Segment['masks'] {
     return undefined;

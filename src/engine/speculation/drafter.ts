@@ -1,5 +1,5 @@
 import type { DryBreakers } from '../dry';
-import type { SamplingSettings } from '../runner';
+import type { Proposal, SamplingSettings } from '../runner';
 
 /** How a sequence's next tokens will be chosen. */
 export interface Choosing {
@@ -7,6 +7,8 @@ export interface Choosing {
   readonly promptLength: number;
   readonly sampling: SamplingSettings;
   readonly dryBreakers?: DryBreakers;
+  /** Guesses that are drawn are to come with what they were drawn from. */
+  readonly proposes?: boolean;
 }
 
 /** What a drafter guesses for: the tokens of a sequence so far, prompt included, and how its next ones will be chosen. */
@@ -19,11 +21,20 @@ export interface DraftRequest {
   readonly choosing: Choosing;
 }
 
+/** What follows a sequence, perhaps. */
+export interface Drafts {
+  readonly tokens: readonly number[];
+  /** One per token: what it was drawn from. Absent: whoever verifies only compares. */
+  readonly proposals?: readonly Proposal[];
+}
+
+export const NO_DRAFTS: Drafts = { tokens: [] };
+
 /** Guesses tokens that a cheaper look than the model's own may find. */
 export interface Drafter {
   readonly name: 'ngram' | 'draft';
   /** At most `count` tokens; none when it has no guess. A promise when it takes time: the sequence waits for it. */
-  draft(request: DraftRequest): readonly number[] | Promise<readonly number[]>;
+  draft(request: DraftRequest): Drafts | Promise<Drafts>;
   /** The sequence has ended. */
   end(sequence: number): void;
 }

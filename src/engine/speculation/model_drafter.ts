@@ -1,9 +1,10 @@
 import { InvalidOptionError } from '../../errors';
 import { dryPenalties } from '../dry';
 import { KvPages, noCopies } from '../kv_pages';
-import { type Batch, PENDING_TOKEN, type Runner, type Segment, type StepResult } from '../runner';
+import { PENDING_TOKEN, type Runner, type Sample, type StepResult } from '../runner';
 import { usesDry, usesPenalties } from '../sampler_chain';
-import type { Drafter, DraftRequest } from './drafter';
+import { featuresOf, type StepFeature } from '../step_features';
+import { type Drafter, type DraftRequest, type Drafts, NO_DRAFTS } from './drafter';
 
 /** What the draft model has in its cache of a sequence. */
 interface DraftState {
@@ -13,7 +14,8 @@ interface DraftState {
 
 /**
  * A smaller model with the same vocabulary (Leviathan et al. 2023). It samples as the target does, with the same seed: draws depend on seed and
- * position alone, so that where the two distributions agree their samples mostly do. Its steps are submitted together, and nothing
+ * position alone, so that where the two distributions agree their samples mostly do. Where rejection sampling verifies, it draws by other
+ * numbers, from its 20 likeliest tokens, and says which these were. Its steps are submitted together, and nothing
  * is read back before the last of them; but DRY needs each token before the next.
  */
 export class ModelDrafter implements Drafter {
@@ -41,79 +43,80 @@ export class ModelDrafter implements Drafter {
     this.#kv = new KvPages(limits);
   }
 
-  async draft(request: DraftRequest): Promise<readonly number[]> {
+  async draft(request: DraftRequest): Promise<Drafts> {
     const { runner } = this;
     const { sequence, tokens } = request;
-    const { sampling, promptLength, dryBreakers = new Map() } = request.choosing;
+    const { sampling, promptLength, dryBreakers = new Map(), proposes = false } = request.choosing;
     const { limits } = runner;
     const count = Math.min(request.count, limits.contextLength - tokens.length);
     const state = this.#states.get(sequence) ?? this.#begin(request);
-    if (!state || count < 1) return [];
+    if (!state || count < 1) return NO_DRAFTS;
     // Goes on after what both have in common; the last token is always computed, for what follows it.
     let common = 0;
     const most = Math.min(state.tokens.length, tokens.length - 1);
     while (common < most && state.tokens[common] === tokens[common]) common++;
     // What lies further back may have left the window: then from the beginning.
-    if (!this.#kv.canContinue(sequence, common)) {
+    const restarts = !this.#kv.canContinue(sequence, common);
+    if (restarts) common = 0;
+    const base = { slot: state.slot, sampling: { ...sampling, topLogprobs: -1 }, proposes } as const;
+    // Before anything is taken: from here to where samples are awaited nobody gets in between.
+    if (await this.#compiled(tokens.length - common, featuresOf({ segments: [base] }))) {
+      if (this.#states.get(sequence) !== state) return NO_DRAFTS;
+    }
+    if (restarts) {
       this.#kv.free(sequence);
       this.#allocate(sequence, 0, 0);
-      common = 0;
     }
     this.#kv.truncate(sequence, common);
-    if (!this.#kv.canCompute({ owner: sequence, from: common, to: tokens.length + count - 1 })) {
+    const end = tokens.length + count - 1;
+    if (!this.#kv.canCompute({ owner: sequence, from: common, to: end })) {
       state.tokens = tokens.slice(0, common);
-      return [];
+      return NO_DRAFTS;
     }
-    const pages = (from: number, to: number) => {
-      this.#allocate(sequence, from, to);
-      return this.#kv.tables(sequence, to);
-    };
     // What it sampled the last time was not all accepted.
     if (usesPenalties(sampling)) {
       const [promptTokens, outputTokens] = [tokens.slice(0, promptLength), tokens.slice(promptLength)];
       runner.openSlot(state.slot, { sampling, promptTokens, outputTokens });
     }
-    const base = { slot: state.slot, sampling } as const;
-    const penalties = (drafts: readonly number[]): Segment['dryPenalties'] =>
-      usesDry(sampling) ? [dryPenalties([...tokens, ...drafts], sampling, dryBreakers)] : undefined;
+    const dry = usesDry(sampling);
     const steps: Promise<StepResult>[] = [];
-    const run = (batch: Batch): void => {
-      const step = runner.run(batch);
+    const run = (
+      position: number,
+      rows: readonly number[],
+      sample: 'none' | 'last',
+      drafts: readonly number[],
+    ): number => {
+      // A row that is alone can be repeated: each time with what it sampled before.
+      const repeat = sample === 'none' || rows.length > 1 || dry ? 1 : Math.min(limits.maxRepeat ?? 1, end - position);
+      const to = position + rows.length + repeat - 1;
+      this.#allocate(sequence, position, to);
+      const penalties =
+        dry && sample === 'last' ? [dryPenalties([...tokens, ...drafts], sampling, dryBreakers)] : undefined;
+      const tables = this.#kv.tables(sequence, to);
+      const segment = { ...base, position, tokens: rows, ...tables, sample, dryPenalties: penalties };
+      const step = runner.run({ segments: [segment], repeat });
       step.catch(() => undefined);
-      steps.push(step);
+      if (sample === 'last') steps.push(step);
+      return to;
     };
-    for (let position = common; position < tokens.length; ) {
-      const end = Math.min(tokens.length, position + limits.maxRows);
-      const ready = runner.ready?.(end - position);
-      if (ready) await ready;
-      this.#kv.leave(sequence, position);
-      const sample = end === tokens.length ? 'last' : 'none';
-      const segment = {
-        ...base,
-        position,
-        tokens: tokens.slice(position, end),
-        ...pages(position, end),
-        sample,
-        dryPenalties: sample === 'last' ? penalties([]) : undefined,
-      } as const;
-      run({ segments: [segment] });
-      position = end;
+    let at = common;
+    while (at < tokens.length) {
+      const rows = tokens.slice(at, at + limits.maxRows);
+      this.#kv.leave(sequence, at);
+      at = run(at, rows, at + rows.length === tokens.length ? 'last' : 'none', []);
     }
-    const sampledFrom = steps.length - 1;
-    const samples = async (): Promise<number[]> => (await Promise.all(steps.slice(sampledFrom))).flatMap(tokensOf);
-    for (let drafted = 1; drafted < count; ) {
-      const repeat = usesDry(sampling) ? 1 : Math.min(limits.maxRepeat ?? 1, count - drafted);
-      const position = tokens.length + drafted - 1;
-      const tables = pages(position, position + repeat);
-      const dry = usesDry(sampling) ? penalties(await samples()) : undefined;
-      const segment = { ...base, position, tokens: [PENDING_TOKEN], ...tables, sample: 'last' } as const;
-      run({ segments: [{ ...segment, dryPenalties: dry }], repeat });
-      drafted += repeat;
+    const samples = async (): Promise<Sample[]> =>
+      (await Promise.all(steps)).flatMap(({ segments: [{ samples }] }) => samples);
+    while (at < end) {
+      const drafts = dry ? (await samples()).map(({ token }) => token) : [];
+      if (dry && !this.#goesOn(sequence, state, at)) break;
+      at = run(at, [PENDING_TOKEN], 'last', drafts);
     }
-    const drafts = await samples();
+    const drawn = await samples();
+    if (this.#states.get(sequence) !== state) return NO_DRAFTS;
     // The last draft is nowhere in the cache.
-    state.tokens = [...tokens, ...drafts.slice(0, -1)];
-    return drafts;
+    state.tokens = [...tokens, ...drawn.slice(0, -1).map(({ token }) => token)];
+    return draftsOf(drawn, proposes);
   }
 
   end(sequence: number): void {
@@ -122,6 +125,23 @@ export class ModelDrafter implements Drafter {
     this.#states.delete(sequence);
     this.#kv.free(sequence);
     this.#freeSlots.push(state.slot);
+  }
+
+  /** Waits until what steps of so many rows in all, and of one, need is compiled. True when that took time. */
+  async #compiled(rows: number, features: readonly StepFeature[]): Promise<boolean> {
+    const { runner } = this;
+    const { maxRows } = runner.limits;
+    const sizes = new Set([Math.min(rows, maxRows), rows % maxRows, 1]);
+    const waits = Array.from(sizes, (size) => (size > 0 ? runner.ready?.(size, features) : undefined));
+    if (waits.every((wait) => wait === undefined)) return false;
+    await Promise.all(waits);
+    return true;
+  }
+
+  /** Whether the position after what was awaited can be computed: the sequence may have ended, and others may have taken the pages. */
+  #goesOn(sequence: number, state: DraftState, position: number): boolean {
+    if (this.#states.get(sequence) !== state) return false;
+    return this.#kv.canCompute({ owner: sequence, from: position, to: position + 1 });
   }
 
   /** Pages are shared with nobody, so nothing is ever copied. */
@@ -141,6 +161,10 @@ export class ModelDrafter implements Drafter {
   }
 }
 
-function tokensOf({ segments: [{ samples }] }: StepResult): number[] {
-  return samples.map(({ token }) => token);
+function draftsOf(drawn: readonly Sample[], proposes: boolean): Drafts {
+  if (!proposes) return { tokens: drawn.map(({ token }) => token) };
+  // A model whose logits are no numbers draws from nothing.
+  const broken = drawn.findIndex(({ token, top }) => !top.some(([candidate]) => candidate === token));
+  const kept = broken < 0 ? drawn : drawn.slice(0, broken);
+  return { tokens: kept.map(({ token }) => token), proposals: kept.map(({ top }) => top) };
 }

@@ -1,4 +1,4 @@
-import type { Drafter, DraftRequest } from './drafter';
+import { type Drafter, type DraftRequest, type Drafts, NO_DRAFTS } from './drafter';
 
 const LONGEST = 5;
 const SHORTEST = 2;
@@ -10,14 +10,15 @@ const SHORTEST = 2;
 export class NgramDrafter implements Drafter {
   readonly name = 'ngram';
 
-  draft({ tokens, count }: DraftRequest): readonly number[] {
+  draft({ tokens, count }: DraftRequest): Drafts {
     for (let length = Math.min(LONGEST, tokens.length - 1); length >= SHORTEST; length--) {
       const suffix = tokens.length - length;
       for (let start = suffix - 1; start >= 0; start--) {
-        if (matches(tokens, start, suffix, length)) return tokens.slice(start + length, start + length + count);
+        if (!matches(tokens, start, suffix, length)) continue;
+        return { tokens: tokens.slice(start + length, start + length + count) };
       }
     }
-    return [];
+    return NO_DRAFTS;
   }
 
   end(): void {}

@@ -1,5 +1,5 @@
 import type { DraftLength } from './draft_length';
-import type { Choosing, Drafter } from './drafter';
+import { type Choosing, type Drafter, type Drafts, NO_DRAFTS } from './drafter';
 
 /** What speculation did for a request. */
 export interface SpeculationUsage {
@@ -15,12 +15,13 @@ export interface SpeculationUsage {
 const NO_GUESS_REST = 4;
 
 /**
- * Drafts for one sequence. The model verifies them in one step of k + 1 rows, each sampled as it would be alone: a draw depends on seed and
- * position, and a row on no other row. So what comes out is token for token what comes out without, greedy or sampled, and a draft is
- * accepted exactly when it is that token.
+ * Drafts for one sequence. The model verifies them in one step of k + 1 rows. Either each row is sampled as it would be alone: a draw depends on
+ * seed and position, and a row on no other row, so that what comes out is token for token what comes out without, greedy or sampled, and a
+ * draft is accepted exactly when it is that token. Or, for a draft that comes with what it was drawn from, by rejection sampling (Leviathan
+ * et al. 2023), which accepts as many as can be and keeps the distribution.
  */
 export class Speculator {
-  #drafts: readonly number[] = [];
+  #drafts = NO_DRAFTS;
   /** Length of the sequence that #drafts follow. */
   #draftedAt = -1;
   #waiting = false;
@@ -57,7 +58,7 @@ export class Speculator {
   drafts(tokens: readonly number[], most: number, choosing: Choosing): readonly number[] {
     if (most < 1) return [];
     if (this.#draftedAt !== tokens.length && !this.#waiting) this.#begin(tokens, most, choosing);
-    return this.#waiting ? [] : this.#drafts.slice(0, most);
+    return this.#waiting ? [] : this.#drafts.tokens.slice(0, most);
   }
 
   /** The sequence has lost so many of its tokens. */
@@ -67,7 +68,7 @@ export class Speculator {
   }
 
   /** The tokens behind the row of the newest token, in a step that verifies. */
-  get current(): readonly number[] {
+  get current(): Drafts {
     return this.#drafts;
   }
 
@@ -92,19 +93,19 @@ export class Speculator {
 
   #begin(tokens: readonly number[], most: number, choosing: Choosing): void {
     this.#draftedAt = tokens.length;
-    this.#drafts = [];
+    this.#drafts = NO_DRAFTS;
     const count = Math.min(most, this.length.next(tokens.length));
     if (count < 1) return;
     const start = performance.now();
-    const take = (drafts: readonly number[]): void => {
+    const take = (drafts: Drafts): void => {
       this.#drafts = drafts;
       this.#draftMs = performance.now() - start;
-      if (drafts.length === 0) this.length.restBriefly(tokens.length, NO_GUESS_REST);
+      if (drafts.tokens.length === 0) this.length.restBriefly(tokens.length, NO_GUESS_REST);
     };
     for (const drafter of this.drafters) {
       const drafts = drafter.draft({ sequence: this.sequence, tokens: tokens.slice(), count, choosing });
       if (!(drafts instanceof Promise)) {
-        if (drafts.length === 0) continue;
+        if (drafts.tokens.length === 0) continue;
         return take(drafts);
       }
       this.#waiting = true;
@@ -115,7 +116,7 @@ export class Speculator {
       );
       return;
     }
-    take([]);
+    take(NO_DRAFTS);
   }
 
   #giveUp(): void {

@@ -13,7 +13,16 @@ export interface SpeculationSettings {
   readonly draft: boolean;
   /** Tokens to guess at a time, 1 … 15. Absent: by measured acceptance and costs, and none while guessing loses. */
   readonly length?: number;
+  /**
+   * How guesses of the draft model are accepted where tokens are sampled. 'coupled' (default): both draw by the same numbers, and a guess is right
+   * when the model draws it too; the output is that of the seed, with and without guesses. 'rejection': by rejection sampling (Leviathan et al.
+   * 2023), which accepts more; the output has the model's distribution, but is another one with each draft length. Where a constraint says
+   * what may follow, it is always 'coupled'.
+   */
+  readonly acceptance?: Acceptance;
 }
+
+export type Acceptance = 'coupled' | 'rejection';
 
 const NOT_TAKEN_BACK = 'wrong guesses have to be taken back, which a model with recurrent layers cannot';
 

@@ -228,7 +228,7 @@ export class FakeRunner implements Runner {
         const token = mask ? nextAllowed(mask, chosen, limits.vocabSize) : chosen;
         const { topLogprobs } = segment.sampling;
         const top = topLogprobs > 0 ? likeliest(context, topLogprobs, limits.vocabSize) : [];
-        samples.push({ token, logprob: Number.NaN, top });
+        samples.push({ token, logprob: Number.NaN, top, accepted: segment.tokens[i + 1] === token });
         if (segment.returnLogits) logits.push(oneHot(token, limits.vocabSize));
         this.#lastToken[segment.slot] = token;
       });

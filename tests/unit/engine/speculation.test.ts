@@ -1,15 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { fileSource } from '../../../src/cli/file_source';
 import { Engine } from '../../../src/engine/engine';
-import {
-  type Batch,
-  GREEDY,
-  PENDING_TOKEN,
-  type Runner,
-  type RunnerLimits,
-  type SamplingSettings,
-  type StepResult,
-} from '../../../src/engine/runner';
+import { GREEDY, type Runner, type SamplingSettings } from '../../../src/engine/runner';
 import { DraftLength, StepCosts } from '../../../src/engine/speculation/draft_length';
 import { NgramDrafter } from '../../../src/engine/speculation/ngram_drafter';
 import type { SpeculationSettings } from '../../../src/engine/speculation/speculators';
@@ -17,6 +9,7 @@ import { type LoadedModel, loadModel } from '../../../src/model/load_model';
 import { chatTemplate } from '../../../src/tokenizer/chat_template';
 import { renderChat } from '../../../src/tokenizer/render_chat';
 import { createTokenizer } from '../../../src/tokenizer/tokenizer';
+import { TableRunner } from '../../support/table_runner';
 
 const MODES: readonly SpeculationSettings[] = [
   { ngram: true, draft: false },
@@ -79,92 +72,99 @@ describe('speculation on the demo model', () => {
 });
 
 const VOCAB = 6;
+const p = (token: number) => [5, 1 + token, 2, 4, 1, 3];
+const q = (token: number) => [3, 2, 2 + token, 4, 2, 1];
+/** The token before the output. */
+const START = 2;
 
-/** Samples from a distribution that depends on the token before, by inversion of a number drawn from seed and position alone. */
-class Dice implements Runner {
-  readonly limits: RunnerLimits = {
-    vocabSize: VOCAB,
-    contextLength: 16,
-    maxRows: 16,
-    maxSampledRows: 16,
-    maxSlots: 1,
-    pageSize: 16,
-    numPages: 1,
-  };
-  #last = 0;
+function shares(weights: readonly number[]): number[] {
+  const total = weights.reduce((a, b) => a + b, 0);
+  return weights.map((weight) => weight / total);
+}
 
-  constructor(private readonly weights: (token: number) => readonly number[]) {}
-  openSlot(): void {}
-  copyPages(): void {}
-  dispose(): void {}
-
-  async run({ segments: [segment] }: Batch): Promise<StepResult> {
-    const { tokens, position, sample, sampling } = segment;
-    const samples = tokens.flatMap((known, i) => {
-      const token = known === PENDING_TOKEN ? this.#last : known;
-      if (sample === 'none' || (sample === 'last' && i < tokens.length - 1)) return [];
-      this.#last = this.draw(token, sampling.seed, position + i);
-      return [{ token: this.#last, logprob: Number.NaN, top: [] }];
-    });
-    return { segments: [{ samples }] };
+/** Outputs of 4 tokens, one a seed, with what was drafted for them and accepted. */
+async function draw(draws: number, speculation: SpeculationSettings, settings: Partial<SamplingSettings> = {}) {
+  const engine = new Engine(new TableRunner(VOCAB, p), { draft: new TableRunner(VOCAB, q), prefixCache: false });
+  const outputs: (readonly number[])[] = [];
+  let accepted = 0;
+  let drafted = 0;
+  for (let seed = 0; seed < draws; seed++) {
+    const { outputTokens, speculative } = await engine
+      .generate({
+        promptTokens: [START],
+        maxTokens: 4,
+        sampling: { ...GREEDY, temperature: 1, ...settings, seed },
+        stopTokens: new Set(),
+        speculation,
+      })
+      .drain();
+    outputs.push(outputTokens);
+    accepted += speculative?.accepted ?? 0;
+    drafted += speculative?.drafted ?? 0;
   }
-
-  draw(token: number, seed: number, position: number): number {
-    let hash = Math.imul(seed ^ 0x9e3779b9, 0x85ebca6b) ^ Math.imul(position + 1, 0xc2b2ae35);
-    hash = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d);
-    hash = Math.imul(hash ^ (hash >>> 12), 0x297a2d39);
-    let left = ((hash ^ (hash >>> 15)) >>> 0) / 2 ** 32;
-    const weights = this.weights(token);
-    const total = weights.reduce((a, b) => a + b, 0);
-    return Math.max(
-      0,
-      weights.findIndex((weight) => (left -= weight / total) < 0),
-    );
-  }
+  engine.checkIntegrity();
+  engine.dispose();
+  return { outputs, accepted, drafted };
 }
 
 describe('speculation keeps the distribution', () => {
-  it('of 20,000 draws of the fourth token, by chi-squared', async () => {
-    const p = (token: number) => [5, 1 + token, 2, 4, 1, 3];
-    const q = (token: number) => [3, 2, 2 + token, 4, 2, 1];
-    const engine = new Engine(new Dice(p), { draft: new Dice(q), prefixCache: false });
-    const counts = Array.from({ length: VOCAB }, () => 0);
-    let accepted = 0;
-    let drafted = 0;
-    const draws = 20_000;
-    for (let seed = 0; seed < draws; seed++) {
-      const { outputTokens, speculative } = await engine
-        .generate({
-          promptTokens: [2],
-          maxTokens: 4,
-          sampling: { ...GREEDY, temperature: 1, seed },
-          stopTokens: new Set(),
-          speculation: { ngram: false, draft: true, length: 2 },
-        })
-        .drain();
-      counts[outputTokens[3]]++;
-      accepted += speculative?.accepted ?? 0;
-      drafted += speculative?.drafted ?? 0;
-    }
-    const step = (from: readonly number[]): number[] =>
-      Array.from({ length: VOCAB }, (_, to) =>
-        from.reduce((sum, mass, token) => {
-          const weights = p(token);
-          return sum + (mass * weights[to]) / weights.reduce((a, b) => a + b, 0);
-        }, 0),
-      );
-    const start = Array.from({ length: VOCAB }, (_, token) => (token === 2 ? 1 : 0));
-    const expected = step(step(step(step(start))));
-    const chi = counts.reduce(
-      (sum, count, token) => sum + (count - draws * expected[token]) ** 2 / (draws * expected[token]),
-      0,
-    );
-    // 5 degrees of freedom: above 20.5 once in a thousand; the draws are the same in every run.
-    expect(chi).toBeLessThan(20.5);
-    expect(accepted).toBeGreaterThan(drafted / 3);
-    expect(accepted).toBeLessThan(drafted);
-    engine.dispose();
+  it.each([
+    ['coupled', 2],
+    ['rejection', 1],
+    ['rejection', 2],
+    ['rejection', 3],
+  ] as const)(
+    'of 20,000 draws of the third and the fourth token together, by chi-squared: %s, %d guesses',
+    async (acceptance, length) => {
+      const draws = 20_000;
+      const { outputs, accepted, drafted } = await draw(draws, { ngram: false, draft: true, length, acceptance });
+      const pairs = Array.from({ length: VOCAB * VOCAB }, () => 0);
+      for (const [, , third, fourth] of outputs) pairs[third * VOCAB + fourth]++;
+      const step = (from: readonly number[]): number[] =>
+        from.reduce<number[]>((to, mass, token) => shares(p(token)).map((share, t) => (to[t] ?? 0) + mass * share), []);
+      const start = Array.from({ length: VOCAB }, (_, token) => (token === START ? 1 : 0));
+      const expected = step(step(step(start))).flatMap((mass, token) => shares(p(token)).map((share) => mass * share));
+      const chi = pairs.reduce((sum, count, i) => sum + (count - draws * expected[i]) ** 2 / (draws * expected[i]), 0);
+      // 35 degrees of freedom: above 66.6 once in a thousand; the draws are the same in every run.
+      expect(chi).toBeLessThan(66.6);
+      expect(accepted).toBeGreaterThan(drafted / 3);
+      expect(accepted).toBeLessThan(drafted);
+    },
+    60_000,
+  );
+
+  it('and rejection accepts as many guesses as can be: Σ min(p, q)', async () => {
+    const draws = 6000;
+    const { accepted, drafted } = await draw(draws, { ngram: false, draft: true, length: 1, acceptance: 'rejection' });
+    const overlap = Array.from({ length: VOCAB }, (_, token) => {
+      const target = shares(p(token));
+      return shares(q(token)).reduce((sum, share, t) => sum + Math.min(share, target[t]), 0);
+    });
+    const least = Math.min(...overlap);
+    const most = Math.max(...overlap);
+    const noise = 4 * Math.sqrt((most * (1 - least)) / drafted);
+    expect(accepted / drafted).toBeGreaterThan(least - noise);
+    expect(accepted / drafted).toBeLessThan(most + noise);
+    const coupled = await draw(draws, { ngram: false, draft: true, length: 1, acceptance: 'coupled' });
+    expect(accepted / drafted).toBeGreaterThan(coupled.accepted / coupled.drafted);
   }, 60_000);
+
+  it('with settings on both sides: what they drop is never said, nor what penalties forbid', async () => {
+    const speculation = { ngram: false, draft: true, length: 3, acceptance: 'rejection' } as const;
+    const best = await draw(400, speculation, { topK: 2 });
+    best.outputs.forEach((output) => {
+      [START, ...output.slice(0, -1)].forEach((token, i) => {
+        const weights = p(token);
+        // Of equals the lower token goes first.
+        const rank = weights.filter(
+          (w, t) => w > weights[output[i]] || (w === weights[output[i]] && t < output[i]),
+        ).length;
+        expect(rank).toBeLessThan(2);
+      });
+    });
+    const fresh = await draw(400, speculation, { presencePenalty: 1e4 });
+    for (const output of fresh.outputs) expect(new Set(output).size).toBe(output.length);
+  });
 });
 
 describe('speculation under settings that look back', () => {
@@ -233,7 +233,7 @@ describe('drafting', () => {
 
   it('looks up what followed the longest and latest match', () => {
     const drafter = new NgramDrafter();
-    const draft = (tokens: readonly number[], count = 3) => drafter.draft({ ...request, tokens, count });
+    const draft = (tokens: readonly number[], count = 3) => drafter.draft({ ...request, tokens, count }).tokens;
     expect(draft([1, 2, 3, 4, 5, 1, 2, 3])).toEqual([4, 5, 1]);
     expect(draft([7, 1, 2, 8, 9, 1, 2, 6, 1, 2])).toEqual([6, 1, 2]);
     expect(draft([3, 1, 2, 8, 9, 1, 2, 6, 3, 1, 2])).toEqual([8, 9, 1]);
