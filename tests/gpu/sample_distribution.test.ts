@@ -11,6 +11,8 @@ import { BARE, withDevice } from './variants';
 const SEED = Math.floor(Math.random() * 2 ** 31);
 const ROWS = 1000;
 const DRAWS = 20_000;
+/** Of ROWS guesses each. */
+const JUDGED_STEPS = 8;
 const PROBABILITIES = [0.02, 0.2, 0.01, 0.09, 0.05, 0.3, 0.003, 0.11, 0.14, 0.017, 0.04, 0.02];
 
 /** The value that chi-squared exceeds once in a million (Wilson & Hilferty 1931). */
@@ -119,6 +121,47 @@ describe('draws', () => {
     CHAINS.forEach(({ settings, expected }, i) => {
       expectToFollow(drawn[i], own * steps, expected, JSON.stringify(settings));
     });
+  });
+
+  it('follow it too where guesses from another distribution are judged by rejection', async () => {
+    const settings = { temperature: 0.7, topK: 6 };
+    const keep = (p: number): boolean => p >= 0.05;
+    const vocab = PROBABILITIES.length;
+    const harness = await SamplerHarness.create(await device(), vocab, ROWS, 1, true);
+    const logitsOf = (weights: readonly number[]): Float32Array =>
+      Float32Array.from({ length: ROWS * vocab }, (_, i) => Math.log(weights[i % vocab]) - 2);
+    // Another order, and a token that is hardly ever guessed.
+    const guessing = PROBABILITIES.map((_, token) => (token === 5 ? 1e-4 : PROBABILITIES[(5 * token + 3) % vocab]));
+    const drawn = new Uint32Array(vocab);
+    let accepted = 0;
+    let overlap = 0;
+    for (let step = 0; step < JUDGED_STEPS; step++) {
+      const sampling = { ...GREEDY, ...settings, seed: SEED + step };
+      const tokens = Array.from({ length: ROWS }, () => 0);
+      const segment = { ...rowAt(0, 3 + ROWS, sampling), position: 3, tokens, sample: 'all' } as const;
+      const guesses = await harness.run({ logits: logitsOf(guessing), segments: [{ ...segment, proposes: true }] });
+      const proposals = guesses.samples.slice(0, -1).map(({ top }) => top);
+      const behind = guesses.samples.slice(0, -1).map(({ token }) => token);
+      const judged = { ...segment, tokens: [0, ...behind], proposals };
+      const { samples } = await harness.run({ logits: logitsOf(PROBABILITIES), segments: [judged] });
+      samples.slice(0, -1).forEach(({ token, accepted: taken = false }, i) => {
+        drawn[token]++;
+        expect(taken).toBe(token === behind[i]);
+        accepted += taken ? 1 : 0;
+      });
+      expect(samples[ROWS - 1].accepted).toBeUndefined();
+      const [proposal] = proposals;
+      const p = expectedProbabilities(keep, settings.temperature);
+      overlap = proposal.reduce((sum, [token, share]) => sum + Math.min(share, p[token]), 0);
+      expect(proposal.reduce((sum, [, share]) => sum + share, 0)).toBeCloseTo(1, 5);
+      expect(proposal.length).toBe(settings.topK);
+    }
+    harness.dispose();
+    const judged = JUDGED_STEPS * (ROWS - 1);
+    expectToFollow(drawn, judged, expectedProbabilities(keep, settings.temperature), JSON.stringify(settings));
+    // As many as can be: Σ min(p, q); further off than this once in a million.
+    const spread = 5 * Math.sqrt(overlap * (1 - overlap) * judged);
+    expect(Math.abs(accepted - overlap * judged)).toBeLessThan(spread);
   });
 
   it('come from the same random words as on the CPU', async () => {
