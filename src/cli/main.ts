@@ -29,7 +29,7 @@ const USAGE = `tessera: language models on WebGPU
   tessera generate MODEL -p TEXT [--chat] [-n N] [--temperature T] [--top-k K] [--top-p P] [--min-p P] [--seed S] [SAMPLING]
                          [--n ANSWERS] [--beams N [--length-penalty X] [--early-stopping true|false|never]]
                          [--contrastive ALPHA [--top-k CANDIDATES]] [--guidance SCALE [--negative-prompt TEXT]]
-                         [--dola | --dola-layers low|high|L,L,…] [--ngram] [--draft MODEL] [--draft-length N]
+                         [--dola | --dola-layers low|high|L,L,…] [--ngram] [--draft MODEL] [--draft-length N] [--draft-acceptance coupled|rejection]
                          [--context-overflow error|slide [--sinks N] [--window N]] [--load-session FILE] [--save-session FILE]
                          [--json-schema FILE | --grammar FILE | --regex EXPRESSION]
   tessera logits MODEL --tokens 1,2,3 [--top 10] [--greedy N]

@@ -4,6 +4,7 @@ import { parseDolaLayers } from '../engine/dola';
 import { MAX_PRIORITY } from '../engine/request_checks';
 import { GREEDY } from '../engine/runner';
 import { parseSampling, SAMPLING_FIELDS } from '../engine/sampling';
+import { ACCEPTANCES, defaultAcceptance, isAcceptance } from '../engine/speculation/acceptance';
 import { MAX_DRAFT_LENGTH } from '../engine/speculation/draft_length';
 import { parseStrategy, STRATEGY_FIELDS } from '../engine/strategies/parse';
 import { InvalidOptionError } from '../errors';
@@ -88,7 +89,7 @@ export function parseChatParams(params: ChatCompletionParams, model: string): Ch
     maxTokens: parseMaxTokens(given['max_tokens']),
     stop,
     priority: parsePriority(given['priority']),
-    speculation: parseSpeculation(given['speculation']),
+    ...parseSpeculation(given['speculation'], given['seed'] !== undefined && given['seed'] !== null),
     sampling: parseSampling(sampling, {
       defaults: strategy && strategy.kind !== 'guidance' ? GREEDY : DEFAULT_SAMPLING,
     }),
@@ -154,11 +155,12 @@ function parseMaxTokens(maxTokens: unknown): number | undefined {
   return maxTokens;
 }
 
-function parseSpeculation(speculation: unknown): ChatRequest['speculation'] {
-  if (speculation === undefined) return undefined;
-  if (speculation === false) return 'off';
+function parseSpeculation(speculation: unknown, seeded: boolean): Pick<ChatRequest, 'speculation' | 'acceptance'> {
+  if (speculation === false) return { speculation: 'off' };
+  const byDefault = defaultAcceptance(seeded);
+  if (speculation === undefined) return { acceptance: byDefault };
   requireObject('speculation', speculation);
-  const { ngram = false, draft = false, length, ...rest } = speculation;
+  const { ngram = false, draft = false, length, acceptance = byDefault, ...rest } = speculation;
   const [unknown] = Object.keys(rest);
   if (unknown !== undefined) throw new InvalidOptionError(`speculation.${unknown}`, 'unknown option');
   if (typeof ngram !== 'boolean') throw new InvalidOptionError('speculation.ngram', 'must be true or false');
@@ -166,7 +168,10 @@ function parseSpeculation(speculation: unknown): ChatRequest['speculation'] {
   if (length !== undefined && !isDraftLength(length)) {
     throw new InvalidOptionError('speculation.length', `must be an integer from 1 to ${MAX_DRAFT_LENGTH}`);
   }
-  return { ngram, draft, length };
+  if (!isAcceptance(acceptance)) {
+    throw new InvalidOptionError('speculation.acceptance', `must be one of ${ACCEPTANCES.join(', ')}`);
+  }
+  return { speculation: { ngram, draft, length }, acceptance };
 }
 
 /** What the numbers have to be depends on the model's context: the engine says. */

@@ -104,10 +104,19 @@ export interface ChatCompletionParams {
   /** An integer from -100 to 100, default 0: of answers that wait, those with a higher one begin sooner. */
   readonly priority?: number;
   /**
-   * Guessing tokens ahead; the answer is the same with and without. Default: with the draft model, where the engine has one. `ngram`: look
+   * Guessing tokens ahead. Default: with the draft model, where the engine has one. `ngram`: look
    * up what followed the last words before, without any model. `length`: always so many tokens, 1 … 15; by default as many as pay.
+   * `acceptance`, where tokens are sampled: 'coupled', by default with a `seed`: the answer is the seed's, with and without guesses;
+   * 'rejection', by default without one: by rejection sampling, which accepts more guesses and keeps the distribution.
    */
-  readonly speculation?: false | { readonly ngram?: boolean; readonly draft?: boolean; readonly length?: number };
+  readonly speculation?:
+    | false
+    | {
+        readonly ngram?: boolean;
+        readonly draft?: boolean;
+        readonly length?: number;
+        readonly acceptance?: 'coupled' | 'rejection';
+      };
   /**
    * What becomes of a chat that outgrows the context. 'error' (default): such a prompt is refused, and an answer ends with the context. 'slide':
    * the middle is dropped, over and over, so that a chat never ends; `sinks`: tokens at the very beginning that stay (default 128, at most an eighth

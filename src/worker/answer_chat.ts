@@ -121,11 +121,12 @@ function isEmpty({ text, scores }: AnswerPiece<ScoredToken>): boolean {
 
 /** Where a draft model was loaded it drafts for every answer that can be drafted for, unless that is switched off. */
 function speculationOf(
-  { speculation, strategy, sampling }: ChatRequest,
+  { speculation, acceptance, strategy, sampling }: ChatRequest,
   drafts: boolean,
 ): SpeculationSettings | undefined {
   if (speculation === 'off' || ((strategy || !isVerifiable(sampling)) && !speculation)) return undefined;
-  return speculation ?? (drafts ? { ngram: true, draft: true } : undefined);
+  const settings = speculation ?? (drafts ? { ngram: true, draft: true } : undefined);
+  return settings && { ...settings, acceptance };
 }
 
 /** Of all answers to a prompt; the first one computed it. */

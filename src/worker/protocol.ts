@@ -92,7 +92,9 @@ export interface ChatRequest {
   readonly format?: ResponseFormat;
   readonly priority?: number;
   /** Absent: with the draft model, where one was loaded. */
-  readonly speculation?: SpeculationSettings | 'off';
+  readonly speculation?: Omit<SpeculationSettings, 'acceptance'> | 'off';
+  /** Of guesses, whoever asked for them. */
+  readonly acceptance?: SpeculationSettings['acceptance'];
   /** Chat and answer may outgrow the context; absent: they must not. */
   readonly contextOverflow?: OverflowSettings;
 }

@@ -1,6 +1,7 @@
 import type { OverflowSettings } from '../../engine/context_overflow';
 import { Engine } from '../../engine/engine';
 import type { Generation, GenerationResult } from '../../engine/generation_output';
+import { ACCEPTANCES, defaultAcceptance, isAcceptance } from '../../engine/speculation/acceptance';
 import { loadStrategy } from '../../engine/strategies/load';
 import { ContextLengthError, InvalidOptionError } from '../../errors';
 import type { LoadedModel } from '../../model/load_model';
@@ -31,6 +32,7 @@ export async function generateCommand(argv: readonly string[]): Promise<void> {
     draft: { type: 'string' },
     ngram: { type: 'boolean' },
     'draft-length': { type: 'string' },
+    'draft-acceptance': { type: 'string' },
     'context-overflow': { type: 'string' },
     sinks: { type: 'string' },
     window: { type: 'string' },
@@ -65,6 +67,12 @@ export async function generateCommand(argv: readonly string[]): Promise<void> {
   const speculates = ngram || draftPath !== undefined;
   if (draftLength !== undefined && !speculates)
     throw new InvalidOptionError('--draft-length', 'goes with --draft or --ngram');
+  const acceptance = args.text('draft-acceptance') ?? defaultAcceptance(args.text('seed') !== undefined);
+  if (!isAcceptance(acceptance)) {
+    throw new InvalidOptionError('--draft-acceptance', `"${acceptance}" is not one of ${ACCEPTANCES.join(', ')}`);
+  }
+  if (draftPath === undefined && args.text('draft-acceptance') !== undefined)
+    throw new InvalidOptionError('--draft-acceptance', 'goes with --draft');
 
   const contextOverflow = readOverflow(args);
   const session = readSessionFiles(args, count);
@@ -108,7 +116,7 @@ export async function generateCommand(argv: readonly string[]): Promise<void> {
           )),
         dola,
         stopTokens: tokenizer.stopTokens,
-        speculation: speculates ? { ngram, draft: draft !== undefined, length: draftLength } : undefined,
+        speculation: speculates ? { ngram, draft: draft !== undefined, length: draftLength, acceptance } : undefined,
       },
       count,
       (index) => ({ constraint: constraints[index] }),

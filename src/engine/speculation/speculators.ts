@@ -1,6 +1,7 @@
 import { InvalidOptionError } from '../../errors';
 import type { Runner, RunnerLimits, SamplingSettings } from '../runner';
 import { isVerifiable } from '../sampler_chain';
+import type { Acceptance } from './acceptance';
 import { DraftLength, MAX_DRAFT_LENGTH, StepCosts } from './draft_length';
 import { ModelDrafter } from './model_drafter';
 import { NgramDrafter } from './ngram_drafter';
@@ -21,8 +22,6 @@ export interface SpeculationSettings {
    */
   readonly acceptance?: Acceptance;
 }
-
-export type Acceptance = 'coupled' | 'rejection';
 
 const NOT_TAKEN_BACK = 'wrong guesses have to be taken back, which a model with recurrent layers cannot';
 

@@ -12,7 +12,7 @@ describe('a draft model', () => {
       backend: 'reference',
       worker: false,
     });
-    const ask = (speculation?: false | { ngram?: boolean; length?: number }) =>
+    const ask = (speculation?: false | { ngram?: boolean; length?: number; acceptance?: 'coupled' }) =>
       engine.chat.completions.create({
         messages: [{ role: 'user', content: 'Who are you?' }],
         max_tokens: 12,
@@ -24,6 +24,14 @@ describe('a draft model', () => {
     expect(plain.usage.speculative).toBeUndefined();
     expect(drafted.usage.speculative?.drafted).toBeGreaterThan(0);
     expect(drafted.choices[0].message.content).toBe(plain.choices[0].message.content);
+    // Nobody asked for a certain answer: guesses are judged by rejection sampling.
+    const free = await engine.chat.completions.create({
+      messages: [{ role: 'user', content: 'Who are you?' }],
+      max_tokens: 16,
+      temperature: 0.8,
+      speculation: { draft: true, length: 3 },
+    });
+    expect(free.usage.speculative?.accepted).toBeGreaterThan(0);
     const held = (speculation: false | { draft: true; length: number }) =>
       engine.chat.completions.create({
         messages: [{ role: 'user', content: 'Who are you?' }],
@@ -37,6 +45,7 @@ describe('a draft model', () => {
     expect(guessed.choices).toEqual(alone.choices);
     expect(alone.choices[0].message.content).toMatch(/^I am [ -~]*$/);
     await expect(ask({ length: 99 })).rejects.toBeInstanceOf(InvalidOptionError);
+    await expect(ask({ acceptance: 'always' as 'coupled' })).rejects.toThrow(/speculation.acceptance.*rejection/);
     await engine.dispose();
   }, 60_000);
 });
