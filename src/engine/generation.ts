@@ -38,7 +38,7 @@ export interface ForkRequest {
   readonly constraint?: TokenConstraint;
   /** Contrasts the last layer's prediction with an early one's (Chuang et al. 2024); the sampler chooses from the contrast. */
   readonly dola?: DolaLayers;
-  /** Guessing tokens ahead, where the engine has something to guess with; the output is the same with and without. */
+  /** Guessing tokens ahead, where the engine has something to guess with; the output, or its distribution, is the same with and without. */
   readonly speculation?: SpeculationSettings;
   /**
    * Prompt and output may be longer than the context: its middle is dropped. Absent: such a prompt is refused, and the output ends with

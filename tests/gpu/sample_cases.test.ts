@@ -3,7 +3,8 @@ import { runCase } from '../../src/model/case_runner';
 import { dolaCases } from '../../src/ops/dola_cases';
 import { guideLogitsCases } from '../../src/ops/guide_logits_cases';
 import { maskLogitsCases } from '../../src/ops/mask_logits_cases';
-import { argmaxCases, sampleCases } from '../../src/ops/sample/cases';
+import { argmaxCases } from '../../src/ops/sample/argmax_cases';
+import { sampleCases } from '../../src/ops/sample/cases';
 import { BARE, casesByVariant, withDevice } from './variants';
 
 const SEED = Math.floor(Math.random() * 2 ** 31);

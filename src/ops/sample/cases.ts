@@ -8,133 +8,23 @@ import {
   type SlotInit,
 } from '../../engine/runner';
 import { chainOfSegment, isVerifiable } from '../../engine/sampler_chain';
-import type { ArgmaxCall, Optional, SampleCall, SampleChainCall } from '../decoding_calls';
-import type { Activation, ActivationType, OpCase } from '../op';
-import { samplerStates } from '../sampler_state';
-import { PAGE_SIZE } from '../step_layout';
+import type { Optional, SampleCall, SampleChainCall } from '../decoding_calls';
+import type { ActivationType, OpCase } from '../op';
+import { CONTEXT, coarseLogits, randomOf, segmentsOf, shapeOf, tensorsOf } from './case_inputs';
 import { chooseByChain } from './chain';
 import { encodeBias, encodeCounts, encodePast, floatBits, IN_PROMPT, windowOf } from './record';
 import { chooseToken } from './reference';
 import type { Guess } from './rejection';
-import { philox, STREAM, uniformAt } from './rng';
+import { STREAM, uniformAt } from './rng';
 import { countsBehind } from './slot_state';
 
 /** A draw this far from a border comes out the same in f32. */
 const SAFE_MARGIN = 1e-4;
 const MAX_TRIES = 100;
-const CONTEXT = 256;
 /** Of how many tokens a slot's past is made. */
 const PAST_TOKENS = 12;
 
 type Row = SamplingSettings;
-
-/** Uniform numbers in [0, 1) for inputs. */
-function randomOf(seed: number, stream: number): () => number {
-  let index = 0;
-  return () => philox([index++, stream, 1, 0], [seed >>> 0, 0])[0] / 2 ** 32;
-}
-
-/** Roughly normal logits with deviation 4, multiples of 1/32 below 16: exact in f16, with ties in larger vocabularies. */
-function coarseLogits(count: number, random: () => number): Float32Array {
-  return Float32Array.from({ length: count }, () => {
-    const sum = random() + random() + random() + random() - 2;
-    return Math.round(sum * 7 * 32) / 32;
-  });
-}
-
-/** Segments of three rows, the first of which samples after every row, the others after their last. */
-function segmentsOf(rows: readonly Row[], sampleAll: boolean): Segment[] {
-  return rows.map((sampling, index) => {
-    const position = 3 + 11 * index;
-    return {
-      slot: rows.length - 1 - index,
-      tokens: [1, 2, 3],
-      position,
-      pages: Array.from({ length: Math.ceil((position + 3) / PAGE_SIZE) }, (_, i) => i),
-      sample: sampleAll && index === 0 ? 'all' : 'last',
-      sampling,
-    };
-  });
-}
-
-function tensorsOf(vocabSize: number, slots: number, sampledRows: number, type: ActivationType) {
-  const logits: Activation = { name: 'logits', cols: vocabSize, rows: 'sampled', type };
-  return {
-    logits,
-    ...samplerStates({ maxSlots: slots, vocabSize, maxSampledRows: sampledRows, contextLength: CONTEXT }),
-  };
-}
-
-function shapeOf(segments: readonly Segment[]) {
-  const rows = segments.reduce((sum, segment) => sum + segment.tokens.length, 0);
-  const pages = Math.max(...segments.map((segment) => segment.pages.length));
-  return {
-    batch: { segments },
-    bucket: { minRows: 1, maxRows: rows },
-    contextLength: pages * PAGE_SIZE,
-    numPages: pages,
-    kvType: 'f32',
-  } as const;
-}
-
-function argmaxCase(
-  label: string,
-  vocab: number,
-  type: ActivationType,
-  rows: readonly Float32Array[],
-): OpCase<ArgmaxCall> {
-  // The first segment samples all of its three rows.
-  const segments = segmentsOf(
-    Array.from({ length: rows.length - 2 }, () => GREEDY),
-    true,
-  );
-  const { logits, lastTokens, samples } = tensorsOf(vocab, segments.length, rows.length, type);
-  const values = new Float32Array(rows.length * vocab);
-  rows.forEach((row, i) => values.set(row, i * vocab));
-  return {
-    label: `argmax ${type} ${vocab} ${label}`,
-    calls: [{ op: 'argmax', logits, lastTokens, samples }],
-    ...shapeOf(segments),
-    inputs: { logits: values },
-    outputs: [
-      { tensor: samples, budget: 'exact' },
-      { tensor: lastTokens, budget: 'exact' },
-    ],
-  };
-}
-
-/** Greedy choice: ties across slices, values that are not numbers, vocabularies around the slice and workgroup sizes. */
-export function argmaxCases(seed: number): readonly OpCase<ArgmaxCall>[] {
-  const random = randomOf(seed, 1);
-  const cases: OpCase<ArgmaxCall>[] = [];
-  for (const [vocab, type] of [
-    [1, 'f32'],
-    [31, 'f16'],
-    [512, 'f32'],
-    [2048, 'f16'],
-    [4099, 'f32'],
-    [50257, 'f32'],
-  ] as const) {
-    const rows = Array.from({ length: 5 }, () => coarseLogits(vocab, random));
-    cases.push(argmaxCase('random', vocab, type, rows));
-  }
-  const vocab = 4099;
-  const tied = coarseLogits(vocab, random);
-  for (const t of [4098, 2048, 2047]) tied[t] = 20;
-  const strange = coarseLogits(vocab, random);
-  for (const t of [0, 255, 2048]) strange[t] = Number.NaN;
-  strange[1] = Number.NEGATIVE_INFINITY;
-  const rows = [
-    tied,
-    strange,
-    new Float32Array(vocab).fill(Number.NEGATIVE_INFINITY),
-    new Float32Array(vocab).fill(Number.NaN),
-    Float32Array.from({ length: vocab }, (_, t) => (t % 2 ? -0 : 0)),
-    Float32Array.from({ length: vocab }, (_, t) => (t === 3001 ? Number.POSITIVE_INFINITY : -1e30 - t * 1e27)),
-  ];
-  cases.push(argmaxCase('ties and strange values', vocab, 'f32', rows));
-  return cases;
-}
 
 interface SampleCaseInit {
   readonly label: string;
