@@ -60,9 +60,8 @@ export class ModelDrafter implements Drafter {
     if (restarts) common = 0;
     const base = { slot: state.slot, sampling: { ...sampling, topLogprobs: -1 }, proposes } as const;
     // Before anything is taken: from here to where samples are awaited nobody gets in between.
-    if (await this.#compiled(tokens.length - common, featuresOf({ segments: [base] }))) {
-      if (this.#states.get(sequence) !== state) return NO_DRAFTS;
-    }
+    await this.#compiled(tokens.length - common, featuresOf({ segments: [base] }));
+    if (this.#states.get(sequence) !== state) return NO_DRAFTS;
     if (restarts) {
       this.#kv.free(sequence);
       this.#allocate(sequence, 0, 0);
@@ -127,15 +126,12 @@ export class ModelDrafter implements Drafter {
     this.#freeSlots.push(state.slot);
   }
 
-  /** Waits until what steps of so many rows in all, and of one, need is compiled. True when that took time. */
-  async #compiled(rows: number, features: readonly StepFeature[]): Promise<boolean> {
+  /** Settles when what steps of so many rows in all, and of one, need is compiled. */
+  async #compiled(rows: number, features: readonly StepFeature[]): Promise<void> {
     const { runner } = this;
     const { maxRows } = runner.limits;
     const sizes = new Set([Math.min(rows, maxRows), rows % maxRows, 1]);
-    const waits = Array.from(sizes, (size) => (size > 0 ? runner.ready?.(size, features) : undefined));
-    if (waits.every((wait) => wait === undefined)) return false;
-    await Promise.all(waits);
-    return true;
+    await Promise.all(Array.from(sizes).flatMap((size) => (size > 0 && runner.ready?.(size, features)) || []));
   }
 
   /** Whether the position after what was awaited can be computed: the sequence may have ended, and others may have taken the pages. */
