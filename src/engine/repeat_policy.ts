@@ -1,5 +1,7 @@
 /** A submit of several decode steps should take no longer: text keeps flowing, and a new request waits no longer than that. */
 const DEFAULT_BUDGET_MS = 30;
+/** What is computed behind the end of a request is thrown away. */
+const MOST = 8;
 /** Weight of the newest measurement: smooths out what else the machine does. */
 const NEWEST = 0.25;
 
@@ -21,6 +23,6 @@ export class RepeatPolicy {
   observe(repeat: number, ms: number): void {
     const measured = ms / repeat;
     this.#stepMs = this.#stepMs === undefined ? measured : this.#stepMs + NEWEST * (measured - this.#stepMs);
-    this.#repeat = Math.max(1, Math.min(2 * repeat, Math.floor(this.budgetMs / this.#stepMs)));
+    this.#repeat = Math.max(1, Math.min(MOST, 2 * repeat, Math.floor(this.budgetMs / this.#stepMs)));
   }
 }

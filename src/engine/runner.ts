@@ -86,8 +86,9 @@ export interface Segment {
 export interface Batch {
   readonly segments: readonly Segment[];
   /**
-   * Runs the batch this often in one submit, 1 (default) … limits.maxRepeat: each time one position further, with the token that was
-   * sampled before. Above 1 every segment is one row with `sample: 'last'`, its pages cover the last run, and no logits are returned.
+   * Runs the batch this often in one submit, 1 (default) … limits.maxRepeat: after the first time only the last row of each segment, each time one
+   * position further, with the token that was sampled before. Above 1 every segment has `sample: 'last'`, its pages cover the last run, and no
+   * logits are returned.
    */
   readonly repeat?: number;
 }

@@ -3,8 +3,8 @@ import { SAMPLE_WORDS } from '../ops/sample/record';
 import type { SamplerStates } from '../ops/sampler_state';
 import { HEADER } from '../ops/step_layout';
 
-/** Runs of a decode step that one submit may hold. */
-export const MAX_REPEAT = 8;
+/** Runs of a step that one submit may hold: as many as a draft has tokens. */
+export const MAX_REPEAT = 15;
 
 /** [runs × sampled rows × SAMPLE_WORDS]: the samples of a repeated step, run after run. */
 export function sampleHistory(maxSampledRows: number): State {

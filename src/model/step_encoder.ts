@@ -144,10 +144,8 @@ export class StepEncoder {
         );
       }
       tableWords += pagesFor(end);
-      if (repeat > 1 && (count > 1 || segment.sample !== 'last')) {
-        throw new InternalError(
-          `segment of slot ${segment.slot}: ${count} rows, sample ${segment.sample}, are repeated`,
-        );
+      if (repeat > 1 && segment.sample !== 'last') {
+        throw new InternalError(`segment of slot ${segment.slot}: sample ${segment.sample}, is repeated`);
       }
       rows += count;
       tiles += Math.ceil(count / capacity.tileRows);

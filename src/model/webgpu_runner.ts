@@ -179,9 +179,12 @@ export class WebGpuRunner implements Runner {
     plan.encode(pass, shape);
     if (repeat === 1) return;
     const { advance } = this.requireRepeater();
+    // From the second run on each segment is one row.
+    const { segments } = shape;
+    const again = this.planFor(segments);
     for (let run = 1; run < repeat; run++) {
       advance.encode(pass, shape);
-      plan.encode(pass, { ...shape, maxLength: shape.maxLength + run });
+      again.encode(pass, { ...shape, rows: segments, tiles: segments, maxLength: shape.maxLength + run });
     }
     // Keeps the samples of the last run.
     advance.encode(pass, shape);

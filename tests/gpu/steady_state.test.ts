@@ -1,7 +1,14 @@
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { fileSource } from '../../src/cli/file_source';
 import { Engine } from '../../src/engine/engine';
-import { GREEDY, type Runner, type Sample, type SamplingSettings, type Segment } from '../../src/engine/runner';
+import {
+  GREEDY,
+  PENDING_TOKEN,
+  type Runner,
+  type Sample,
+  type SamplingSettings,
+  type Segment,
+} from '../../src/engine/runner';
 import type { StartStrategy } from '../../src/engine/strategies/host';
 import { loadStrategy } from '../../src/engine/strategies/load';
 import { type CallCounter, countCalls } from '../../src/gpu/counters';
@@ -103,6 +110,28 @@ describe('a decoded token of the demo model', () => {
       expect(await searched(model.runner, strategy)).toEqual(await searched(reference.runner, strategy));
     }
     reference.dispose();
+  });
+
+  test('is the same when it follows its prompt in one submit, beside another sequence', async () => {
+    const { runner } = model;
+    const sampling = SAMPLINGS[1][1];
+    const prompts: readonly Segment[] = [
+      { slot: 0, tokens: [5, 9, 30, 7, 11], position: 0, pages: [0], sample: 'last', sampling },
+      { slot: 1, tokens: [1, 3, 1698], position: 0, pages: [1], sample: 'last', sampling: GREEDY },
+    ];
+    const init = { sampling, promptTokens: [], outputTokens: [] };
+    for (const { slot } of prompts) runner.openSlot(slot, init);
+    const alone: number[][] = [[], []];
+    for (let run = 0; run < 4; run++) {
+      const segments = prompts.map((prompt) => {
+        const position = prompt.tokens.length - 1 + run;
+        return run === 0 ? prompt : { ...prompt, position, tokens: [PENDING_TOKEN] };
+      });
+      (await runner.run({ segments })).segments.forEach(({ samples }, i) => alone[i].push(samples[0].token));
+    }
+    for (const { slot } of prompts) runner.openSlot(slot, init);
+    const together = await runner.run({ segments: prompts, repeat: 4 });
+    expect(together.segments.map(({ samples }) => samples.map(({ token }) => token))).toEqual(alone);
   });
 
   test('is the same when guesses are verified side by side, under penalties too', async () => {

@@ -41,9 +41,8 @@ export class TableRunner implements Runner {
 
   async run({ segments: [segment], repeat = 1 }: Batch): Promise<StepResult> {
     const samples = Array.from({ length: repeat }, (_, run) => {
-      const tokens = run === 0 ? segment.tokens : [PENDING_TOKEN];
-      return this.#runOnce({ segments: [{ ...segment, tokens, position: segment.position + run }] }).segments[0]
-        .samples;
+      const again = { tokens: [PENDING_TOKEN], position: segment.position + segment.tokens.length - 1 + run };
+      return this.#runOnce({ segments: [{ ...segment, ...(run > 0 && again) }] }).segments[0].samples;
     });
     return { segments: [{ samples: samples.flat() }] };
   }

@@ -85,9 +85,10 @@ export class ModelDrafter implements Drafter {
       sample: 'none' | 'last',
       drafts: readonly number[],
     ): number => {
-      // A row that is alone can be repeated: each time with what it sampled before.
-      const repeat = sample === 'none' || rows.length > 1 || dry ? 1 : Math.min(limits.maxRepeat ?? 1, end - position);
-      const to = position + rows.length + repeat - 1;
+      const known = position + rows.length;
+      // The last row is repeated: each time with what it sampled before.
+      const repeat = sample === 'none' || dry ? 1 : Math.min(limits.maxRepeat ?? 1, end + 1 - known);
+      const to = known + repeat - 1;
       this.#allocate(sequence, position, to);
       const penalties =
         dry && sample === 'last' ? [dryPenalties([...tokens, ...drafts], sampling, dryBreakers)] : undefined;

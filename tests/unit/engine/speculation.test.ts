@@ -1,8 +1,9 @@
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { fileSource } from '../../../src/cli/file_source';
 import { Engine } from '../../../src/engine/engine';
 import { GREEDY, type Runner, type SamplingSettings } from '../../../src/engine/runner';
 import { DraftLength, StepCosts } from '../../../src/engine/speculation/draft_length';
+import { ModelDrafter } from '../../../src/engine/speculation/model_drafter';
 import { NgramDrafter } from '../../../src/engine/speculation/ngram_drafter';
 import type { SpeculationSettings } from '../../../src/engine/speculation/speculators';
 import { type LoadedModel, loadModel } from '../../../src/model/load_model';
@@ -239,6 +240,22 @@ describe('drafting', () => {
     expect(draft([3, 1, 2, 8, 9, 1, 2, 6, 3, 1, 2])).toEqual([8, 9, 1]);
     expect(draft([1, 2, 3, 4])).toEqual([]);
     expect(draft([1, 2, 1, 2], 1)).toEqual([1]);
+  });
+
+  it('takes one submit of the draft model, whether the guesses before were right or not', async () => {
+    const runner = new TableRunner(VOCAB, q);
+    const run = vi.spyOn(runner, 'run');
+    const drafter = new ModelDrafter(runner, VOCAB);
+    const guess = async (tokens: readonly number[]): Promise<readonly number[]> => {
+      run.mockClear();
+      const drafts = await drafter.draft({ ...request, tokens, count: 4 });
+      expect(drafts.tokens).toHaveLength(4);
+      expect(run).toHaveBeenCalledTimes(1);
+      return drafts.tokens;
+    };
+    const first = await guess([1, 2]);
+    const second = await guess([1, 2, ...first, 3]);
+    await guess([1, 2, ...first, 3, second[0], (second[1] + 1) % VOCAB]);
   });
 
   it('drafts more where drafts are right and rows are cheap, and rests where they are wrong', () => {
