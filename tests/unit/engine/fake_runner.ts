@@ -196,6 +196,13 @@ export class FakeRunner implements Runner {
     this.maxRowsSeen = Math.max(this.maxRowsSeen, rows);
     // All rows write before any of them reads, as on a GPU; pages that two segments write would show.
     for (const segment of batch.segments) {
+      const { proposals, tokens, sample } = segment;
+      const isProposed = (token: number, i: number): boolean => proposals?.[i]?.[0]?.[0] === token;
+      if (
+        proposals &&
+        (sample !== 'all' || proposals.length + 1 !== tokens.length || !tokens.slice(1).every(isProposed))
+      )
+        throw new Error(`proposals of other tokens than slot ${segment.slot} verifies`);
       if (!this.#opened.has(segment.slot)) throw new Error(`slot ${segment.slot} was not opened`);
       segment.tokens.forEach((known, i) => {
         if (known === PENDING_TOKEN) this.pendingRows++;
@@ -226,7 +233,9 @@ export class FakeRunner implements Runner {
         const mask = segment.masks?.[segment.sample === 'all' ? i : 0];
         const token = mask ? nextAllowed(mask, chosen, limits.vocabSize) : chosen;
         const { topLogprobs } = segment.sampling;
-        const top = topLogprobs > 0 ? likeliest(context, topLogprobs, limits.vocabSize) : [];
+        const likely = topLogprobs > 0 ? likeliest(context, topLogprobs, limits.vocabSize) : [];
+        // It is certain of what it proposes.
+        const top = segment.proposes ? ([[token, 1]] as const) : likely;
         samples.push({ token, logprob: Number.NaN, top, accepted: segment.tokens[i + 1] === token });
         if (segment.returnLogits) logits.push(oneHot(token, limits.vocabSize));
         this.#lastToken[segment.slot] = token;

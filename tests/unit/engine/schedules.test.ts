@@ -161,7 +161,7 @@ async function runSchedule(scheduleSeed: number): Promise<typeof NOTHING_SEEN> {
   const launch = (prompt: readonly number[], parent?: Generation, depth = 0): void => {
     const ownCount = !parent && random() < 0.15 ? int(2, 3) : 1;
     const maxTokens = int(1, random() < 0.2 ? 120 : 25);
-    const sampling = { ...GREEDY, seed: int(0, 1000) };
+    const sampling = { ...GREEDY, temperature: random() < 0.5 ? 1 : 0, seed: int(0, 1000) };
     const stopTokens = new Set(random() < 0.5 ? [int(0, limits.vocabSize - 1)] : []);
     const abort = new AbortController();
     const abortAfter = random() < 0.15 ? int(0, 10) : Number.POSITIVE_INFINITY;
@@ -182,7 +182,12 @@ async function runSchedule(scheduleSeed: number): Promise<typeof NOTHING_SEEN> {
     };
     const guesses =
       random() < 0.5
-        ? { ngram: random() < 0.5, draft: drafts && random() < 0.8, length: random() < 0.6 ? int(1, 8) : undefined }
+        ? {
+            ngram: random() < 0.5,
+            draft: drafts && random() < 0.8,
+            length: random() < 0.6 ? int(1, 8) : undefined,
+            acceptance: random() < 0.5 ? ('rejection' as const) : ('coupled' as const),
+          }
         : undefined;
     const request = {
       priority: random() < 0.3 ? int(-2, 2) : undefined,
