@@ -274,8 +274,9 @@ export class GeneratingSequence extends Sequence {
   accept(rows: RowRange, { samples }: SegmentResult): boolean {
     const { speculator } = this.host;
     if (rows.drafted && speculator) return this.#verify(rows, samples, speculator);
-    if (samples.length > 0 && this.tokens.length > this.promptLength) speculator?.settle(0, 0);
     for (const sample of samples) {
+      // A step for each token, several of which may come of one submit; the step of the first one was the prompt's.
+      if (this.tokens.length > this.promptLength) speculator?.settle(0, 0);
       this.mu = sample.mu;
       if (this.#append(sample)) return true;
     }

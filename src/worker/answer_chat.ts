@@ -2,6 +2,7 @@ import type { GenerationResult } from '../engine/generation_output';
 import type { Sample } from '../engine/runner';
 import { isVerifiable } from '../engine/sampler_chain';
 import { resolveSampling } from '../engine/sampling';
+import { totalSpeculation } from '../engine/speculation/speculator';
 import type { SpeculationSettings } from '../engine/speculation/speculators';
 import { loadStrategy } from '../engine/strategies/load';
 import { AbortedError, throwIfAborted } from '../errors';
@@ -132,7 +133,7 @@ function speculationOf(
 /** Of all answers to a prompt; the first one computed it. */
 function usageOf(results: readonly GenerationResult[]): ChatUsage {
   const [first] = results;
-  const speculative = results.flatMap((result) => result.speculative ?? []);
+  const speculative = totalSpeculation(results.map((result) => result.speculative));
   const [overflow] = results
     .flatMap((result) => result.overflow ?? [])
     .sort((a, b) => b.droppedTokens - a.droppedTokens);
@@ -141,13 +142,7 @@ function usageOf(results: readonly GenerationResult[]): ChatUsage {
     promptTokens: first.promptTokens.length,
     completionTokens: sum(results.map(({ outputTokens }) => outputTokens.length)),
     cachedTokens: first.cachedTokens,
-    ...(speculative.length > 0 && {
-      speculative: {
-        drafted: sum(speculative.map(({ drafted }) => drafted)),
-        accepted: sum(speculative.map(({ accepted }) => accepted)),
-        steps: sum(speculative.map(({ steps }) => steps)),
-      },
-    }),
+    ...(speculative && { speculative }),
     ...(overflow && { overflow }),
     timeToFirstTokenMs: first.timings.timeToFirstTokenMs,
     prefillMs: first.timings.prefillMs,

@@ -2,6 +2,8 @@ import type { OverflowSettings } from '../../engine/context_overflow';
 import { Engine } from '../../engine/engine';
 import type { Generation, GenerationResult } from '../../engine/generation_output';
 import { ACCEPTANCES, defaultAcceptance, isAcceptance } from '../../engine/speculation/acceptance';
+import { MAX_DRAFT_LENGTH } from '../../engine/speculation/draft_length';
+import { totalSpeculation } from '../../engine/speculation/speculator';
 import { loadStrategy } from '../../engine/strategies/load';
 import { ContextLengthError, InvalidOptionError } from '../../errors';
 import type { LoadedModel } from '../../model/load_model';
@@ -67,6 +69,8 @@ export async function generateCommand(argv: readonly string[]): Promise<void> {
   const speculates = ngram || draftPath !== undefined;
   if (draftLength !== undefined && !speculates)
     throw new InvalidOptionError('--draft-length', 'goes with --draft or --ngram');
+  if (draftLength !== undefined && draftLength > MAX_DRAFT_LENGTH)
+    throw new InvalidOptionError('--draft-length', `${draftLength} is not an integer from 1 to ${MAX_DRAFT_LENGTH}`);
   const acceptance = args.text('draft-acceptance') ?? defaultAcceptance(args.text('seed') !== undefined);
   if (!isAcceptance(acceptance)) {
     throw new InvalidOptionError('--draft-acceptance', `"${acceptance}" is not one of ${ACCEPTANCES.join(', ')}`);
@@ -169,7 +173,8 @@ async function readAnswer(generation: Generation, tokenizer: Tokenizer, live: bo
 
 function printAnswers(answers: readonly Answer[], promptTokens: readonly number[], json: boolean): void {
   const [first] = answers;
-  const { cachedTokens, speculative, timings } = first.result;
+  const { cachedTokens, timings } = first.result;
+  const speculative = totalSpeculation(answers.map(({ result }) => result.speculative));
   const [overflow] = answers
     .flatMap(({ result }) => result.overflow ?? [])
     .sort((a, b) => b.droppedTokens - a.droppedTokens);

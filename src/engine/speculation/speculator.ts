@@ -11,6 +11,17 @@ export interface SpeculationUsage {
   readonly steps: number;
 }
 
+/** Of several requests together; undefined where none was speculated on. */
+export function totalSpeculation(usages: readonly (SpeculationUsage | undefined)[]): SpeculationUsage | undefined {
+  return usages.reduce(
+    (a, b) =>
+      a && b
+        ? { drafted: a.drafted + b.drafted, accepted: a.accepted + b.accepted, steps: a.steps + b.steps }
+        : (a ?? b),
+    undefined,
+  );
+}
+
 /** Tokens to go on without drafts when no drafter has a guess. */
 const NO_GUESS_REST = 4;
 

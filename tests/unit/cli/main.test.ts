@@ -67,6 +67,21 @@ describe('tessera', () => {
     expect(guessed.tokens).toEqual(plain.tokens);
   });
 
+  it('guesses with a draft model: the same tokens, and usage that adds up over all answers', async () => {
+    const args = ['generate', DEMO, '-p', 'Who are you?', '--chat', '-n', '8', '--backend', 'reference', '--json'];
+    const drafts = ['--draft', 'public/models/draft.q8_0.gguf', '--draft-length', '3'];
+    const json = async (...more: string[]) => JSON.parse((await tessera(...args, ...more)).out);
+    const [plain, one, two] = [await json(), await json(...drafts), await json(...drafts, '--n', '2')];
+    expect(plain.usage).not.toHaveProperty('speculative');
+    expect(plain.usage.cachedTokens).toBe(0);
+    expect(one.tokens).toEqual(plain.tokens);
+    expect(Object.keys(one.usage.speculative)).toEqual(['drafted', 'accepted', 'steps']);
+    const { drafted, accepted, steps } = one.usage.speculative;
+    expect(steps + accepted).toBe(7);
+    // Greedy: both answers are the same.
+    expect(two.usage.speculative).toEqual({ drafted: 2 * drafted, accepted: 2 * accepted, steps: 2 * steps });
+  });
+
   it('streams the same text without --json, and reproduces it from a seed', async () => {
     const args = [
       'generate',
@@ -344,6 +359,8 @@ describe('tessera', () => {
     [['tokenize', DEMO], /--text/],
     [['tokenize', 'package.json', '--text', 'x'], /package\.json.*GGUF/],
     [['nonsense'], /nonsense/],
+    [['generate', DEMO, '-p', 'x', '--ngram', '--draft-length', '16'], /--draft-length: 16 is not .* from 1 to 15/],
+    [['generate', DEMO, '-p', 'x', '--draft-length', '3'], /--draft-length: goes with --draft or --ngram/],
     [['generate', DEMO, '-p', 'x', '--regex', 'a', '--grammar', 'x'], /--regex: does not go with --grammar/],
     [['generate', DEMO, '-p', 'x', '--json-schema', 'README.md'], /--json-schema: README\.md is no JSON/],
     [['generate', DEMO, '-p', 'x', '--regex', 'a', '--beams', '2'], /--beams: does not go with/],

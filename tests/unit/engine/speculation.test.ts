@@ -11,6 +11,8 @@ import { chatTemplate } from '../../../src/tokenizer/chat_template';
 import { renderChat } from '../../../src/tokenizer/render_chat';
 import { createTokenizer } from '../../../src/tokenizer/tokenizer';
 import { TableRunner } from '../../support/table_runner';
+import { FakeRunner } from './fake_runner';
+import { LIMITS as TOY_LIMITS } from './toy_engine';
 
 const MODES: readonly SpeculationSettings[] = [
   { ngram: true, draft: false },
@@ -219,6 +221,22 @@ describe('speculation under settings that look back', () => {
     );
     engine.dispose();
     expect(() => new Engine(recurrent, { draft: draft.runner })).toThrow(/draft: wrong guesses/);
+  });
+
+  it('counts the steps of tokens that came without guesses one by one, however many a submit had', async () => {
+    const limits = { ...TOY_LIMITS, contextLength: 200, numPages: 50, maxRepeat: 8 };
+    // Never right.
+    const draft = new FakeRunner(limits, () => 3, undefined, 1);
+    const target = new FakeRunner(limits, () => 1);
+    const engine = new Engine(target, { draft, submitBudgetMs: 10_000 });
+    const speculation = { ngram: false, draft: true } as const;
+    const request = { promptTokens: [1, 2, 3], maxTokens: 120, sampling: GREEDY, stopTokens: new Set<number>() };
+    const { speculative } = await engine.generate({ ...request, speculation }).drain();
+    expect(target.maxRepeatSeen).toBeGreaterThan(1);
+    expect(speculative?.drafted).toBeGreaterThan(0);
+    expect(speculative).toMatchObject({ accepted: 0, steps: 119 });
+    expect(engine.metrics.speculative.steps).toBe(119);
+    engine.dispose();
   });
 
   it('is refused with mirostat', async () => {
