@@ -1,5 +1,6 @@
 // `npm run bench`: builds the command and runs the suite on the demo model, then on synthetic models that this machine can run in reasonable
-// time. Arguments are passed on to `tessera bench`: npm run bench -- --quick --profile
+// time. Arguments are passed on to `tessera bench`: npm run bench -- --quick --profile. With --json one array of reports:
+// npm run --silent bench -- --json
 import { spawnSync } from 'node:child_process';
 
 const DEMO = 'public/models/demo.q8_0.gguf';
@@ -24,6 +25,7 @@ const wantsJson = args.includes('--json');
 
 run(process.execPath, ['node_modules/vite/bin/vite.js', 'build', '--mode', 'cli', '--logLevel', 'warn'], 'inherit');
 const { machine, software } = JSON.parse(tessera(['bench', '--machine', '--json']));
+const reports = [];
 for (const model of [DEMO, ...SYNTHETIC]) {
   const { memory } = JSON.parse(tessera(['inspect', model, '--json']));
   const seconds = memory.weights / (machine.streamReadGBs * 1e9);
@@ -36,5 +38,8 @@ for (const model of [DEMO, ...SYNTHETIC]) {
   if (!wantsJson) console.log(`## ${model}\n`);
   // A software adapter takes minutes for what a GPU does in seconds.
   const quick = software && model !== DEMO && !args.includes('--quick') ? ['--quick'] : [];
-  console.log(tessera(['bench', model, ...quick, ...args]));
+  const report = tessera(['bench', model, ...quick, ...args]);
+  if (wantsJson) reports.push(JSON.parse(report));
+  else console.log(report);
 }
+if (wantsJson) console.log(JSON.stringify(reports, undefined, 2));

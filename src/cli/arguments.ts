@@ -2,7 +2,7 @@ import { type ParseArgsConfig, parseArgs } from 'node:util';
 import { InvalidOptionError } from '../errors';
 import { QUANTIZE_FORMATS, type QuantizeFormat } from '../formats/quantize';
 import type { MaskableFeature } from '../gpu/capabilities';
-import { KV_TYPES, type KvType } from '../ops/op';
+import { ACTIVATION_TYPES, type ActivationType, KV_TYPES, type KvType } from '../ops/op';
 
 type OptionTable = NonNullable<ParseArgsConfig['options']>;
 
@@ -19,6 +19,7 @@ const GENERAL = {
 const LOADING = {
   ctx: { type: 'string' },
   kv: { type: 'string' },
+  activations: { type: 'string' },
   quantize: { type: 'string' },
   tune: { type: 'boolean' },
   'no-tune': { type: 'boolean' },
@@ -139,6 +140,14 @@ export class Arguments {
     if (name === undefined) return undefined;
     const type = KV_TYPES.find((known) => known === name.toLowerCase());
     if (!type) throw new InvalidOptionError('--kv', `"${name}" is not one of ${KV_TYPES.join(', ')}`);
+    return type;
+  }
+
+  get activationType(): ActivationType | undefined {
+    const name = this.text('activations');
+    if (name === undefined) return undefined;
+    const type = ACTIVATION_TYPES.find((known) => known === name.toLowerCase());
+    if (!type) throw new InvalidOptionError('--activations', `"${name}" is not one of ${ACTIVATION_TYPES.join(', ')}`);
     return type;
   }
 

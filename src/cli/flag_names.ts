@@ -10,6 +10,7 @@ const FLAGS: Readonly<Record<string, string>> = {
   'context_overflow.window': '--window',
   contextLength: '--ctx',
   kvType: '--kv',
+  activationType: '--activations',
   model: 'MODEL',
   file: 'MODEL',
   revision: 'MODEL',

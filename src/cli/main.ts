@@ -62,6 +62,7 @@ where it makes a model ready
   --no-tune, --tune                    run the kernels' defaults; measure their variants on a software adapter too
   --ctx N                              context length in tokens
   --kv f32|f16|q8_0|q4_0               what the KV cache holds (default f16)
+  --activations f32|f16                what lies between kernels (default f32); f16 needs shader-f16
   --quantize q8_0|q4_0                 float weights are quantised while they are loaded
 Progress and notices go to standard error.
 `;

@@ -29,6 +29,7 @@ export function loadOptions(args: Arguments, options: OpenOptions): LoadModelOpt
     contextLength: args.contextLength ?? contextLength,
     quantize: args.quantize,
     kvType: args.kvType,
+    activationType: args.activationType,
     without: args.without,
     defaultLimits: args.flag('default-limits'),
     maxRows,

@@ -9,7 +9,8 @@ import type { KernelSource } from '../gpu/kernel';
 import type { StepShape } from './step_layout';
 import type { KernelTuning } from './tuning';
 
-export type ActivationType = 'f32' | 'f16';
+export const ACTIVATION_TYPES = ['f32', 'f16'] as const;
+export type ActivationType = (typeof ACTIVATION_TYPES)[number];
 /** What K and V are kept as; the quantised ones in blocks of 32 values of a head (shaders/kv). */
 export const KV_TYPES = ['f32', 'f16', 'q8_0', 'q4_0'] as const;
 export type KvType = (typeof KV_TYPES)[number];

@@ -3,6 +3,7 @@ import { fromWire } from '../errors/wire';
 import type { MaskableFeature } from '../gpu/capabilities';
 import type { BenchmarkReport, BenchmarkSettings } from '../model/bench/report';
 import type { BenchmarkProgress } from '../model/bench/suite';
+import type { ActivationType } from '../ops/op';
 import type { BenchmarkMessage } from '../worker/bench_protocol';
 import type { BenchmarkRequest } from '../worker/run_benchmark';
 import { type ModelInput, toModelSource } from './model_input';
@@ -19,6 +20,8 @@ export interface BenchmarkOptions {
   readonly profile?: boolean;
   readonly backend?: 'webgpu' | 'reference';
   readonly contextLength?: number;
+  /** What lies between kernels; default f32. f16 needs shader-f16. */
+  readonly activationType?: ActivationType;
   readonly without?: readonly MaskableFeature[];
   /** Default: a worker of its own where there are workers. */
   readonly worker?: boolean;
@@ -33,13 +36,20 @@ export interface BenchmarkOptions {
 export async function runBenchmark(options: BenchmarkOptions): Promise<BenchmarkReport> {
   const { model, onProgress, signal } = options;
   const { settings = {}, quick = false, selfTest = true, profile = false, backend = 'webgpu' } = options;
-  const { contextLength, without, worker = typeof Worker === 'function' } = options;
+  const { contextLength, activationType, without, worker = typeof Worker === 'function' } = options;
   throwIfAborted(signal);
   if (worker && typeof Worker !== 'function') {
     throw new InvalidOptionError('worker', 'there are no workers here; use worker: false');
   }
   const source = toModelSource(model, worker);
-  const request = { source, settings, quick, selfTest, profile, load: { backend, contextLength, without } };
+  const request = {
+    source,
+    settings,
+    quick,
+    selfTest,
+    profile,
+    load: { backend, contextLength, activationType, without },
+  };
   if (worker) return await inWorker(request, onProgress, signal);
   const { benchmark } = await import('../worker/run_benchmark');
   return await benchmark(request, { onProgress, signal });

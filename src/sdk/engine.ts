@@ -1,7 +1,7 @@
 import { DisposedError, InvalidOptionError } from '../errors';
 import { QUANTIZE_FORMATS } from '../formats/quantize';
 import type { MaskableFeature } from '../gpu/capabilities';
-import { KV_TYPES, type KvType } from '../ops/op';
+import { ACTIVATION_TYPES, type ActivationType, KV_TYPES, type KvType } from '../ops/op';
 import type {
   ChatMessage,
   Host,
@@ -24,6 +24,8 @@ export interface LoadOptions extends RepositoryOptions {
   readonly contextLength?: number;
   /** What the KV cache holds; default f16. q8_0 and q4_0 take about half and a quarter of that, and need heads that are multiples of 32. */
   readonly kvType?: KvType;
+  /** What lies between kernels; default f32. f16 is faster on many GPUs and less exact, and needs the feature shader-f16. */
+  readonly activationType?: ActivationType;
   /** Optional GPU features to do without, for comparing and for drivers that get them wrong. */
   readonly without?: readonly MaskableFeature[];
   /** Turns float weights (F32, F16, BF16) into this format while they are loaded. */
@@ -55,6 +57,7 @@ const LOAD_FIELDS: readonly string[] = [
   'backend',
   'contextLength',
   'kvType',
+  'activationType',
   'without',
   'quantize',
   'draft',
@@ -187,13 +190,16 @@ function parseSettings(options: LoadOptions): LoadSettings {
   for (const [field, value] of Object.entries(options)) {
     if (value !== undefined && !LOAD_FIELDS.includes(field)) throw new InvalidOptionError(field, 'unknown option');
   }
-  const { backend = 'auto', contextLength, kvType, without, quantize, tune, maxQueued } = options;
+  const { backend = 'auto', contextLength, kvType, activationType, without, quantize, tune, maxQueued } = options;
   if (!BACKENDS.includes(backend)) throw new InvalidOptionError('backend', `must be one of ${BACKENDS.join(', ')}`);
   if (contextLength !== undefined && (!Number.isSafeInteger(contextLength) || contextLength < 1)) {
     throw new InvalidOptionError('contextLength', `must be a positive integer, not ${contextLength}`);
   }
   if (kvType !== undefined && !KV_TYPES.includes(kvType)) {
     throw new InvalidOptionError('kvType', `must be one of ${KV_TYPES.join(', ')}`);
+  }
+  if (activationType !== undefined && !ACTIVATION_TYPES.includes(activationType)) {
+    throw new InvalidOptionError('activationType', `must be one of ${ACTIVATION_TYPES.join(', ')}`);
   }
   for (const feature of without ?? []) {
     if (!FEATURES.includes(feature)) {
@@ -207,5 +213,5 @@ function parseSettings(options: LoadOptions): LoadSettings {
     throw new InvalidOptionError('maxQueued', `must be an integer of at least 0, not ${maxQueued}`);
   }
   if (tune !== undefined && typeof tune !== 'boolean') throw new InvalidOptionError('tune', 'must be true or false');
-  return { backend, contextLength, kvType, without, quantize, tune, maxQueued };
+  return { backend, contextLength, kvType, activationType, without, quantize, tune, maxQueued };
 }

@@ -9,7 +9,7 @@ import type { SpeculationSettings } from '../engine/speculation/speculators';
 import type { Strategy } from '../engine/strategies/strategy';
 import type { QuantizeFormat } from '../formats/quantize';
 import type { AdapterDescription, MaskableFeature } from '../gpu/capabilities';
-import type { KvType } from '../ops/op';
+import type { ActivationType, KvType } from '../ops/op';
 import type { PickedFile } from '../storage/folder';
 import type { RepositoryRef } from '../storage/hub/repository';
 import type { StoredSession } from '../storage/store/session_store';
@@ -33,6 +33,8 @@ export interface LoadSettings {
   readonly contextLength?: number;
   /** What K and V are kept as; by default f16. */
   readonly kvType?: KvType;
+  /** What lies between kernels; by default f32. */
+  readonly activationType?: ActivationType;
   /** Optional GPU features to do without. */
   readonly without?: readonly MaskableFeature[];
   /** Turns float weights into this format while they are loaded. */

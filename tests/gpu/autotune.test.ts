@@ -3,12 +3,15 @@ import { Engine } from '../../src/engine/engine';
 import { GREEDY } from '../../src/engine/runner';
 import { randomBlocks } from '../../src/formats/random_blocks';
 import type { GpuDevice } from '../../src/gpu/device';
+import { PipelineCache } from '../../src/gpu/pipelines';
+import { allShaderSources } from '../../src/gpu/shader_sources';
 import {
   type AttentionJob,
   attentionCandidates,
   attentionJobs,
   measureAttention,
 } from '../../src/model/autotune/attention';
+import { autotune } from '../../src/model/autotune/autotune';
 import { candidatesOf } from '../../src/model/autotune/jobs';
 import { allocateTrials, Judge } from '../../src/model/autotune/trial';
 import { GpuTensors } from '../../src/model/gpu_tensors';
@@ -21,6 +24,7 @@ import { WeightUploader } from '../../src/model/weight_uploader';
 import type { AttentionCall, LinearCall } from '../../src/ops/calls';
 import { tuningKey } from '../../src/ops/linear/tuning';
 import type { Activation, Weight } from '../../src/ops/op';
+import type { GemvTuning } from '../../src/ops/tuning';
 import type { TextStore } from '../../src/storage/text_store';
 
 const SHAPE = {
@@ -147,6 +151,38 @@ describe('autotuner', () => {
     const [wrong] = await allocateTrials(bench, scaled, [byDefault]);
     await wrong.prepare();
     expect(await judge.accepts(wrong)).toBe(false);
+
+    // The whole tuner on a GPU whose driver gets the default's kernel wrong: it is found out, never timed, and another one is chosen.
+    const { x: broken } = byDefault as GemvTuning;
+    const entry = broken === 'direct' ? 'ops/linear_gemv_direct.wgsl' : 'ops/linear_gemv.wgsl';
+    const sources = await allShaderSources();
+    const shifted = sources
+      .get(entry)
+      ?.replace('first_out, first_row, rows, one);', 'first_out + 1u, first_row, rows, one);');
+    expect(shifted).not.toBe(sources.get(entry));
+    const pipelines = new PipelineCache(gpu.device, new Map([...sources, [entry, shifted ?? '']]));
+    const faulty = Object.create(gpu, { pipelines: { value: pipelines } }) as GpuDevice;
+    const plans = [{ bucket: { minRows: 1, maxRows: 1 }, calls: [call] }];
+    const store = new MemoryStore();
+    const tune = () => autotune({ ...bench, gpu: faulty }, plans, { budgetMs: 1, store, version: '1' });
+    // A group of variants each time, going on from what the store remembers.
+    let tuned = await tune();
+    for (let load = 0; load < 5 && tuned.choices[0].isDefault; load++) tuned = await tune();
+    const [found] = tuned.choices;
+    expect((found.choice as GemvTuning).x).not.toBe(broken);
+    expect(found.ms).toBeGreaterThan(0);
+    expect(found.defaultMs).toBeUndefined();
+    expect(tuned.tuning.linear(job.key)).toEqual(found.choice);
+    const [records] = [...store.texts.values()].map(
+      (text) => JSON.parse(text) as Record<string, Record<string, unknown>>,
+    );
+    const measured = Object.entries(records[job.key]);
+    expect(measured).toHaveLength(found.measured);
+    for (const [name, ms] of measured) {
+      if ((JSON.parse(name) as GemvTuning).x === broken) expect(ms, name).toBe('wrong');
+      else expect(ms, name).toBeGreaterThan(0);
+    }
+    expect(found.wrong).toHaveLength(measured.filter(([, ms]) => ms === 'wrong').length);
     tensors.dispose();
   }, 300_000);
 

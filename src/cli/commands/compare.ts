@@ -16,6 +16,9 @@ export async function compareCommand(argv: readonly string[]): Promise<void> {
   if (args.backend === 'reference') {
     throw new InvalidOptionError('--backend', 'the GPU is held against the reference: only webgpu makes sense');
   }
+  if (args.activationType === 'f16') {
+    throw new InvalidOptionError('--activations', 'the reference computes in f32: only f32 can be compared');
+  }
   const source = await openSource(args.model());
   const tokens = parseTokens(args.text('tokens'));
   const options = {

@@ -1,4 +1,4 @@
-import { InvalidFileError, UnsupportedModelError } from '../../errors';
+import { InvalidFileError, InvalidOptionError, UnsupportedModelError } from '../../errors';
 import { type Gguf, optionalString } from '../../formats/gguf/gguf';
 import { describeModel, type ModelDescription } from '../../model/layout';
 import { readHeader } from '../../model/origin';
@@ -14,6 +14,9 @@ export async function inspectCommand(argv: readonly string[]): Promise<void> {
   const source = await openSource(args.model());
   const gguf = await readHeader(source, { quantize: args.quantize });
   const { backend, contextLength, kvType } = args;
+  if (args.activationType === 'f16') {
+    throw new InvalidOptionError('--activations', 'no device is opened here that could have shader-f16');
+  }
   const model = await orReason(() => describeModel(gguf, { backend, contextLength, kvType }));
   const text = await orReason(() => textOf(gguf));
   const { value: description } = model;

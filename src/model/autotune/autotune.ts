@@ -3,7 +3,16 @@ import type { AttentionTuning, GemvOrder, KernelTuning, LinearTuning } from '../
 import type { TextStore } from '../../storage/text_store';
 import { type AttentionJob, attentionCandidates, attentionJobs, measureAttention } from './attention';
 import { compiles, type TrialBench } from './bench';
-import { candidatesOf, nameOf, orderOf, type PlanOfBucket, singleRowKey, type TuningJob, tuningJobs } from './jobs';
+import {
+  candidatesOf,
+  differences,
+  nameOf,
+  orderOf,
+  type PlanOfBucket,
+  singleRowKey,
+  type TuningJob,
+  tuningJobs,
+} from './jobs';
 import { formatRecords, type Measured, parseRecords, recordsName, type TuningRecords } from './records';
 import { allocateTrials, Judge } from './trial';
 
@@ -42,9 +51,17 @@ export interface Tuned {
   readonly choices: readonly TuningChoice[];
 }
 
+/** A kernel of which not everything is measured. */
+interface OpenKernel {
+  /** Groups of candidates that are measured already. */
+  readonly round: number;
+  readonly measure: () => Promise<void>;
+}
+
 /**
  * Chooses the kernels' variants for a model and a machine: each legal one is checked against the reference, then timed over the model's own
- * weights, the most promising kernels first, until the time is up. What was measured is remembered, so that later loads go on from there.
+ * weights, until the time is up: a few variants of every kernel before more of any, the most promising kernels first, and of each the variants
+ * nearest to the best one so far. What was measured is remembered, so that later loads go on from there.
  * Rejects when the device is lost or runs out of memory; a kernel that does not compile is one that is not chosen.
  */
 export async function autotune(
@@ -54,37 +71,67 @@ export async function autotune(
 ): Promise<Tuned> {
   const { store, budgetMs = 1000, signal } = options;
   const { capabilities, maxSampledRows } = bench.target;
-  const name = recordsName(capabilities.adapter, featuresOf(capabilities), options.version);
+  const runtime = globalThis.navigator?.userAgent;
+  const name = recordsName(capabilities.adapter, featuresOf(capabilities), options.version, runtime);
   const records = parseRecords(await store?.read(name));
   const jobs = tuningJobs(plans, { maxRows: bench.maxRows, maxSampledRows }, capabilities);
+  const attention = attentionJobs(plans, bench);
   const deadline = performance.now() + budgetMs;
   let changed = false;
-  const attention = attentionJobs(plans, bench);
-  const measureHeads = async (kernel: AttentionJob['kernel']): Promise<void> => {
-    for (const job of attention) {
-      if (job.kernel !== kernel) continue;
-      const measured = measuredOf(records, job.key);
-      const open = attentionCandidates(job).filter((candidate) => !measured.has(nameOf(candidate)));
-      const group = open.slice(0, COMPILED_AT_ONCE);
-      if (group.length === 0 || performance.now() >= deadline) continue;
-      signal?.throwIfAborted();
-      changed = true;
-      const times = await measureAttention(bench, job, group);
-      group.forEach((candidate, i) => measured.set(nameOf(candidate), times[i]));
-    }
-  };
-  await measureHeads('decode');
-  for (const job of jobs) {
-    if (performance.now() >= deadline) break;
+  while (performance.now() < deadline) {
+    const heads = (kernel: AttentionJob['kernel']): (OpenKernel | undefined)[] =>
+      attention.filter((job) => job.kernel === kernel).map((job) => openAttention(bench, job, records));
+    const linear = jobs.map((job) => {
+      const order = orderFor(job, jobs, records, capabilities);
+      return openLinear(bench, job, candidatesOf(job, capabilities, order), records);
+    });
+    const open = [...heads('decode'), ...linear, ...heads('prefill')].filter((kernel) => kernel !== undefined);
+    if (open.length === 0) break;
     signal?.throwIfAborted();
-    const candidates = openCandidates(job, jobs, records, capabilities);
-    if (candidates.length === 0) continue;
     changed = true;
-    await measureJob(bench, job, candidates, measuredOf(records, job.key), deadline);
+    await open.reduce((least, kernel) => (kernel.round < least.round ? kernel : least)).measure();
   }
-  await measureHeads('prefill');
   if (changed) await store?.write(name, formatRecords(records));
   return conclude(jobs, attention, records, capabilities);
+}
+
+/** Undefined when everything is known. */
+function openAttention(bench: TrialBench, job: AttentionJob, records: TuningRecords): OpenKernel | undefined {
+  const measured = measuredOf(records, job.key);
+  const candidates = attentionCandidates(job);
+  const group = nextGroup(candidates, measured);
+  if (group.length === 0) return undefined;
+  const measure = async (): Promise<void> => {
+    const times = await measureAttention(bench, job, group);
+    group.forEach((candidate, i) => measured.set(nameOf(candidate), times[i]));
+  };
+  return { round: roundOf(candidates, measured), measure };
+}
+
+/** Undefined when everything is known. */
+function openLinear(
+  bench: TrialBench,
+  job: TuningJob,
+  candidates: readonly LinearTuning[],
+  records: TuningRecords,
+): OpenKernel | undefined {
+  const measured = measuredOf(records, job.key);
+  const group = nextGroup(candidates, measured);
+  if (group.length === 0) return undefined;
+  return { round: roundOf(candidates, measured), measure: () => measureLinear(bench, job, group, measured) };
+}
+
+function roundOf(candidates: readonly (LinearTuning | AttentionTuning)[], measured: Measured): number {
+  return Math.floor(candidates.filter((candidate) => measured.has(nameOf(candidate))).length / COMPILED_AT_ONCE);
+}
+
+/** What to measure next: what is nearest to the best so far, at first the default and its neighbours. */
+function nextGroup<T extends LinearTuning | AttentionTuning>(candidates: readonly T[], measured: Measured): T[] {
+  const { choice } = best(measured, candidates);
+  return candidates
+    .filter((candidate) => !measured.has(nameOf(candidate)))
+    .sort((a, b) => differences(choice, a) - differences(choice, b))
+    .slice(0, COMPILED_AT_ONCE);
 }
 
 function featuresOf({ f16, subgroups, dot4, subgroupMatrix, limits }: Capabilities): string[] {
@@ -101,18 +148,6 @@ function measuredOf(records: TuningRecords, key: string): Measured {
   return known;
 }
 
-function openCandidates(
-  job: TuningJob,
-  jobs: readonly TuningJob[],
-  records: TuningRecords,
-  capabilities: Capabilities,
-): LinearTuning[] {
-  const known = records.get(job.key);
-  return candidatesOf(job, capabilities, orderFor(job, jobs, records, capabilities)).filter(
-    (candidate) => !known?.has(nameOf(candidate)),
-  );
-}
-
 /** The order of sums of the job's single-row kernel, as far as it is known now. Undefined: the default's. */
 function orderFor(
   job: TuningJob,
@@ -126,24 +161,19 @@ function orderFor(
   return first && orderOf(best(records.get(single), candidatesOf(first, capabilities, undefined)).choice);
 }
 
-async function measureJob(
+async function measureLinear(
   bench: TrialBench,
   job: TuningJob,
-  candidates: readonly LinearTuning[],
+  group: readonly LinearTuning[],
   measured: Measured,
-  deadline: number,
 ): Promise<void> {
   const judge = await Judge.create(bench, job, 1);
-  for (let first = 0; first < candidates.length; first += COMPILED_AT_ONCE) {
-    if (performance.now() >= deadline) return;
-    const group = candidates.slice(first, first + COMPILED_AT_ONCE);
-    const plans = await allocateTrials(bench, job, group);
-    const compiled = await Promise.all(plans.map(compiles));
-    for (const [i, plan] of plans.entries()) {
-      // What was compiled is measured, even if that took longer than it should: otherwise a slow driver would never get anywhere.
-      const right = compiled[i] && (await judge.accepts(plan));
-      measured.set(nameOf(group[i]), right ? await judge.time(plan) : 'wrong');
-    }
+  const plans = await allocateTrials(bench, job, group);
+  const compiled = await Promise.all(plans.map(compiles));
+  for (const [i, plan] of plans.entries()) {
+    // What was compiled is measured, even if that took longer than it should: otherwise a slow driver would never get anywhere.
+    const right = compiled[i] && (await judge.accepts(plan));
+    measured.set(nameOf(group[i]), right ? await judge.time(plan) : 'wrong');
   }
 }
 

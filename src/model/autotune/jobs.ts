@@ -93,13 +93,11 @@ export function candidatesOf(
       ? gemvOrders(call, capabilities).flatMap((each) => linearTunings(call, rowTile, capabilities, each))
       : linearTunings(call, rowTile, capabilities, order);
   const first = nameOf(byDefault);
-  const others = all.filter((tuning) => nameOf(tuning) !== first);
-  // Time may not suffice for all of them, and a small step from a sensible place is the best guess.
-  return [byDefault, ...others.sort((a, b) => differences(byDefault, a) - differences(byDefault, b))];
+  return [byDefault, ...all.filter((tuning) => nameOf(tuning) !== first)];
 }
 
-/** In how many fields two tunings differ. */
-function differences(a: LinearTuning, b: LinearTuning): number {
+/** In how many fields two tunings differ: time may not suffice for all of them, and a small step from a good place is the best guess. */
+export function differences(a: LinearTuning | AttentionTuning, b: LinearTuning | AttentionTuning): number {
   const fields = new Map<string, unknown>(Object.entries(a));
   return Object.entries(b).filter(([field, value]) => fields.get(field) !== value).length;
 }

@@ -6,10 +6,18 @@ export type Measured = Map<string, number | 'wrong'>;
 /** What is known of one machine, by key (`tuningKey`). */
 export type TuningRecords = Map<string, Measured>;
 
-/** Where a machine's records are kept: another adapter, driver or version of this package measures anew. */
-export function recordsName(adapter: AdapterDescription, features: readonly string[], version: string): string {
+/**
+ * Where a machine's records are kept: another adapter, driver or version of this package measures anew. Dawn in Node says the driver in
+ * the adapter's description; browsers keep it to themselves, but another `runtime` (the browser's name and version) brings another compiler.
+ */
+export function recordsName(
+  adapter: AdapterDescription,
+  features: readonly string[],
+  version: string,
+  runtime = '',
+): string {
   const { vendor, architecture, device, description } = adapter;
-  return ['tuning', version, vendor, architecture, device, description, ...features].join('|');
+  return ['tuning', version, vendor, architecture, device, description, runtime, ...features].join('|');
 }
 
 export function formatRecords(records: TuningRecords): string {

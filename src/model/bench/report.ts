@@ -1,7 +1,7 @@
 /** What the benchmark suite measures and how it says it (docs/benchmarks.md). Plain data: it crosses a worker's edge and is the JSON output. */
 import type { AdapterDescription, Capabilities } from '../../gpu/capabilities';
 import type { MachineSpeed } from '../../gpu/micro_bench';
-import type { KvType } from '../../ops/op';
+import type { ActivationType, KvType } from '../../ops/op';
 import type { ProfiledKernel } from '../profile_model';
 import type { StepCost } from '../step_cost';
 import type { CallsPerToken } from './generation';
@@ -41,6 +41,8 @@ export interface BenchmarkedModel {
   readonly contextLength: number;
   readonly trainedContextLength: number;
   readonly kvType: KvType;
+  /** What lies between kernels. */
+  readonly activationType: ActivationType;
   /** Bytes on the GPU. */
   readonly weightBytes: number;
 }

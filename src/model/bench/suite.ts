@@ -144,6 +144,7 @@ class SuiteRun implements Recorder {
         trainedContextLength,
         contextLength: needs.contextLength,
         kvType: described.kvType,
+        activationType: options.load.activationType ?? 'f32',
         weightBytes: memory.weights,
       },
       settings,

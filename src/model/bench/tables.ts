@@ -84,6 +84,7 @@ function facts({ date, environment, model, selfTest, settings, gpuBytes }: Bench
     ['model', `${model.name} (${model.architecture}, ${figure(model.parameters / 1e6)} M parameters)`],
     ['weights', bytes(model.weightBytes)],
     ['context', `${model.contextLength} positions in ${model.kvType}, trained for ${model.trainedContextLength}`],
+    ['activations', model.activationType],
     ['adapter', adapter ? adapterName(adapter) + (parts ? ` (${parts})` : '') : 'reference executor, no GPU'],
     ['runtime', environment.runtime],
     ['date', date.slice(0, 10)],

@@ -27,7 +27,16 @@ const results = new Results();
 const choices: ModelChoice[] = [...CHOICES];
 let running: AbortController | undefined;
 
-for (const choice of choices) select.append(el('option', {}, choice.label));
+const groups = new Map<string, HTMLElement>();
+for (const { group, label } of choices) {
+  const option = el('option', {}, label);
+  if (group === undefined) select.append(option);
+  else {
+    const place = groups.get(group) ?? select.appendChild(el('optgroup', { label: group }));
+    groups.set(group, place);
+    place.append(option);
+  }
+}
 select.addEventListener('change', showNote);
 showNote();
 

@@ -2,6 +2,8 @@ import type { ModelFile, ModelInput } from '../../index';
 import { modelOf } from '../chat/drop';
 
 export interface ModelChoice {
+  /** Choices next to each other with the same group belong together. */
+  readonly group?: string;
   readonly label: string;
   readonly note: string;
   readonly model: () => ModelInput;
@@ -14,13 +16,27 @@ function embedded(file: string, label: string, note: string): ModelChoice {
   return { label, note, model: () => new URL(`models/${file}`, document.baseURI) };
 }
 
-/** `size`: of the weights on the GPU. */
-function synthetic(shape: string, format: string, size: string): ModelChoice {
-  return {
-    label: `${shape}, ${format} (synthetic, ${size})`,
-    note: SYNTHETIC_NOTE,
-    model: () => `synthetic:${shape}:${format}`,
-  };
+/** Megabytes of the weights on the GPU, by shape and format. */
+const SYNTHETIC: Readonly<Record<string, Readonly<Record<string, number>>>> = {
+  'smollm2-135m': { q4_0: 76, q4_k: 90, q8_0: 143, f16: 269 },
+  'qwen2.5-0.5b': { q4_0: 278, q4_k: 328, q8_0: 525, f16: 988 },
+  'qwen3-0.6b': { q4_0: 335, q4_k: 345, q8_0: 633, f16: 1192 },
+  'qwen3-1.7b': { q4_0: 968, q4_k: 995, q8_0: 1828, f16: 3441 },
+  'llama-3.2-1b': { q4_0: 695, q4_k: 714, q8_0: 1313, f16: 2471 },
+  'llama-3.2-3b': { q4_0: 1807, q4_k: 1857, q8_0: 3413, f16: 6425 },
+  'llama-3.1-8b': { q4_0: 4517, q4_k: 4642, q8_0: 8532, f16: 16_060 },
+  'olmoe-1b-7b': { q4_0: 3899, q8_0: 7358 },
+};
+
+function synthetics(): ModelChoice[] {
+  return Object.entries(SYNTHETIC).flatMap(([shape, formats]) =>
+    Object.entries(formats).map(([format, megabytes]) => ({
+      group: `${shape} (synthetic)`,
+      label: `${shape}, ${format} (${megabytes < 1000 ? `${megabytes} MB` : `${(megabytes / 1000).toFixed(1)} GB`})`,
+      note: SYNTHETIC_NOTE,
+      model: () => `synthetic:${shape}:${format}`,
+    })),
+  );
 }
 
 /** A file by itself, the parts of a split one, or what a folder holds; undefined for nothing. */
@@ -38,15 +54,5 @@ export const CHOICES: readonly ModelChoice[] = [
     'Embedded in this page: too small to say much about a fast GPU.',
   ),
   embedded('draft.q8_0.gguf', 'Draft of the demo model (0.5 M parameters)', 'Embedded in this page; the smallest one.'),
-  synthetic('smollm2-135m', 'q4_0', '76 MB'),
-  synthetic('qwen2.5-0.5b', 'q8_0', '0.5 GB'),
-  synthetic('qwen3-0.6b', 'q4_0', '0.3 GB'),
-  synthetic('qwen3-1.7b', 'q4_0', '1 GB'),
-  synthetic('llama-3.2-1b', 'q4_0', '0.7 GB'),
-  synthetic('llama-3.2-1b', 'q4_k', '0.7 GB'),
-  synthetic('llama-3.2-1b', 'q8_0', '1.3 GB'),
-  synthetic('llama-3.2-1b', 'f16', '2.5 GB'),
-  synthetic('llama-3.2-3b', 'q4_0', '1.8 GB'),
-  synthetic('llama-3.1-8b', 'q4_0', '4.5 GB'),
-  synthetic('olmoe-1b-7b', 'q4_0', '3.9 GB'),
+  ...synthetics(),
 ];

@@ -181,6 +181,11 @@ describe('tessera', () => {
     const generate = ['generate', DEMO, '-p', 'Hello', '--backend', 'reference'];
     expect((await tessera(...generate, '--top-k', '2.5')).err).toMatch(/^tessera generate: --top-k: expected /);
     expect((await tessera(...generate, '--kv', 'q4_0', '--ctx', '0')).err).toMatch(/^tessera generate: --ctx: /);
+    expect((await tessera(...generate, '--activations', 'q8_0')).err).toMatch(
+      /--activations: "q8_0" is not one of f32/,
+    );
+    expect((await tessera(...generate, '--activations', 'f16')).err).toMatch(/--activations: f16 needs .*shader-f16/);
+    expect((await tessera('inspect', DEMO, '--activations', 'f16')).err).toMatch(/^tessera inspect: --activations: /);
     const perplexity = ['perplexity', DEMO, '--file', 'package.json', '--backend', 'reference', '--ctx', '2'];
     expect((await tessera(...perplexity)).err).toMatch(/tessera perplexity: --ctx: 2 is too short/);
   });

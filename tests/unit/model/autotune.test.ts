@@ -86,7 +86,7 @@ describe('autotuner', () => {
     }
   });
 
-  it('another adapter, driver, feature or version has records of its own', () => {
+  it('another adapter, driver, feature, version or browser has records of its own', () => {
     const adapter = { vendor: 'v', architecture: 'a', device: 'd', description: 'driver 1' };
     const names = [
       recordsName(adapter, ['f16'], '1'),
@@ -94,6 +94,8 @@ describe('autotuner', () => {
       recordsName({ ...adapter, device: 'e' }, ['f16'], '1'),
       recordsName(adapter, [], '1'),
       recordsName(adapter, ['f16'], '2'),
+      recordsName(adapter, ['f16'], '1', 'Chrome/141'),
+      recordsName(adapter, ['f16'], '1', 'Chrome/142'),
     ];
     expect(new Set(names).size).toBe(names.length);
   });

@@ -69,6 +69,7 @@ describe('createEngine', () => {
     ['contextLength', { contextLength: 0 }],
     ['contextLength', { contextLength: 1.5 }],
     ['kvType', { kvType: 'q5_0' }],
+    ['activationType', { activationType: 'bf16' }],
     ['without', { without: ['f16'] }],
     ['quantize', { quantize: 'q3_k' }],
     ['kvCache', { kvCache: 'q4_0' }],

@@ -25,6 +25,7 @@ const EMPTY: BenchmarkReport = {
     contextLength: 160,
     trainedContextLength: 160,
     kvType: 'f32',
+    activationType: 'f32',
     weightBytes: 3 << 20,
   },
   settings: SETTINGS,
