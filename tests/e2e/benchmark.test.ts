@@ -42,6 +42,8 @@ const tooWide = (page: Page) => page.evaluate(() => document.documentElement.scr
 
 test('measures the draft model after a self-test, charts it, and hands it out', async () => {
   const page = await open({ width: 390, height: 844 });
+  await page.selectOption('#bench-model', { label: 'llama-3.2-3b, q8_0 (3.4 GB)' });
+  expect(await page.locator('#bench-model-note').innerText()).toMatch(/Random weights of this shape/);
   await page.selectOption('#bench-model', { index: 1 });
   await page.click('#run');
   await page.locator('#verdict').waitFor();
@@ -70,6 +72,9 @@ test('measures the draft model after a self-test, charts it, and hands it out', 
   const report = JSON.parse(json) as BenchmarkReport;
   expect(report.environment.runtime).toMatch(/Chrome/);
   expect(report.generation?.callsPerToken?.bindGroups).toBe(0);
+  expect(report.model.activationType).toBe('f32');
+  // A software adapter is not tuned, which is said.
+  expect(report.leftOut.map(({ what }) => what)).toContain('tuning: every kernel runs with its default');
   expect(report.decode[0].fractionOfBandwidth).toBeGreaterThan(0);
   await page.context().close();
 });

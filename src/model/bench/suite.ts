@@ -242,6 +242,7 @@ class SuiteRun implements Recorder {
           throw new UnsupportedModelError(`"${name}" turns texts into vectors: there are no tokens to measure`);
         }
         this.add({ choices: describeChoices(model.tuning) });
+        this.#noteDefaults(model);
         await this.#measureFirstToken(model, start);
         return model;
       } catch (error) {
@@ -255,6 +256,14 @@ class SuiteRun implements Recorder {
         this.add({ model: { ...this.report.model, contextLength: less } });
       }
     }
+  }
+
+  /** Says why there are no choices to show. */
+  #noteDefaults({ capabilities, tuning }: LoadedModel): void {
+    if (!capabilities || tuning.length > 0) return;
+    const { mode } = this.#load.tune ?? {};
+    const reason = mode === 'never' ? 'it was switched off' : 'this adapter is a CPU; --tune measures there too';
+    this.leaveOut('tuning: every kernel runs with its default', reason);
   }
 
   async #measureFirstToken(model: LoadedModel, start: number): Promise<void> {

@@ -83,6 +83,7 @@ async function measure(): Promise<void> {
       model: choice.model(),
       quick: byId('bench-quick', HTMLInputElement).checked,
       profile: byId('bench-profile', HTMLInputElement).checked,
+      activationType: byId('bench-halves', HTMLInputElement).checked ? 'f16' : 'f32',
       signal: running.signal,
       onProgress: show,
     });
