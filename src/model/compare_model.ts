@@ -32,7 +32,8 @@ export async function compareModel(
     if (tokens.length > maxRows)
       throw new InvalidOptionError('tokens', `${tokens.length} are more than a step's ${maxRows}`);
     const reference = await prepareReference(gguf, source, layout, { signal: options.signal });
-    const { tensors, plans, encoder } = await prepareWebGpu(device, gguf, source, layout, weightOptions(options));
+    const prepareOptions = { ...weightOptions(options), tune: options.tune };
+    const { tensors, plans, encoder } = await prepareWebGpu(device, gguf, source, layout, prepareOptions);
     const { plan } = plans.find(({ bucket }) => tokens.length <= bucket.maxRows) ?? plans[plans.length - 1];
     const { pages, slidingPages } = wholePool(layout.limits);
     const batch = {

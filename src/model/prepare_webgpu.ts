@@ -2,6 +2,7 @@ import type { Gguf } from '../formats/gguf/gguf';
 import type { GpuDevice } from '../gpu/device';
 import type { RowBucket, Weight } from '../ops/op';
 import { maskWords } from '../ops/step_layout';
+import type { KernelTuning } from '../ops/tuning';
 import type { Tuned, TuningChoice } from './autotune/autotune';
 import type { TrialBench } from './autotune/bench';
 import type { PlanOfBucket } from './autotune/jobs';
@@ -31,6 +32,8 @@ export interface PrepareOptions extends LoadOptions {
   /** The weights are in; pipelines are being compiled. */
   readonly onCompile?: () => void;
   readonly tune?: TuneOptions;
+  /** What to run with, chosen at another load: nothing is measured then. None: the defaults. */
+  readonly tuned?: readonly TuningChoice[];
   /** Return when steps of up to 16 rows can run, and compile what larger ones need meanwhile: `WebGpuRunner.ready` says when. */
   readonly compileInBackground?: boolean;
 }
@@ -103,13 +106,28 @@ export async function prepareWebGpu(
 async function tune(
   bench: TrialBench,
   plans: readonly PlanOfBucket[],
-  { tune: options = {}, signal, onTune }: PrepareOptions,
+  { tune: options = {}, tuned, signal, onTune }: PrepareOptions,
 ): Promise<Tuned | undefined> {
+  if (tuned) return { choices: tuned, tuning: tuningOf(tuned) };
   const { mode = 'auto', ...rest } = options;
   if (mode === 'never' || (mode === 'auto' && bench.gpu.capabilities.software)) return undefined;
   onTune?.();
   const { autotune } = await import('./autotune/autotune');
   return await autotune(bench, plans, { ...rest, version: PACKAGE_VERSION, signal });
+}
+
+function tuningOf(choices: readonly TuningChoice[]): KernelTuning {
+  const chosen = new Map(choices.map(({ key, choice }) => [key, choice]));
+  return {
+    linear(key) {
+      const choice = chosen.get(key);
+      return choice?.kernel === 'gemv' || choice?.kernel === 'gemm' ? choice : undefined;
+    },
+    attention(key) {
+      const choice = chosen.get(key);
+      return choice?.kernel === 'decode' || choice?.kernel === 'prefill' ? choice : undefined;
+    },
+  };
 }
 
 /** Decode, short prompts, verification: what the first tokens of a chat need. */

@@ -2,6 +2,7 @@ import { GREEDY } from '../engine/runner';
 import { WebGpuUnavailableError } from '../errors';
 import { GpuDevice } from '../gpu/device';
 import { profileDispatches } from '../gpu/profiler';
+import type { TuningChoice } from './autotune/autotune';
 import { type LoadModelOptions, layOut } from './layout';
 import { weightOptions } from './load_model';
 import { type ModelOrigin, readHeader } from './origin';
@@ -30,12 +31,13 @@ const RUNS = 4;
 /**
  * Loads the model on a device of its own with timestamps and times every dispatch of each greedy step, one compute pass for each:
  * the sum is more than the step takes in one pass. Kernels in order of their first use.
- * Rejects like `loadModel`, and with WebGpuUnavailableError where the GPU has no `timestamp-query`.
+ * Runs what was `tuned` at another load, otherwise the defaults. Rejects like `loadModel`, and with WebGpuUnavailableError where the GPU has no `timestamp-query`.
  */
 export async function profileModel(
   source: ModelOrigin,
   options: LoadModelOptions,
   steps: readonly ProfiledStep[],
+  tuned: readonly TuningChoice[] = [],
 ): Promise<ProfiledKernel[][]> {
   const { gpu, without, defaultLimits } = options;
   const device = await GpuDevice.create({ gpu, without, defaultLimits, timestamps: true });
@@ -45,7 +47,8 @@ export async function profileModel(
     }
     const gguf = await readHeader(source, options);
     const layout = layOut(gguf, options, device.capabilities);
-    const { tensors, plans, encoder } = await prepareWebGpu(device, gguf, source, layout, weightOptions(options));
+    const prepareOptions = { ...weightOptions(options), tuned };
+    const { tensors, plans, encoder } = await prepareWebGpu(device, gguf, source, layout, prepareOptions);
     const tables = wholePool(layout.limits);
     const profiles: ProfiledKernel[][] = [];
     for (const { rows, length } of steps) {

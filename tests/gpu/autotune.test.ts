@@ -1,4 +1,5 @@
 import { afterAll, describe, expect, it } from 'vitest';
+import { create } from 'webgpu';
 import { Engine } from '../../src/engine/engine';
 import { GREEDY } from '../../src/engine/runner';
 import { randomBlocks } from '../../src/formats/random_blocks';
@@ -58,10 +59,16 @@ afterAll(() => {
   for (const model of loaded) model.dispose();
 });
 
-async function load(tune: LoadModelOptions['tune']): Promise<LoadedModel> {
-  const model = await loadModel(syntheticModel('tiny', SHAPE, 'f16'), { backend: 'webgpu', maxRows: 16, tune });
+const MODEL = syntheticModel('tiny', SHAPE, 'f16');
+
+async function loadedFrom(loading: Promise<LoadedModel>): Promise<LoadedModel> {
+  const model = await loading;
   loaded.push(model);
   return model;
+}
+
+function load(tune: LoadModelOptions['tune']): Promise<LoadedModel> {
+  return loadedFrom(loadModel(MODEL, { backend: 'webgpu', maxRows: 16, tune }));
 }
 
 async function answer({ runner }: LoadedModel): Promise<readonly number[]> {
@@ -96,6 +103,22 @@ describe('autotuner', () => {
     expect(store.writes).toBe(1);
     expect(again.tuning.some(({ measured, candidates }) => measured < candidates)).toBe(true);
   }, 300_000);
+
+  it('measures a few variants of every kernel before more of any', async () => {
+    // Dawn's null backend compiles in moments and computes nothing: every variant is wrong, and none is timed.
+    const gpu: GPU = create(['backend=null']);
+    const store = new MemoryStore();
+    for (const budgetMs of [30, 300]) {
+      const tune = { mode: 'always', budgetMs, store } as const;
+      const { tuning } = await loadedFrom(loadModel(MODEL, { backend: 'webgpu', gpu, maxRows: 64, tune }));
+      expect(tuning.length).toBeGreaterThan(10);
+      const least = Math.min(...tuning.map(({ measured, candidates }) => (measured < candidates ? measured : 1000)));
+      for (const { key, measured, wrong } of tuning) {
+        expect(measured, key).toBeLessThanOrEqual(least + 4);
+        expect(wrong, key).toHaveLength(measured);
+      }
+    }
+  });
 
   it('leaves a software adapter with the defaults unless it is told otherwise', async () => {
     const store = new MemoryStore();

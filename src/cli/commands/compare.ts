@@ -3,6 +3,7 @@ import { firstOverBudget } from '../../model/compare';
 import { compareModel } from '../../model/compare_model';
 import { Arguments } from '../arguments';
 import { createNodeGpu } from '../dawn';
+import { fileTextStore } from '../file_text_store';
 import { openSource } from '../open_source';
 import { printJson, printLine, table } from '../output';
 import { parseTokens } from '../tokens';
@@ -27,6 +28,7 @@ export async function compareCommand(argv: readonly string[]): Promise<void> {
     contextLength: args.contextLength,
     kvType: args.kvType,
     quantize: args.quantize,
+    tune: { mode: args.tune, store: fileTextStore() },
     without: args.without,
     defaultLimits: args.flag('default-limits'),
   };

@@ -1,4 +1,5 @@
 import { WebGpuUnavailableError } from '../../errors';
+import type { TuningChoice } from '../autotune/autotune';
 import type { LoadModelOptions } from '../layout';
 import type { ModelOrigin } from '../origin';
 import { profileModel } from '../profile_model';
@@ -6,12 +7,13 @@ import type { BenchmarkSettings, LeftOut, ProfiledStepTable } from './report';
 
 const MAX_CHUNK = 256;
 
-/** Loads the model once more, with timestamps, and profiles a chunk of the longest prompt and a decode step at the deepest depth. */
+/** Loads the model once more, with timestamps and the kernels that were `tuned`, and profiles a chunk of the longest prompt and a decode step at the deepest depth. */
 export async function profileSteps(
   origin: ModelOrigin,
   options: LoadModelOptions,
   { prefill, depths }: BenchmarkSettings,
   contextLength: number,
+  tuned: readonly TuningChoice[],
 ): Promise<{ readonly profile: readonly ProfiledStepTable[]; readonly leftOut: readonly LeftOut[] }> {
   const fitting = (lengths: readonly number[], room: number): number =>
     Math.max(1, ...lengths.filter((length) => length + room <= contextLength).map((length) => length + room));
@@ -21,7 +23,7 @@ export async function profileSteps(
     { rows: 1, length: fitting(depths, 1) },
   ];
   try {
-    const profiles = await profileModel(origin, options, steps);
+    const profiles = await profileModel(origin, options, steps, tuned);
     const profile = steps.map(({ rows, length }, i) => ({
       step: rows === 1 ? `decode at depth ${length - 1}` : `prefill, the last ${rows} of ${length} tokens`,
       kernels: profiles[i],

@@ -6,6 +6,7 @@ import { InvalidOptionError, OutOfMemoryError, throwIfAborted, UnsupportedModelE
 import type { Gguf } from '../../formats/gguf/gguf';
 import { GpuDevice } from '../../gpu/device';
 import { type MachineSpeed, measureMachine } from '../../gpu/micro_bench';
+import type { TuningChoice } from '../autotune/autotune';
 import { describeModel, type LoadModelOptions, layOut, plansOf } from '../layout';
 import { type LoadedModel, loadModel } from '../load_model';
 import { isSynthetic, type ModelOrigin, readHeader } from '../origin';
@@ -124,6 +125,7 @@ class SuiteRun implements Recorder {
   #begun = 0;
   readonly #options: SuiteOptions;
   #load: LoadModelOptions;
+  #tuned: readonly TuningChoice[] = [];
 
   constructor(options: SuiteOptions, gguf: Gguf) {
     this.#options = options;
@@ -241,6 +243,7 @@ class SuiteRun implements Recorder {
           const { name } = model.description;
           throw new UnsupportedModelError(`"${name}" turns texts into vectors: there are no tokens to measure`);
         }
+        this.#tuned = model.tuning;
         this.add({ choices: describeChoices(model.tuning) });
         this.#noteDefaults(model);
         await this.#measureFirstToken(model, start);
@@ -284,7 +287,8 @@ class SuiteRun implements Recorder {
   async profile(origin: ModelOrigin): Promise<void> {
     this.doing('profile');
     const { settings } = this.#options;
-    const { profile, leftOut } = await profileSteps(origin, this.#load, settings, this.report.model.contextLength);
+    const { contextLength } = this.report.model;
+    const { profile, leftOut } = await profileSteps(origin, this.#load, settings, contextLength, this.#tuned);
     this.add({ profile });
     for (const { what, reason } of leftOut) this.leaveOut(what, reason);
   }
