@@ -44,12 +44,13 @@ export function reportTables(report: BenchmarkReport): readonly ReportTable[] {
     },
     {
       title: 'Rows of one step',
-      head: ['rows', 'v(n)', 'ms', 'fastest … slowest', 'runs', 'rows/s'],
-      rows: report.rows.map(({ rows, cost, ms, tokensPerSecond }) => [
+      head: ['rows', 'v(n)', 'ms', 'fastest … slowest', 'runs', 'rows/s', 'of the bandwidth'],
+      rows: report.rows.map(({ rows, cost, ms, tokensPerSecond, fractionOfBandwidth }) => [
         String(rows),
         cost.toFixed(2),
         ...spread(ms),
         figure(tokensPerSecond),
+        percent(fractionOfBandwidth),
       ]),
     },
     {
