@@ -35,11 +35,11 @@ export async function fixtureWith(
 
 /** The plan of a bucket, and the logits of all rows of one step that the reference executor computes by it. */
 export async function planLogits(
-  name: string,
+  model: string | { readonly source: ByteSource; readonly gguf: Gguf },
   bucket: RowBucket,
   maxBindingBytes = Number.POSITIVE_INFINITY,
 ): Promise<{ readonly calls: readonly OpCall[]; readonly logits: Float32Array }> {
-  const { source, gguf } = await openFixture(name);
+  const { source, gguf } = typeof model === 'string' ? await openFixture(model) : model;
   const layout = layOut(gguf, { backend: 'reference', contextLength: 64, maxSampledRows: ROWS }, undefined);
   const spec = readModelSpec(gguf, 64, maxBindingBytes);
   const calls = spec.plan(bucket, layout);

@@ -12,7 +12,8 @@ export function outputsOf(projection: Projection): number {
 
 /**
  * Reads the matrices of `parts` (names without ".weight"), each [rows, cols], and the biases of those that have one. They make one
- * fused weight where the storage types agree and it fits `maxBytes`; otherwise one weight each, side by side.
+ * fused weight where the storage types agree and it fits `maxBytes`. Where types differ (Q4_K_M files keep many layers' values in Q6_K)
+ * neighbours of one type make a weight; one that would be too large is left in pieces.
  */
 export function readProjection(
   tensors: TensorTable,
@@ -36,11 +37,24 @@ export function readProjection(
   if (parts.length === 1 || (formats.every((format) => format === formats[0]) && bytes <= maxBytes)) {
     return [{ weight: tensors.matrix(name, matrices, cols).weight, column: 0, bias: readBias(name, parts) }];
   }
+  const agree = formats.every((format) => format === formats[0]);
+  const groups: number[][] = [];
+  for (const [i, format] of formats.entries()) {
+    const last = groups.at(-1);
+    if (last && !agree && formats[last[0]] === format) last.push(i);
+    else groups.push([i]);
+  }
   let column = 0;
-  return parts.map((part, i) => {
-    const { weight } = tensors.matrix(part.tensor, [matrices[i]], cols);
-    const own = { weight, column, bias: readBias(part.tensor, [part]) };
-    column += part.rows;
+  return groups.map((group) => {
+    const members = group.map((i) => parts[i]);
+    const label = members.map(({ tensor }) => tensor).join(' + ');
+    const { weight } = tensors.matrix(
+      label,
+      group.map((i) => matrices[i]),
+      cols,
+    );
+    const own = { weight, column, bias: readBias(label, members) };
+    column += weight.rows;
     return own;
   });
 }

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { GGML_TYPES } from '../../../src/formats/gguf/ggml_types';
 import { splitByBindingLimit } from '../../../src/model/gpu_tensors';
 import { layOut, plansOf } from '../../../src/model/layout';
 import { stepCost } from '../../../src/model/step_cost';
@@ -51,3 +52,36 @@ test.each([
     }
   },
 );
+
+test('where the values of a layer are stored in more bits than queries and keys (Q4_K_M), that is one dispatch more', () => {
+  const { gguf } = namedSyntheticModel('synthetic:llama-3.2-1b:q4_k');
+  // As llama.cpp's quantiser does it for some layers.
+  const isMixed = (layer: number): boolean => layer < 2 || layer % 3 === 0;
+  const tensors = new Map(
+    [...gguf.tensors].map(([name, tensor]) => {
+      const layer = Number(/^blk\.(\d+)\.(attn_v|ffn_down)\.weight$/.exec(name)?.[1] ?? Number.NaN);
+      if (!isMixed(layer)) return [name, tensor];
+      const { blockSize, blockBytes } = GGML_TYPES['Q6_K'];
+      const byteLength = (tensor.shape.reduce((product, size) => product * size, 1) / blockSize) * blockBytes;
+      return [name, { ...tensor, type: 'Q6_K', byteLength } as const];
+    }),
+  );
+  const limits = { ...CAPABILITIES.limits, maxStorageBufferBindingSize: 2 ** 30 };
+  const layout = layOut({ ...gguf, tensors }, { backend: 'webgpu', contextLength: 512 }, { ...CAPABILITIES, limits });
+  const [{ bucket, calls }] = plansOf(layout);
+  const dispatches = planDispatches(calls, {
+    ...layout.limits,
+    capabilities: { ...CAPABILITIES, limits },
+    bucket,
+    kvType: layout.kvType,
+    weightParts: (weight) => splitByBindingLimit(weight, limits.maxStorageBufferBindingSize),
+  });
+  const shape = { rows: 1, segments: 1, sampledRows: 1, tiles: 1, maxLength: 100, greedy: true };
+  const run = dispatches.filter(
+    ({ dispatch, when }) => when === undefined && dispatch.workgroups(shape).every((count) => count > 0),
+  );
+  const { numLayers } = layout.spec;
+  const mixed = Array.from({ length: numLayers }, (_, layer) => layer).filter(isMixed).length;
+  expect(mixed).toBeGreaterThan(5);
+  expect(run.length).toBeLessThanOrEqual(7 * numLayers + mixed + 6);
+});

@@ -2,8 +2,10 @@
 import { describe, expect, test } from 'vitest';
 import { InvalidFileError, UnsupportedModelError } from '../../../src/errors';
 import type { Gguf, GgufTensor } from '../../../src/formats/gguf/gguf';
+import { halfToNumber, numberToHalf } from '../../../src/formats/half';
 import { readModelSpec } from '../../../src/model/architecture';
 import { layOut, plansOf } from '../../../src/model/layout';
+import { bufferSource } from '../../../src/storage/byte_source';
 import { fixtureWith, largestDifference, openFixture, planLogits } from '../../support/plan_logits';
 
 const NAMES = [
@@ -36,6 +38,35 @@ test('gate and up that do not fit one binding are multiplied apart', async () =>
   expect(gated(fused.calls)).toBe(0);
   expect(gated(apart.calls)).toBe(4);
   expect(largestDifference(apart.logits, fused.logits)).toBeLessThan(1e-4);
+});
+
+/** A fixture whose layers' values are stored as halves, or as the floats that those are. */
+async function withValuesIn(type: 'F16' | 'F32') {
+  const { source, gguf } = await openFixture('llama-gqa');
+  const pieces = [await source.read(0, source.size)];
+  let offset = Math.ceil(source.size / 32) * 32;
+  pieces.push(new Uint8Array(offset - source.size));
+  const tensors = new Map(gguf.tensors);
+  for (const tensor of gguf.tensors.values()) {
+    if (!tensor.name.endsWith('attn_v.weight')) continue;
+    const bytes = await source.read(tensor.offset, tensor.byteLength);
+    const halves = Uint16Array.from(new Float32Array(bytes.slice().buffer), numberToHalf);
+    const values = type === 'F16' ? halves : Float32Array.from(halves, halfToNumber);
+    pieces.push(new Uint8Array(values.buffer));
+    tensors.set(tensor.name, { ...tensor, type, offset, byteLength: values.byteLength });
+    offset += values.byteLength;
+  }
+  const bytes = await new Blob(pieces).arrayBuffer();
+  return { source: bufferSource(bytes), gguf: { ...gguf, tensors } };
+}
+
+test('where queries, keys and values are not of one type, what agrees is one matmul, and nothing else is computed', async () => {
+  const bucket = { minRows: 1, maxRows: 1 };
+  const mixed = await planLogits(await withValuesIn('F16'), bucket);
+  const plain = await planLogits(await withValuesIn('F32'), bucket);
+  expect(mixed.calls.length).toBe(plain.calls.length + 3);
+  expect(mixed.logits).toEqual(plain.logits);
+  expect(largestDifference(mixed.logits, (await planLogits('llama-gqa', bucket)).logits)).toBeGreaterThan(0);
 });
 
 describe('a small step of a layer', () => {
