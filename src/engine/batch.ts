@@ -55,6 +55,15 @@ function guidanceOf({ guidance }: Sequence, { sample }: RowRange): Segment['guid
   return { slot: guidance.leader.state.slot, scale: guidance.scale };
 }
 
+/** The rows, with as many of their guesses as there are free pages for: nobody loses pages for a guess, least of all who made it. */
+export function affordable(rows: RowRange, { id }: Sequence, pages: KvPages): RowRange {
+  if (!rows.drafted) return rows;
+  const { position } = rows;
+  let { count } = rows;
+  while (count > 1 && !pages.fits([{ owner: id, from: position, to: position + count }])) count--;
+  return count > 1 ? { ...rows, count } : { position, count: 1, sample: 'last' };
+}
+
 /** Adds the rows of a sequence to the step, and takes the pages that they write. */
 export function addRows(draft: Draft, pages: KvPages, sequence: Sequence, slot: number, rows: RowRange): void {
   const end = rows.position + rows.count;

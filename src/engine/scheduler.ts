@@ -1,5 +1,14 @@
 import { ContextLengthError, InternalError, InvalidOptionError } from '../errors';
-import { addRows, type Draft, emptyDraft, hasLeader, inOrderOfTurns, repeatDraft, type ScheduledBatch } from './batch';
+import {
+  addRows,
+  affordable,
+  type Draft,
+  emptyDraft,
+  hasLeader,
+  inOrderOfTurns,
+  repeatDraft,
+  type ScheduledBatch,
+} from './batch';
 import { hasCopies, KvPages } from './kv_pages';
 import { PageSharing } from './page_sharing';
 import { PrefixCache } from './prefix_cache';
@@ -158,11 +167,12 @@ export class Scheduler {
       if (decodes) decodesLeft--;
       else if (promptRows === 0) continue;
       // Prompts leave room for the decode rows behind them, but one whose turn it is gets on by a row at least.
-      const rows = sequence.nextRows(
+      const wanted = sequence.nextRows(
         decodes ? left : Math.min(promptRows, Math.max(1, left - decodesLeft)),
         this.limits.maxSampledRows - draft.sampledRows,
         Math.max(1, EXACT_ROWS - draft.rows - decodesLeft),
       );
+      const rows = wanted && affordable(wanted, sequence, this.#pages);
       if (!rows || !hasLeader(draft, sequence, rows) || !this.#makeRoom(sequence, rows, draft)) continue;
       this.#schedule(sequence, rows, draft);
       if (!decodes) promptRows -= rows.count;

@@ -89,7 +89,8 @@ export class StepLoop {
           this.#compiling = undefined;
           if (this.#stopped) return;
           this.#submit(batch);
-          continue;
+          // After one that only opens slots nobody has rows before something settles.
+          if (batch.segments.length > 0 || this.#inFlight.length === 0) continue;
         }
         const step = this.#inFlight.shift();
         if (!step) break;

@@ -82,6 +82,7 @@ export class FakeRunner implements Runner {
   readonly #lastToken: number[];
   readonly #opened = new Map<number, SlotInit>();
   readonly #stepsOfSlot: number[];
+  #openedInVain = 0;
   #settled: Promise<unknown> = Promise.resolve();
 
   /** `latency` gives the turns of the event loop until a step's results arrive. The runner is lost after `loseAfter` steps. */
@@ -104,6 +105,7 @@ export class FakeRunner implements Runner {
     if (!(slot >= 0 && slot < this.limits.maxSlots)) throw new Error(`no slot ${slot}`);
     if (this.#stepsOfSlot[slot] > 0)
       throw new Error(`slot ${slot} was opened while ${this.#stepsOfSlot[slot]} of its steps fly`);
+    if (++this.#openedInVain > 100) throw new Error('slots are opened again and again, and nothing runs');
     this.#opened.set(slot, init);
     this.#lastToken[slot] = STALE;
   }
@@ -152,6 +154,7 @@ export class FakeRunner implements Runner {
 
   run(batch: Batch): Promise<StepResult> {
     this.steps++;
+    this.#openedInVain = 0;
     if (this.steps > this.loseAfter) return this.#later(() => Promise.reject(new DeviceLostError('the toy was lost')));
     const result = { segments: this.#executeRuns(batch) };
     for (const { slot } of batch.segments) this.#stepsOfSlot[slot]++;

@@ -1,9 +1,11 @@
 import { expect, it } from 'vitest';
+import { Engine } from '../../../src/engine/engine';
 import { GREEDY, type RunnerLimits, type SegmentResult } from '../../../src/engine/runner';
 import { Scheduler } from '../../../src/engine/scheduler';
 import { type RowRange, Sequence } from '../../../src/engine/sequence';
 import { StepLoop } from '../../../src/engine/step_loop';
 import { FakeRunner, nextToken, seededRandom } from './fake_runner';
+import { expected, request, LIMITS as TOY_LIMITS, turns } from './toy_engine';
 
 const LIMITS: RunnerLimits = {
   vocabSize: 29,
@@ -98,4 +100,34 @@ it('verifies guesses in one step, takes the wrong ones back, and loses no page',
   expect(runner.steps).toBeLessThan(40);
   expect(scheduler.pagesInUse).toBe(0);
   scheduler.checkIntegrity();
+});
+
+it('has fewer guesses verified where pages are short, and preempts nobody for them: all get to their end', async () => {
+  let preemptions = 0;
+  for (let seed = 1; seed <= 15; seed++) {
+    const random = seededRandom(seed);
+    const int = (low: number, high: number): number => low + Math.floor(random() * (high - low + 1));
+    const size = { maxRows: 16, maxSampledRows: 16, maxSlots: 4, numPages: int(10, 18) };
+    const runner = new FakeRunner({ ...TOY_LIMITS, ...size }, () => int(0, 2));
+    const draft = new FakeRunner({ ...TOY_LIMITS, ...size, numPages: 60 }, () => int(0, 3), undefined, 6);
+    const engine = new Engine(runner, { draft, onStep: () => engine.checkIntegrity() });
+    const jobs: Promise<void>[] = [];
+    for (let i = 0; i < 8; i++) {
+      const prompt = Array.from({ length: int(1, 20) }, () => int(0, TOY_LIMITS.vocabSize - 1));
+      const maxTokens = int(1, TOY_LIMITS.contextLength - prompt.length);
+      const speculation = { ngram: false, draft: true, length: int(4, 15) };
+      const { finished } = engine.generate(request(prompt, { maxTokens, speculation }));
+      jobs.push(
+        finished.then(({ outputTokens }) =>
+          expect(outputTokens, `schedule ${seed}`).toEqual(expected(prompt, maxTokens)),
+        ),
+      );
+      if (random() < 0.5) await turns(int(0, 8));
+    }
+    await Promise.all(jobs);
+    preemptions += engine.metrics.preemptions;
+    expect(engine.pagesInUse).toBe(0);
+    engine.dispose();
+  }
+  expect(preemptions).toBeGreaterThan(10);
 });
