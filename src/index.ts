@@ -1,5 +1,6 @@
-export type { EngineMetrics } from './engine/metrics';
+export type { EngineMetrics, MetricsEvent, RequestMetrics } from './engine/metrics';
 export type { Percentiles } from './engine/percentiles';
+export type { StepMetrics } from './engine/step_loop';
 export {
   AbortedError,
   ContextLengthError,

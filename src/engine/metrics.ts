@@ -23,6 +23,9 @@ export interface RequestMetrics {
   readonly endToEndMs: number;
 }
 
+/** What was measured, as it comes: a step of the model, or a request that has ended, for whatever reason. */
+export type MetricsEvent = ({ readonly type: 'step' } & StepMetrics) | ({ readonly type: 'request' } & RequestMetrics);
+
 /** The serving core since it was made. Percentiles are of the newest requests, tokens and steps. */
 export interface EngineMetrics {
   readonly requests: {

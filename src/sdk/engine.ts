@@ -1,3 +1,4 @@
+import type { MetricsEvent } from '../engine/metrics';
 import { DisposedError, InvalidOptionError } from '../errors';
 import { QUANTIZE_FORMATS } from '../formats/quantize';
 import type { MaskableFeature } from '../gpu/capabilities';
@@ -43,6 +44,11 @@ export interface LoadOptions extends RepositoryOptions {
    */
   readonly tune?: boolean;
   readonly onProgress?: (progress: LoadProgress) => void;
+  /**
+   * Called after each step of the model (rows, time, pages in use, now and then bytes) and at the end of each request (its latencies, cached
+   * and guessed tokens): what `metrics()` adds up. For as long as this model answers.
+   */
+  readonly onMetrics?: (event: MetricsEvent) => void;
   /** Ends the load: it rejects with `AbortedError`. */
   readonly signal?: AbortSignal;
 }
@@ -68,6 +74,7 @@ const LOAD_FIELDS: readonly string[] = [
   'hub',
   'tune',
   'onProgress',
+  'onMetrics',
   'signal',
 ] satisfies (keyof LoadOptions)[];
 const BACKENDS: readonly unknown[] = ['auto', 'webgpu', 'reference'];
@@ -176,14 +183,25 @@ function startWorker(): Worker {
 }
 
 async function loadInto(host: Host, model: ModelInput, options: LoadOptions): Promise<ModelInfo> {
-  const { signal, onProgress, file, revision, token, hub } = options;
+  const { signal, onProgress, onMetrics, file, revision, token, hub } = options;
   const remote = host instanceof RemoteHost;
   const draft = options.draft === undefined ? undefined : toModelSource(options.draft, remote);
   const settings = { ...parseSettings(options), draft };
   const source = toModelSource(model, remote, { file, revision, token, hub });
   // Only a page may ask that downloads are not thrown away when space gets short.
   if (source.kind === 'repository') void globalThis.navigator?.storage?.persist?.().catch(() => undefined);
-  return await host.load(source, settings, { signal, onProgress });
+  return await host.load(source, settings, { signal, onProgress, onMetrics: onMetrics && listener(onMetrics) });
+}
+
+/** As the platform treats its listeners: one that throws is reported, and stops nobody else. */
+function listener(onMetrics: (event: MetricsEvent) => void): (event: MetricsEvent) => void {
+  return (event) => {
+    try {
+      onMetrics(event);
+    } catch (error) {
+      (globalThis.reportError ?? console.error)(error);
+    }
+  };
 }
 
 function parseSettings(options: LoadOptions): LoadSettings {
@@ -212,6 +230,8 @@ function parseSettings(options: LoadOptions): LoadSettings {
   if (maxQueued !== undefined && (!Number.isSafeInteger(maxQueued) || maxQueued < 0)) {
     throw new InvalidOptionError('maxQueued', `must be an integer of at least 0, not ${maxQueued}`);
   }
+  if (options.onMetrics !== undefined && typeof options.onMetrics !== 'function')
+    throw new InvalidOptionError('onMetrics', 'must be a function');
   if (tune !== undefined && typeof tune !== 'boolean') throw new InvalidOptionError('tune', 'must be true or false');
   return { backend, contextLength, kvType, activationType, without, quantize, tune, maxQueued };
 }

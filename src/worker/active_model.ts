@@ -1,4 +1,5 @@
 import { Engine } from '../engine/engine';
+import type { MetricsEvent } from '../engine/metrics';
 import type { Runner } from '../engine/runner';
 import { DeviceLostError, DisposedError } from '../errors';
 import type { LoadedModel } from '../model/load_model';
@@ -18,6 +19,7 @@ interface ActiveModelOptions {
   readonly reload: () => Promise<LoadedModel>;
   readonly draft?: LoadedModel;
   readonly maxQueued?: number;
+  readonly onMetrics?: (event: MetricsEvent) => void;
 }
 
 interface Texts {
@@ -42,7 +44,7 @@ export class ActiveModel {
   #disposed = false;
 
   private constructor(loaded: LoadedModel, texts: Texts, options: ActiveModelOptions) {
-    const { backend, reload, draft, maxQueued } = options;
+    const { backend, reload, draft, maxQueued, onMetrics } = options;
     this.#loaded = loaded;
     this.#reload = reload;
     this.#draft = draft;
@@ -50,7 +52,13 @@ export class ActiveModel {
     this.template = texts.template;
     this.formats = new AnswerFormats(texts.tokenizer, this.vocabSize);
     const recover = (error: DeviceLostError): Promise<Runner> => this.#recover(error);
-    this.engine = new Engine(loaded.runner, { recover, draft: draft?.runner, maxQueued });
+    this.engine = new Engine(loaded.runner, {
+      recover,
+      draft: draft?.runner,
+      maxQueued,
+      onStep: onMetrics && ((metrics) => onMetrics({ type: 'step', ...metrics })),
+      onRequest: onMetrics && ((metrics) => onMetrics({ type: 'request', ...metrics })),
+    });
     this.info = describe(loaded, backend);
   }
 

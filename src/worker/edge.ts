@@ -1,5 +1,6 @@
 /** The worker's side of the edge: calls come in with a number, by which they can be aborted; errors go out as data. */
 import { type ProxyMarked, type Remote, releaseProxy } from 'comlink';
+import type { MetricsEvent } from '../engine/metrics';
 import { InternalError } from '../errors';
 import { fromWire, toWire, type WireError } from '../errors/wire';
 import type { StoredSession } from '../storage/store/session_store';
@@ -25,6 +26,7 @@ const STREAM_CAPACITY = 64;
 export type Result<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: WireError };
 
 type ProgressCallback = ((progress: LoadProgress) => void) & ProxyMarked;
+type MetricsCallback = ((event: MetricsEvent) => void) & ProxyMarked;
 
 export class HostEdge {
   readonly #host: Host;
@@ -52,6 +54,7 @@ export class HostEdge {
     source: ModelSource,
     settings: LoadSettings,
     onProgress?: Remote<ProgressCallback>,
+    onMetrics?: Remote<MetricsCallback>,
   ): Promise<Result<ModelInfo>> {
     return this.#settle(call, async (signal) => {
       try {
@@ -59,6 +62,7 @@ export class HostEdge {
           signal,
           // Not awaited: a page that is busy must not slow the load down.
           onProgress: onProgress && ((progress) => void onProgress(progress)),
+          onMetrics: onMetrics && ((event) => void onMetrics(event)),
         });
       } finally {
         onProgress?.[releaseProxy]();

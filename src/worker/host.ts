@@ -145,10 +145,17 @@ export class EngineHost implements Host {
       const options = { ...rest, backend, gpu: this.#gpu, compileInBackground: true, tune: tuneOptions(tune) };
       const open = (hooks: LoadHooks, from = source) =>
         withSource(from, hooks, (origin, keep) => loadModel(origin, { ...options, ...hooks, beforeWeights: keep }));
-      const loaded = await open(hooks);
+      const { onMetrics, ...loading } = hooks;
+      const loaded = await open(loading);
       try {
         const drafter = draft && (await open({ signal: hooks.signal }, draft));
-        return await ActiveModel.create(loaded, { backend, reload: () => open({}), draft: drafter, maxQueued });
+        return await ActiveModel.create(loaded, {
+          backend,
+          reload: () => open({}),
+          draft: drafter,
+          maxQueued,
+          onMetrics,
+        });
       } catch (error) {
         loaded.dispose();
         throw error;

@@ -2,7 +2,7 @@
 
 import type { OverflowSettings, OverflowUsage } from '../engine/context_overflow';
 import type { DolaLayers } from '../engine/dola';
-import type { EngineMetrics } from '../engine/metrics';
+import type { EngineMetrics, MetricsEvent } from '../engine/metrics';
 import type { SamplingSettings } from '../engine/runner';
 import type { SpeculationUsage } from '../engine/speculation/speculator';
 import type { SpeculationSettings } from '../engine/speculation/speculators';
@@ -159,6 +159,8 @@ export interface Embeddings {
 export interface LoadHooks {
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: LoadProgress) => void;
+  /** Called for as long as the model answers. */
+  readonly onMetrics?: (event: MetricsEvent) => void;
 }
 
 /** A place where a model runs: in this thread (`EngineHost`) or in a worker (`RemoteHost`). */

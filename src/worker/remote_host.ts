@@ -25,7 +25,9 @@ import type {
 export class RemoteHost implements Host {
   readonly #start: () => Worker;
   #connection: Promise<Connection> | undefined;
-  #active: { readonly source: ModelSource; readonly settings: LoadSettings } | undefined;
+  #active:
+    | { readonly source: ModelSource; readonly settings: LoadSettings; readonly onMetrics: LoadHooks['onMetrics'] }
+    | undefined;
   /** The connection whose worker holds the active model. */
   #serving: { readonly connection: Connection; readonly ready: Promise<unknown> } | undefined;
   #disposed = false;
@@ -38,7 +40,7 @@ export class RemoteHost implements Host {
     throwIfAborted(hooks.signal);
     const connection = await this.#connect();
     const info = await load(connection, source, settings, hooks);
-    this.#active = { source, settings };
+    this.#active = { source, settings, onMetrics: hooks.onMetrics };
     this.#serving = { connection, ready: Promise.resolve() };
     return info;
   }
@@ -134,7 +136,8 @@ export class RemoteHost implements Host {
   async #restore(connection: Connection): Promise<void> {
     if (!this.#active) return;
     if (this.#serving?.connection !== connection) {
-      this.#serving = { connection, ready: load(connection, this.#active.source, this.#active.settings) };
+      const { source, settings, onMetrics } = this.#active;
+      this.#serving = { connection, ready: load(connection, source, settings, { onMetrics }) };
     }
     try {
       await this.#serving.ready;
@@ -155,8 +158,9 @@ async function load(
   const call = connection.newCall();
   const unbridge = bridgeAbort(connection, call, hooks.signal);
   const onProgress = hooks.onProgress && proxy(hooks.onProgress);
+  const onMetrics = hooks.onMetrics && proxy(hooks.onMetrics);
   try {
-    return await connection.settle(connection.edge.load(call, source, settings, onProgress));
+    return await connection.settle(connection.edge.load(call, source, settings, onProgress, onMetrics));
   } finally {
     unbridge();
   }
