@@ -1,6 +1,9 @@
 // Gives the tests what a browser has: WebGPU's globals and navigator.gpu, by Dawn.
 import { afterAll } from 'vitest';
 import { createNodeGpu } from '../../src/cli/dawn';
+import { pollPatiently } from '../support/patient_polling';
+
+pollPatiently();
 
 // Node 20 has no navigator.
 if (globalThis.navigator === undefined)
