@@ -1,13 +1,40 @@
+import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
 import { xgrammar } from './vite.xgrammar.ts';
 
 const plugins = [xgrammar];
+
+/** The Vulkan driver that Debian's Chromium brings. */
+const SWIFTSHADER = '/usr/lib/chromium/vk_swiftshader_icd.json';
+
+/** The files that take longest, which are not the largest: begun last, one of them would keep one core busy alone. */
+const LONGEST = ['llama_quantised', 'decoders', 'llama_float', 'experts', 'encoders'];
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const rank = ({ moduleId }: TestSpecification): number => {
+      const found = LONGEST.findIndex((name) => moduleId.endsWith(`/conformance/${name}.test.ts`));
+      return found < 0 ? LONGEST.length : found;
+    };
+    return (await super.sort(files)).sort((a, b) => rank(a) - rank(b));
+  }
+}
+
+const conformance = {
+  include: ['tests/conformance/**/*.test.ts'],
+  environment: 'node' as const,
+  setupFiles: ['tests/gpu/setup.ts'],
+  testTimeout: 300_000,
+  hookTimeout: 300_000,
+};
 
 export default defineConfig({
   test: {
     // Drivers compile shaders on one core: on a machine with two both are to be busy.
     maxWorkers: Math.max(2, availableParallelism() - 1),
+    sequence: { sequencer: LongestFirst },
     projects: [
       {
         plugins,
@@ -24,17 +51,20 @@ export default defineConfig({
           hookTimeout: 120_000,
         },
       },
-      {
-        plugins,
-        test: {
-          name: 'conformance',
-          include: ['tests/conformance/**/*.test.ts'],
-          environment: 'node',
-          setupFiles: ['tests/gpu/setup.ts'],
-          testTimeout: 300_000,
-          hookTimeout: 120_000,
-        },
-      },
+      { plugins, test: { ...conformance, name: 'conformance' } },
+      // The same files on a second implementation: no f16, other subgroups. Slow, so the project's own fixtures only.
+      ...(existsSync(SWIFTSHADER)
+        ? [
+            {
+              plugins,
+              test: {
+                ...conformance,
+                name: 'swiftshader',
+                env: { VK_ICD_FILENAMES: SWIFTSHADER, VK_DRIVER_FILES: SWIFTSHADER, TESSERA_MATRIX: 'small' },
+              },
+            },
+          ]
+        : []),
       {
         plugins,
         test: {

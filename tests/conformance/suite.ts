@@ -13,9 +13,14 @@ const hasF16 = await (async () => {
 
 /**
  * TESSERA_MATRIX=full runs every fixture on every variant; `small` the project's own fixtures in turn on one of two. Otherwise one of the project's own runs
- * on every variant, its others on three of them, and the shared ones, which use the same kernels, on the first and the last.
+ * on every variant, its others on three of them, and the shared ones, which use the same kernels, on the first or the last: on the other one
+ * in another run.
  */
 const matrix = process.env['TESSERA_MATRIX'] ?? 'normal';
+const TURN = Math.floor(Math.random() * 2);
+
+/** Tokens of a prompt that are fed one by one to the second implementation, which takes some 0.1 s for each: more than two pages of keys. */
+const SMALL_PROMPT = 40;
 
 interface Variant {
   /** Runs for every fixture, or only where the matrix is wide. */
@@ -75,11 +80,13 @@ function logSoftmax(logits: Float32Array): Float32Array {
   return logits.map((x) => x - max - Math.log(sum));
 }
 
-/** The largest difference over the five best of each position, and positions whose clear best token is not ours. */
+/** The largest difference over the five best of each position that has a row, and positions whose clear best token is not ours. */
 function compare(prompt: ExpectedPrompt, rows: readonly Float32Array[]): { worst: number; wrongBest: number[] } {
   let worst = 0;
   const wrongBest: number[] = [];
-  for (const { at, top, margin } of prompt.positions) {
+  const positions = prompt.positions.filter(({ at }) => at < rows.length);
+  expect(positions.length).toBeGreaterThan(2);
+  for (const { at, top, margin } of positions) {
     for (const [token, logprob] of top.slice(0, 5)) {
       const difference = Math.abs(rows[at][token] - logprob);
       worst = Math.max(worst, Number.isNaN(difference) ? Number.POSITIVE_INFINITY : difference);
@@ -94,7 +101,7 @@ function variantsOf(fixture: Fixture, index: number): readonly Variant[] {
   const always = VARIANTS.filter((variant) => variant.always);
   if (matrix === 'small') return [always[index % always.length]];
   if (matrix === 'full') return VARIANTS;
-  if (!fixture.own) return always;
+  if (!fixture.own) return [always[(TURN + index) % always.length]];
   // One fixture has every variant; the other storage types run the same kernels around their own decoder, and take turns.
   const others = VARIANTS.filter((variant) => !variant.always);
   return fixture.name === 'llama-gqa' ? VARIANTS : [...always, others[index % others.length]];
@@ -153,7 +160,8 @@ export function architectureSuite(architectures: readonly string[], onGpu = arch
         ['token by token', 1],
       ])('agrees with llama.cpp, prefilled %s', async (_name, runLength) => {
         for (const prompt of fixture.prompts) {
-          const { worst, wrongBest } = compare(prompt, await score(model.runner, prompt.tokens, runLength));
+          const tokens = matrix === 'small' ? prompt.tokens.slice(0, SMALL_PROMPT) : prompt.tokens;
+          const { worst, wrongBest } = compare(prompt, await score(model.runner, tokens, runLength));
           // The figures of docs/models.md.
           if (full) console.info([fixture.name, variant.name, _name, prompt.name, worst.toExponential(1)].join(' | '));
           const tolerance = Math.min(factor * variant.tolerance, 0.05);
@@ -163,7 +171,9 @@ export function architectureSuite(architectures: readonly string[], onGpu = arch
       });
 
       it('chooses the same greedy tokens as far as the margins allow', async () => {
-        for (const prompt of fixture.prompts) await expectGreedy(model.runner, prompt);
+        const prompts = fixture.prompts.filter(({ tokens }) => matrix !== 'small' || tokens.length <= SMALL_PROMPT);
+        expect(prompts.length).toBeGreaterThan(0);
+        for (const prompt of prompts) await expectGreedy(model.runner, prompt);
       });
     });
   });

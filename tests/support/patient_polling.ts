@@ -1,5 +1,5 @@
 /** In milliseconds: what takes less is noticed at once. */
-const EAGER = 16;
+const EAGER = 2;
 /** In milliseconds. */
 const PAUSE = 1;
 
