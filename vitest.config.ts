@@ -10,12 +10,22 @@ const plugins = [xgrammar];
 const SWIFTSHADER = '/usr/lib/chromium/vk_swiftshader_icd.json';
 
 /** The files that take longest, which are not the largest: begun last, one of them would keep one core busy alone. */
-const LONGEST = ['llama_quantised', 'decoders', 'llama_float', 'experts', 'encoders'];
+const LONGEST = [
+  'conformance/llama_quantised',
+  'conformance/decoders',
+  'conformance/llama_float',
+  'conformance/experts',
+  'conformance/encoders',
+  'e2e/chat',
+  'e2e/faults',
+  'e2e/benchmark',
+  'e2e/library',
+];
 
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const rank = ({ moduleId }: TestSpecification): number => {
-      const found = LONGEST.findIndex((name) => moduleId.endsWith(`/conformance/${name}.test.ts`));
+      const found = LONGEST.findIndex((name) => moduleId.endsWith(`/${name}.test.ts`));
       return found < 0 ? LONGEST.length : found;
     };
     return (await super.sort(files)).sort((a, b) => rank(a) - rank(b));
@@ -71,9 +81,9 @@ export default defineConfig({
           name: 'e2e',
           include: ['tests/e2e/**/*.test.ts'],
           environment: 'node',
-          testTimeout: 180_000,
-          hookTimeout: 180_000,
-          fileParallelism: false,
+          globalSetup: ['tests/e2e/serve_site.ts'],
+          testTimeout: 300_000,
+          hookTimeout: 300_000,
         },
       },
     ],

@@ -1,21 +1,20 @@
 import type { Browser, Page } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, inject, test } from 'vitest';
 import type { BenchmarkReport } from '../../src/bench';
-import { launchChromium, serveSite } from './browser';
+import { launchChromium } from './browser';
 
-let site: Awaited<ReturnType<typeof serveSite>>;
+const SITE = inject('site');
+
 let browser: Browser;
 /** A violated Content-Security-Policy, an uncaught error: none is allowed. */
 let complaints: string[];
 
 beforeAll(async () => {
-  site = await serveSite();
   browser = await launchChromium({ webgpu: true });
 });
 
 afterAll(async () => {
   await browser?.close();
-  await site?.close();
 });
 
 beforeEach(() => {
@@ -27,12 +26,12 @@ afterEach(() => expect(complaints).toEqual([]));
 async function open(viewport: { width: number; height: number }): Promise<Page> {
   const context = await browser.newContext({ viewport, permissions: ['clipboard-read', 'clipboard-write'] });
   const page = await context.newPage();
-  page.setDefaultTimeout(150_000);
+  page.setDefaultTimeout(240_000);
   page.on('pageerror', (error) => complaints.push(error.message));
   page.on('console', (message) => {
     if (message.type() === 'error') complaints.push(message.text());
   });
-  await page.goto(site.url);
+  await page.goto(SITE);
   await page.click('a[href$="benchmark.html"]');
   await page.waitForSelector('#run:enabled');
   return page;

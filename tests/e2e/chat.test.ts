@@ -1,15 +1,16 @@
 import { existsSync, readFileSync } from 'node:fs';
 import type { Browser, Page } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { launchChromium, serveSite } from './browser';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, test } from 'vitest';
+import { launchChromium } from './browser';
 import { generateInTerminal } from './terminal';
+
+const SITE = inject('site');
 
 const DEMO = 'public/models/demo.q8_0.gguf';
 const draft = readFileSync('public/models/draft.q8_0.gguf');
 /** What llama.cpp says on the CPU, where the file is there. */
 const EXPECTED = '../shared/demo-model/expected.json';
 
-let site: Awaited<ReturnType<typeof serveSite>>;
 let browser: Browser;
 let page: Page;
 /** What the browser complains about: a violated Content-Security-Policy, an uncaught error. None is allowed. */
@@ -17,12 +18,12 @@ let complaints: string[];
 
 async function openPage(from: Browser): Promise<void> {
   page = await from.newPage();
-  page.setDefaultTimeout(150_000);
+  page.setDefaultTimeout(240_000);
   page.on('pageerror', (error) => complaints.push(error.message));
   page.on('console', (message) => {
     if (message.type() === 'error') complaints.push(message.text());
   });
-  await page.goto(site.url);
+  await page.goto(SITE);
   await page.waitForSelector('#send:enabled');
 }
 
@@ -56,13 +57,11 @@ async function openFile(name: string, buffer: Buffer): Promise<void> {
 }
 
 beforeAll(async () => {
-  site = await serveSite();
   browser = await launchChromium({ webgpu: true });
 });
 
 afterAll(async () => {
   await browser?.close();
-  await site?.close();
 });
 
 beforeEach(() => {

@@ -1,17 +1,17 @@
 import type { Browser, Page } from 'playwright-core';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { launchChromium, serveSite } from './browser';
+import { afterAll, beforeAll, expect, inject, test } from 'vitest';
+import { launchChromium } from './browser';
 
-let site: Awaited<ReturnType<typeof serveSite>>;
+const SITE = inject('site');
+
 let browser: Browser;
 let page: Page;
 
 // One page for all: a software adapter compiles the kernels of a model for half a minute.
 beforeAll(async () => {
-  site = await serveSite();
   browser = await launchChromium({ webgpu: true });
   page = await browser.newPage();
-  page.setDefaultTimeout(150_000);
+  page.setDefaultTimeout(240_000);
   // Keeps hold of the page's workers, so that a test can end one.
   await page.addInitScript(() => {
     const workers: Worker[] = [];
@@ -23,7 +23,7 @@ beforeAll(async () => {
       }
     };
   });
-  await page.goto(site.url);
+  await page.goto(SITE);
   await page.waitForSelector('#send:enabled');
   await page.click('#settings-button');
   await page.fill('#setting-temperature', '0');
@@ -33,7 +33,6 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await browser?.close();
-  await site?.close();
 });
 
 const answers = () => page.locator('.turn.answer');

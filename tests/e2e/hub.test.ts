@@ -1,14 +1,15 @@
 /** Models of a hub in the page: downloaded, kept in the browser, there again after a reload without the hub, deleted. */
 import { readFileSync } from 'node:fs';
 import type { Browser, Page, Route } from 'playwright-core';
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, expect, inject, test } from 'vitest';
 import { DEFAULT_HUB } from '../../src/storage/hub/repository';
 import { fileId, lockName } from '../../src/storage/store/model_store';
 import { type HubServer, serveHub } from '../support/hub_server';
 import { asRepository, LLAMA_CHECKPOINT, readFixture } from '../support/hugging_face';
-import { launchChromium, serveSite } from './browser';
+import { launchChromium } from './browser';
 
-let site: Awaited<ReturnType<typeof serveSite>>;
+const SITE = inject('site');
+
 let hub: HubServer;
 let browser: Browser;
 let page: Page;
@@ -31,7 +32,6 @@ async function answerForTheHub(route: Route): Promise<void> {
 }
 
 beforeAll(async () => {
-  site = await serveSite();
   hub = await serveHub({
     repositories: { 'owner/draft-GGUF': { 'draft-Q8_0.gguf': draft, 'README.md': new Uint8Array(10) } },
     gated: { 'owner/secret': 'hf_x' },
@@ -42,16 +42,15 @@ beforeAll(async () => {
   const context = await browser.newContext();
   await context.route('https://huggingface.co/**', answerForTheHub);
   page = await context.newPage();
-  page.setDefaultTimeout(30_000);
+  page.setDefaultTimeout(90_000);
   page.on('pageerror', (error) => complaints.push(error.message));
-  await page.goto(site.url);
+  await page.goto(SITE);
   await page.waitForSelector('#send:enabled');
 });
 
 afterAll(async () => {
   await browser?.close();
   await hub?.[Symbol.asyncDispose]();
-  await site?.close();
 });
 
 beforeEach(() => {
@@ -120,7 +119,7 @@ async function noticeOfLoading(): Promise<string> {
 
 test('without room, or while another tab downloads it, a model runs without being kept, and the page says so', async () => {
   const devtools = await page.context().newCDPSession(page);
-  const origin = new URL(site.url).origin;
+  const origin = new URL(SITE).origin;
   await devtools.send('Storage.overrideQuotaForOrigin', { origin, quotaSize: 100_000 });
   expect(await noticeOfLoading()).toMatch(/no room left/);
   await devtools.send('Storage.overrideQuotaForOrigin', { origin });
@@ -128,7 +127,7 @@ test('without room, or while another tab downloads it, a model runs without bein
   // The other tab: whoever writes a file holds the lock of its name.
   const key = { hub: DEFAULT_HUB, repository: 'owner/draft-GGUF', revision: 'main', path: 'draft-Q8_0.gguf' };
   const other = await page.context().newPage();
-  await other.goto(`${site.url}icon.svg`);
+  await other.goto(`${SITE}icon.svg`);
   await other.evaluate(
     (name) => {
       void navigator.locks.request(name, () => new Promise(() => {}));
