@@ -12,7 +12,7 @@ declare module 'vitest' {
 }
 
 /** The pages as they are shipped, built into a folder of their own and served: once for all files. */
-export default async function serveSite(project: TestProject): Promise<() => Promise<void>> {
+export async function setup(project: TestProject): Promise<() => Promise<void>> {
   const outDir = mkdtempSync(join(tmpdir(), 'tessera-site-'));
   await build({ logLevel: 'error', build: { outDir, emptyOutDir: true } });
   const server = await preview({ logLevel: 'error', build: { outDir }, preview: { port: 0, host: '127.0.0.1' } });
