@@ -1,3 +1,4 @@
+import { InternalError } from '../errors';
 import { type KvCopies, type KvPages, noCopies } from './kv_pages';
 import type { Batch, Segment, SlotInit } from './runner';
 import { type RowRange, type Sequence, samplesOf } from './sequence';
@@ -64,8 +65,10 @@ export function affordable(rows: RowRange, { id }: Sequence, pages: KvPages): Ro
   return count > 1 ? { ...rows, count } : { position, count: 1, sample: 'last' };
 }
 
-/** Adds the rows of a sequence to the step, and takes the pages that they write. */
-export function addRows(draft: Draft, pages: KvPages, sequence: Sequence, slot: number, rows: RowRange): void {
+/** Adds the rows of a sequence to the step, and takes the pages that they write. Returns the sequence's slot. */
+export function addRows(draft: Draft, pages: KvPages, sequence: Sequence, rows: RowRange): number {
+  if (sequence.state.kind !== 'running') throw new InternalError(`sequence ${sequence.id} has no slot`);
+  const { slot } = sequence.state;
   const end = rows.position + rows.count;
   pages.allocate({ owner: sequence.id, from: rows.position, to: end }, draft.copies);
   draft.segments.push({
@@ -90,6 +93,7 @@ export function addRows(draft: Draft, pages: KvPages, sequence: Sequence, slot: 
   sequence.samplesInFlight += samplesOf(rows);
   sequence.computed = end;
   sequence.stepsInFlight++;
+  return slot;
 }
 
 /** Runs a step of nothing but decode rows up to `maxRepeat` times: as often as all its sequences have use and pages for. */

@@ -174,7 +174,7 @@ export class Scheduler {
       );
       const rows = wanted && affordable(wanted, sequence, this.#pages);
       if (!rows || !hasLeader(draft, sequence, rows) || !this.#makeRoom(sequence, rows, draft)) continue;
-      this.#schedule(sequence, rows, draft);
+      this.#slots.beginStep(addRows(draft, this.#pages, sequence, rows));
       if (!decodes) promptRows -= rows.count;
     }
     this.#repeat(draft, Math.min(maxRepeat, this.limits.maxRepeat ?? 1));
@@ -336,12 +336,6 @@ export class Scheduler {
     return true;
   }
 
-  #schedule(sequence: Sequence, rows: RowRange, draft: Draft): void {
-    if (sequence.state.kind !== 'running') throw new InternalError(`sequence ${sequence.id} has no slot`);
-    addRows(draft, this.#pages, sequence, sequence.state.slot, rows);
-    this.#slots.beginStep(sequence.state.slot);
-  }
-
   /** Turns a step in which everybody decodes into as many runs of it as all sequences have use and pages for. */
   #repeat(draft: Draft, maxRepeat: number): void {
     if (maxRepeat === 1 || this.#waiting.some((sequence) => !sequence.paused)) return;
@@ -372,8 +366,9 @@ export class Scheduler {
     this.preemptions++;
     const { state } = sequence;
     // One that was admitted for this step has nothing yet: its page copies have not run.
-    const isNew = state.kind === 'running' && draft.slots.some(({ slot }) => slot === state.slot);
-    if (!isNew && sequence.sharesPrefix) this.swap?.out(sequence);
+    const opened = state.kind === 'running' ? draft.slots.findIndex(({ slot }) => slot === state.slot) : -1;
+    if (opened >= 0) draft.slots.splice(opened, 1);
+    else if (sequence.sharesPrefix) this.swap?.out(sequence);
     this.#yield(sequence);
   }
 
