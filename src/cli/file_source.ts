@@ -1,3 +1,4 @@
+import { closeSync, openSync, readSync } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { SourceError, throwIfAborted } from '../errors';
 import { type ByteSource, checkRange, streamByReads } from '../storage/byte_source';
@@ -26,7 +27,7 @@ export async function fileSource(path: string): Promise<ByteSource> {
         const out = new Uint8Array(length);
         for (let at = 0; at < length; ) {
           const { bytesRead } = await file.read(out, at, length - at, offset + at);
-          if (bytesRead === 0) throw new Error(`it ends at byte ${offset + at}, before it did`);
+          if (bytesRead === 0) throw endedAt(offset + at);
           at += bytesRead;
         }
         throwIfAborted(signal);
@@ -41,6 +42,26 @@ export async function fileSource(path: string): Promise<ByteSource> {
     stream(offset, length, signal) {
       return streamByReads(source, offset, length, signal);
     },
+    readSync(offset, into) {
+      checkRange(source, offset, into.length);
+      let file: number | undefined;
+      try {
+        file = openSync(path, 'r');
+        for (let at = 0; at < into.length; ) {
+          const bytesRead = readSync(file, into, at, into.length - at, offset + at);
+          if (bytesRead === 0) throw endedAt(offset + at);
+          at += bytesRead;
+        }
+      } catch (cause) {
+        throw fail(cause);
+      } finally {
+        if (file !== undefined) closeSync(file);
+      }
+    },
   };
   return source;
+}
+
+function endedAt(byte: number): Error {
+  return new Error(`it ends at byte ${byte}, before it did`);
 }

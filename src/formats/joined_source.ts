@@ -20,6 +20,7 @@ export function joinedSource(name: string, parts: readonly ByteSource[]): ByteSo
     }
   }
 
+  const atOnce = parts.every(({ readSync }) => readSync !== undefined);
   return {
     name,
     size,
@@ -38,5 +39,14 @@ export function joinedSource(name: string, parts: readonly ByteSource[]): ByteSo
     async *stream(offset, length, signal) {
       for (const { part, from, bytes } of pieces(offset, length)) yield* part.stream(from, bytes, signal);
     },
+    ...(atOnce && {
+      readSync(offset: number, into: Uint8Array<ArrayBuffer>) {
+        let at = 0;
+        for (const { part, from, bytes } of pieces(offset, into.length)) {
+          part.readSync?.(from, into.subarray(at, at + bytes));
+          at += bytes;
+        }
+      },
+    }),
   };
 }

@@ -5,9 +5,9 @@ import type { Weight } from '../ops/op';
 import type { GpuTensors, GpuWeightPart } from './gpu_tensors';
 import type { ModelSpec } from './model_spec';
 import type { SyntheticModel } from './origin';
+import { RawRepacker } from './raw_repacker';
 import { blockPattern } from './synthetic_blocks';
 import type { LoadOptions } from './weight_loader';
-import { WeightUploader } from './weight_uploader';
 
 /** Words of `BlockParams` in random_blocks.wgsl. */
 const PARAM_WORDS = 12;
@@ -29,8 +29,8 @@ export async function fillWeights(
   options: LoadOptions = {},
 ): Promise<void> {
   const indexOf = new Map([...model.gguf.tensors.keys()].map((name, index) => [name, index]));
-  const uploader = await WeightUploader.create(gpu);
-  const filler = await BlockFiller.create(gpu, uploader.raw, model.seed);
+  const repacker = await RawRepacker.create(gpu);
+  const filler = await BlockFiller.create(gpu, repacker.raw, model.seed);
   let filled = 0;
   try {
     for (const { weight, tensors: names } of spec.weights) {
@@ -43,16 +43,16 @@ export async function fillWeights(
         if (!tensor || index === undefined) throw new InternalError(`the synthetic model has no tensor "${name}"`);
         // Over all matrices of a stack: which of them a random row lands in makes no difference.
         const rows = tensor.shape.slice(1).reduce((product, size) => product * size, 1);
-        await fillTensor(uploader, filler, weight, parts, firstRow, rows, index);
+        await fillTensor(repacker, filler, weight, parts, firstRow, rows, index);
         firstRow += rows;
         filled += tensor.byteLength;
         options.onProgress?.(filled, model.size);
       }
     }
-    await uploader.finish();
+    await repacker.finish();
   } finally {
     filler.dispose();
-    uploader.dispose();
+    repacker.dispose();
   }
   for (const { vector, tensors: names, compute } of spec.vectors) {
     const values = names.flatMap((name) => {
@@ -65,7 +65,7 @@ export async function fillWeights(
 }
 
 async function fillTensor(
-  uploader: WeightUploader,
+  repacker: RawRepacker,
   filler: BlockFiller,
   weight: Weight,
   parts: readonly GpuWeightPart[],
@@ -73,11 +73,11 @@ async function fillTensor(
   rows: number,
   tensor: number,
 ): Promise<void> {
-  const rowsAtOnce = uploader.rowsAtOnce(weight);
+  const rowsAtOnce = repacker.rowsAtOnce(weight);
   for (let row = 0; row < rows; row += rowsAtOnce) {
     const count = Math.min(rowsAtOnce, rows - row);
     filler.fillRows(weight, tensor, row, count);
-    await uploader.repack(weight, parts, firstRow + row, count);
+    await repacker.repack(weight, parts, firstRow + row, count);
   }
 }
 

@@ -1,9 +1,10 @@
+import { rowBytes } from '../formats/dequantize';
 import type { Gguf } from '../formats/gguf/gguf';
 import type { GpuDevice } from '../gpu/device';
 import type { GpuTensors } from './gpu_tensors';
 import type { ModelSpec } from './model_spec';
 import { isSynthetic, type ModelOrigin } from './origin';
-import { type LoadOptions, loadWeights } from './weight_loader';
+import { formatOf, type LoadOptions, loadWeights } from './weight_loader';
 import { WeightUploader } from './weight_uploader';
 
 /** Buffers of weights that are asked for before the first of them is there: each answer is a way to the GPU process and back. */
@@ -17,6 +18,15 @@ async function allocateWeights(tensors: GpuTensors, spec: ModelSpec): Promise<vo
     const failed = outcomes.find((outcome) => outcome.status === 'rejected');
     if (failed) throw failed.reason;
   }
+}
+
+/** Bytes of the longest row of a model's matrices, as it is stored. */
+function longestRow(gguf: Gguf, spec: ModelSpec): number {
+  const names = spec.weights.flatMap(({ tensors }) => tensors);
+  return names.reduce((longest, name) => {
+    const tensor = gguf.tensors.get(name);
+    return tensor ? Math.max(longest, rowBytes(formatOf(tensor), tensor.shape[0])) : longest;
+  }, 0);
 }
 
 /** Allocates every weight of a model and streams it in, or makes it on the GPU. Resolves when all is in place; rejects like `loadWeights`. */
@@ -33,15 +43,17 @@ export async function uploadWeights(
     const { fillWeights } = await import('./synthetic_weights');
     return await fillWeights(device, tensors, source, spec, options);
   }
-  const uploader = await WeightUploader.create(device);
+  const uploader = await WeightUploader.create(device, longestRow(gguf, spec));
   try {
     await loadWeights(
       gguf,
       source,
       spec,
       {
-        weightRows: (weight, firstRow, rows, bytes, stored) =>
-          uploader.write(weight, tensors.weightParts(weight), firstRow, rows, bytes, stored),
+        room: (weight, firstRow, rows, stored) =>
+          uploader.room(weight, tensors.weightParts(weight), firstRow, rows, stored),
+        weightRows: (weight, firstRow, rows, _, stored) =>
+          uploader.take(weight, tensors.weightParts(weight), firstRow, rows, stored),
         vector: (name, length, values) => tensors.addVector({ name, length }, values),
       },
       options,

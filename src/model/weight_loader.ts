@@ -4,15 +4,18 @@ import type { ByteSource, Gguf, GgufTensor } from '../formats/gguf/gguf';
 import type { WeightFormat } from '../formats/weight_format';
 import type { Weight } from '../ops/op';
 import type { ModelSpec } from './model_spec';
-import { streamTensors } from './tensor_stream';
+import { openRun, type RunReader, runsOf } from './tensor_reader';
 
-/** Bytes of whole rows that are handed over at once: small enough for any heap, large enough for any disk. */
+/** Bytes of whole rows that are asked for at once: small enough for any heap, large enough for any disk. */
 const CHUNK_BYTES = 4 << 20;
-/** Whole rows of this size are handed over where they were read, without being copied together first. */
-const PASSED_ON_BYTES = 1 << 20;
 
 /** Where the loader puts what it reads. */
 export interface WeightSink {
+  /**
+   * Memory to read rows [firstRow, …) to: for one row at least and `rows` at most, as many as its length holds. Valid until `weightRows`,
+   * which gets it back. Without it rows come in the loader's own memory.
+   */
+  room?(weight: Weight, firstRow: number, rows: number, stored: WeightFormat): Promise<Uint8Array<ArrayBuffer>>;
   /**
    * `bytes` holds whole rows in the file's encoding and is valid only during the call. `stored` is that encoding: the weight's own
    * format, or floats that are to be quantised to it.
@@ -46,7 +49,7 @@ function rowsOf(tensor: GgufTensor | undefined): number {
 }
 
 /** What the bytes of a tensor are in. */
-function formatOf(tensor: GgufTensor): WeightFormat {
+export function formatOf(tensor: GgufTensor): WeightFormat {
   return (tensor.storedType ?? tensor.type).toLowerCase() as WeightFormat;
 }
 
@@ -74,30 +77,30 @@ export async function loadWeights(
   }
   const vectorParts = new Map<string, Float32Array<ArrayBuffer>>();
   const wanted = new Set([...places.keys(), ...spec.vectors.flatMap((vector) => vector.tensors)]);
-  const inFileOrder = [...gguf.tensors.values()]
-    .filter((tensor) => wanted.has(tensor.name))
-    .sort((a, b) => a.offset - b.offset);
-  const total = inFileOrder.reduce((sum, tensor) => sum + tensor.byteLength, 0);
+  const tensors = [...gguf.tensors.values()].filter((tensor) => wanted.has(tensor.name));
+  const total = tensors.reduce((sum, tensor) => sum + tensor.byteLength, 0);
   let loaded = 0;
   const progress = (bytes: number): void => {
     loaded += bytes;
     options.onProgress?.(loaded, total);
   };
 
-  let receiver: Receiver | undefined;
-  for await (const { tensor, bytes, ended } of streamTensors(source, inFileOrder, options.signal)) {
-    throwIfAborted(options.signal);
-    const place = places.get(tensor.name);
-    receiver ??= place
-      ? new RowReceiver(tensor, place, sink, progress)
-      : new VectorReceiver(tensor, (values) => {
-          vectorParts.set(tensor.name, values);
+  for (const run of runsOf(tensors)) {
+    // Reads that block are for sinks that make a reader wait now and then; others would keep everything else from its turn.
+    const reader = openRun(source, run, sink.room !== undefined, options.signal);
+    try {
+      for (const tensor of run.tensors) {
+        throwIfAborted(options.signal);
+        const place = places.get(tensor.name);
+        if (place) await readRows(reader, tensor, place, sink, options.signal, progress);
+        else {
+          vectorParts.set(tensor.name, await readVector(reader, tensor));
           progress(tensor.byteLength);
-        });
-    await receiver.take(bytes);
-    if (!ended) continue;
-    await receiver.end();
-    receiver = undefined;
+        }
+      }
+    } finally {
+      await reader.close();
+    }
   }
 
   for (const { vector, tensors, compute } of spec.vectors) {
@@ -123,100 +126,37 @@ function join(parts: readonly Float32Array<ArrayBuffer>[]): Float32Array<ArrayBu
   return joined;
 }
 
-/** Takes the bytes of one tensor in order. */
-interface Receiver {
-  take(bytes: Uint8Array<ArrayBuffer>): Promise<void>;
-  end(): Promise<void>;
+async function readVector(reader: RunReader, tensor: GgufTensor): Promise<Float32Array<ArrayBuffer>> {
+  const bytes = new Uint8Array(tensor.byteLength);
+  await reader.fill(tensor.offset, bytes);
+  return Float32Array.from(decodeRow(formatOf(tensor), bytes, tensor.shape[0] * rowsOf(tensor)));
 }
 
-class VectorReceiver implements Receiver {
-  private readonly bytes: Uint8Array<ArrayBuffer>;
-  private filled = 0;
-
-  constructor(
-    private readonly tensor: GgufTensor,
-    private readonly done: (values: Float32Array<ArrayBuffer>) => void,
-  ) {
-    this.bytes = new Uint8Array(tensor.byteLength);
-  }
-
-  async take(bytes: Uint8Array<ArrayBuffer>): Promise<void> {
-    this.bytes.set(bytes, this.filled);
-    this.filled += bytes.length;
-  }
-
-  async end(): Promise<void> {
-    const { tensor } = this;
-    this.done(Float32Array.from(decodeRow(formatOf(tensor), this.bytes, tensor.shape[0] * rowsOf(tensor))));
-  }
-}
-
-/** Cuts a matrix into chunks of whole rows. */
-class RowReceiver implements Receiver {
-  private readonly perRow: number;
-  private readonly chunkRows: number;
-  /** Whole words, because the GPU is written in words; the surplus bytes are never read as weights. */
-  private readonly chunk: Uint8Array<ArrayBuffer>;
-  private filled = 0;
-  private row = 0;
-
-  constructor(
-    private readonly tensor: GgufTensor,
-    private readonly place: WeightPlace,
-    private readonly sink: WeightSink,
-    private readonly progress: (bytes: number) => void,
-  ) {
-    this.perRow = rowBytes(formatOf(tensor), tensor.shape[0]);
-    this.chunkRows = Math.max(1, Math.min(place.run, Math.floor(CHUNK_BYTES / this.perRow)));
-    this.chunk = new Uint8Array(Math.ceil((this.chunkRows * this.perRow) / 4) * 4);
-  }
-
-  async take(bytes: Uint8Array<ArrayBuffer>): Promise<void> {
-    const { perRow } = this;
-    for (let at = 0; at < bytes.length; ) {
-      const left = bytes.length - at;
-      const passed = Math.min(this.wanted(), Math.floor(left / perRow) * perRow);
-      if (this.filled === 0 && passed >= PASSED_ON_BYTES && passed % 4 === 0) {
-        await this.hand(bytes.subarray(at, at + passed), passed);
-        at += passed;
-        continue;
-      }
-      // A row that was cut in two ends alone where the rest can be passed on.
-      const completed = Math.ceil((this.filled + 1) / perRow) * perRow;
-      const goal = this.filled > 0 && left > PASSED_ON_BYTES + perRow ? completed : this.wanted();
-      const take = Math.min(left, goal - this.filled);
-      this.chunk.set(bytes.subarray(at, at + take), this.filled);
-      this.filled += take;
-      at += take;
-      if (this.filled === goal) await this.flush();
-    }
-  }
-
-  async end(): Promise<void> {
-    const { filled, perRow, tensor } = this;
-    if (filled % perRow !== 0) throw new InternalError(`tensor "${tensor.name}" ended inside a row`);
-    if (filled > 0) await this.flush();
-  }
-
-  /** Bytes of the next chunk. It ends with its run, since the row after that goes elsewhere. */
-  private wanted(): number {
-    const { run } = this.place;
-    return Math.min(this.chunkRows, run - (this.row % run)) * this.perRow;
-  }
-
-  private async flush(): Promise<void> {
-    const { chunk, filled } = this;
-    this.filled = 0;
-    await this.hand(chunk.subarray(0, Math.ceil(filled / 4) * 4), filled);
-  }
-
-  private async hand(bytes: Uint8Array<ArrayBuffer>, size: number): Promise<void> {
-    const { weight, firstRow, run, stride } = this.place;
-    const { row, perRow, tensor } = this;
-    const rows = size / perRow;
+/** Reads a matrix in chunks of whole rows. A chunk ends with its run, since the row after that goes elsewhere. */
+async function readRows(
+  reader: RunReader,
+  tensor: GgufTensor,
+  { weight, firstRow, run, stride }: WeightPlace,
+  sink: WeightSink,
+  signal: AbortSignal | undefined,
+  progress: (bytes: number) => void,
+): Promise<void> {
+  const stored = formatOf(tensor);
+  const perRow = rowBytes(stored, tensor.shape[0]);
+  const total = rowsOf(tensor);
+  const chunkRows = Math.max(1, Math.min(run, Math.floor(CHUNK_BYTES / perRow)));
+  const own = sink.room ? undefined : new Uint8Array(chunkRows * perRow);
+  for (let row = 0; row < total; ) {
+    throwIfAborted(signal);
+    const wanted = Math.min(chunkRows, total - row, run - (row % run));
     const to = firstRow + Math.floor(row / run) * stride + (row % run);
-    await this.sink.weightRows(weight, to, rows, bytes, formatOf(tensor));
-    this.row += rows;
-    this.progress(size);
+    const room = own?.subarray(0, wanted * perRow) ?? (await sink.room?.(weight, to, wanted, stored));
+    const rows = room ? Math.floor(room.length / perRow) : 0;
+    if (!room || rows === 0) throw new InternalError(`there is no room for a row of "${tensor.name}"`);
+    const bytes = room.subarray(0, rows * perRow);
+    await reader.fill(tensor.offset + row * perRow, bytes);
+    await sink.weightRows(weight, to, rows, bytes, stored);
+    row += rows;
+    progress(bytes.length);
   }
 }

@@ -2,62 +2,105 @@ import { InternalError } from '../errors';
 import { rowBytes } from '../formats/dequantize';
 import type { WeightFormat } from '../formats/weight_format';
 import type { GpuDevice } from '../gpu/device';
-import type { BindingAccess } from '../gpu/pipelines';
+import { type Staging, StagingRing } from '../gpu/staging';
 import type { Weight } from '../ops/op';
-import { REPACK_PARAM_WORDS, type RepackBinding, repackKernel } from '../ops/weights/layout';
-import { quantizeKernel } from '../ops/weights/quantize';
+import { REPACK_PARAM_WORDS } from '../ops/weights/layout';
 import type { GpuWeightPart } from './gpu_tensors';
+import { encodeRepack, type Repacking, repackingOf } from './repack';
 
-/** The longest row, raw. */
-const RAW_BYTES = 8 << 20;
-/** Raw bytes that are written and repacked at once: few enough to be in a cache still when they are repacked. */
+/** The longest row. */
+const MAX_ROW_BYTES = 8 << 20;
+/** Raw bytes that are copied and repacked at once: few enough to be in a cache still when they are repacked. */
 const CHUNK_BYTES = 2 << 20;
+/** What is left of a chunk is used for a part of a tensor's rows when it is at least this much. */
+const WORTHWHILE_BYTES = CHUNK_BYTES / 4;
+const CHUNKS_IN_FLIGHT = 4;
+/** Where a binding may begin in a buffer, on every device. */
+const ALIGNMENT = 256;
+
+/** Rows that lie in the chunk: their parameters, and after `ALIGNMENT` bytes they themselves. */
+interface StagedRows {
+  readonly repacking: Repacking;
+  readonly part: GpuWeightPart;
+  readonly rows: number;
+  readonly at: number;
+  /** Whole words. */
+  readonly bytes: number;
+}
+
 /**
- * So many bytes are submitted before the GPU is asked whether it has them, and so many times before it must have said so: WebGPU copies
- * what is written, so this bounds host memory. Small tensors wait for nothing.
+ * Brings raw rows to the GPU and repacks them there into a weight's planes (ops/weights/layout.ts). Rows are written to mapped memory; what
+ * has gathered there, of however many weights, goes off in one submit.
  */
-const ACKNOWLEDGED_BYTES = 4 << 20;
-const ACKNOWLEDGEMENTS_IN_FLIGHT = 2;
-
-const ACCESS: Readonly<Record<RepackBinding, BindingAccess>> = {
-  params: 'uniform',
-  raw: 'read',
-  quants: 'write',
-  scales: 'write',
-};
-
-/** Copies raw rows to the GPU and repacks them there into a weight's planes (ops/weights/layout.ts). */
 export class WeightUploader {
-  private readonly inFlight: Promise<undefined>[] = [];
-  /** Bytes since the GPU was last asked. */
-  private submitted = 0;
-  private readonly paramWords = new Uint32Array(REPACK_PARAM_WORDS);
+  private chunk: Staging | undefined;
+  private used = 0;
+  private readonly staged: StagedRows[] = [];
 
   private constructor(
     private readonly gpu: GpuDevice,
-    /** Holds a chunk of raw rows while it is repacked. */
-    readonly raw: GPUBuffer,
-    private readonly params: GPUBuffer,
+    private readonly ring: StagingRing,
+    /** Holds a chunk while it is repacked. */
+    private readonly raw: GPUBuffer,
   ) {}
 
-  static async create(gpu: GpuDevice): Promise<WeightUploader> {
-    const raw = await gpu.createBuffer({
-      label: 'raw weights',
-      size: RAW_BYTES,
-      usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST,
-    });
-    const params = await gpu.createBuffer({
-      label: 'repack parameters',
-      size: REPACK_PARAM_WORDS * 4,
-      usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
-    });
-    return new WeightUploader(gpu, raw, params);
+  /** For rows of at most `longestRow` bytes, or any that fit into 2 MiB. Rejects like `GpuDevice.createBuffer`. */
+  static async create(gpu: GpuDevice, longestRow = 0): Promise<WeightUploader> {
+    const size = ALIGNMENT + aligned(Math.max(CHUNK_BYTES, Math.min(longestRow, MAX_ROW_BYTES)));
+    const ring = await StagingRing.create(gpu, size, CHUNKS_IN_FLIGHT);
+    try {
+      const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST;
+      return new WeightUploader(gpu, ring, await gpu.createBuffer({ label: 'raw weights', size, usage }));
+    } catch (error) {
+      ring.dispose();
+      throw error;
+    }
   }
 
   /**
-   * Writes rows [firstRow, firstRow + rows) of a weight. `bytes` holds them as in the file, padded to a whole word, in the weight's
-   * format or, as `stored` says, in floats, which are quantised. Returns when the GPU has taken in all but the last few chunks.
+   * Mapped memory for the rows of a weight from firstRow on: for as many of them as there is room for, at least one, at most `rows`, as they
+   * are in the file. `stored`: the weight's format, or floats, which are quantised. They are lost unless `take` is called next.
    */
+  async room(
+    weight: Weight,
+    parts: readonly GpuWeightPart[],
+    firstRow: number,
+    rows: number,
+    stored: WeightFormat = weight.format,
+  ): Promise<Uint8Array<ArrayBuffer>> {
+    const perRow = rowBytes(stored, weight.cols);
+    const capacity = this.ring.size - ALIGNMENT;
+    if (perRow > capacity)
+      throw new InternalError(`a row of "${weight.name}" has ${perRow} bytes, at most ${capacity}`);
+    const part = partOf(weight, parts, firstRow);
+    const wanted = Math.min(rows, part.firstRow + part.rows - firstRow);
+    const fitting = (): number => Math.floor((this.ring.size - this.used - ALIGNMENT) / perRow);
+    if (this.used > 0 && fitting() < Math.max(1, Math.min(wanted, Math.ceil(WORTHWHILE_BYTES / perRow)))) this.flush();
+    this.chunk ??= await this.ring.acquire();
+    const start = this.used + ALIGNMENT;
+    return this.chunk.bytes.subarray(start, start + Math.min(wanted, fitting()) * perRow);
+  }
+
+  /** Takes `rows` rows from firstRow on, which have been written to the beginning of the last `room`. */
+  async take(
+    weight: Weight,
+    parts: readonly GpuWeightPart[],
+    firstRow: number,
+    rows: number,
+    stored: WeightFormat = weight.format,
+  ): Promise<void> {
+    const repacking = await repackingOf(this.gpu, weight, stored);
+    if (!this.chunk) throw new InternalError(`no room was made for rows of "${weight.name}"`);
+    const part = partOf(weight, parts, firstRow);
+    const at = this.used;
+    const bytes = Math.ceil((rows * rowBytes(stored, weight.cols)) / 4) * 4;
+    const { buffer, byteOffset } = this.chunk.bytes;
+    new Uint32Array(buffer, byteOffset + at, REPACK_PARAM_WORDS).set([rows, firstRow - part.firstRow, 0, 0]);
+    this.staged.push({ repacking, part, rows, at, bytes });
+    this.used = aligned(at + ALIGNMENT + bytes);
+  }
+
+  /** Copies rows [firstRow, firstRow + rows) of a weight from `bytes`. They are under way by the time `finish` resolves. */
   async write(
     weight: Weight,
     parts: readonly GpuWeightPart[],
@@ -67,99 +110,52 @@ export class WeightUploader {
     stored: WeightFormat = weight.format,
   ): Promise<void> {
     const perRow = rowBytes(stored, weight.cols);
-    const rowsAtOnce = this.rowsAtOnce(weight, stored);
     for (let row = 0; row < rows; ) {
-      const count = rowsUpToAWord(Math.min(rowsAtOnce, rows - row), row + rowsAtOnce < rows, perRow);
-      await this.writeChunk(weight, parts, firstRow + row, count, bytes, row * perRow, stored);
+      const room = await this.room(weight, parts, firstRow + row, rows - row, stored);
+      room.set(bytes.subarray(row * perRow, row * perRow + room.length));
+      const count = room.length / perRow;
+      await this.take(weight, parts, firstRow + row, count, stored);
       row += count;
     }
   }
 
-  /** Rows of a weight that are repacked at once. */
-  rowsAtOnce(weight: Weight, stored: WeightFormat = weight.format): number {
-    const perRow = rowBytes(stored, weight.cols);
-    if (perRow > RAW_BYTES)
-      throw new InternalError(`a row of "${weight.name}" has ${perRow} bytes, at most ${RAW_BYTES}`);
-    // Fewer than four rows might not end on a word (rowsUpToAWord).
-    return Math.min(Math.floor(RAW_BYTES / perRow), Math.max(4, Math.floor(CHUNK_BYTES / perRow)));
-  }
-
-  /** Resolves when everything that was written is in place. */
+  /** Resolves when everything that was taken is in place. Rejects with DeviceLostError, DisposedError or KernelError. */
   async finish(): Promise<void> {
-    await Promise.all([...this.inFlight, this.gpu.device.queue.onSubmittedWorkDone()]);
+    this.flush();
+    await this.gpu.device.queue.onSubmittedWorkDone();
     this.gpu.throwIfFaulted();
   }
 
   dispose(): void {
+    this.ring.dispose();
     this.gpu.destroyBuffer(this.raw);
-    this.gpu.destroyBuffer(this.params);
   }
 
-  private async writeChunk(
-    weight: Weight,
-    parts: readonly GpuWeightPart[],
-    firstRow: number,
-    rows: number,
-    bytes: Uint8Array<ArrayBuffer>,
-    offset: number,
-    stored: WeightFormat,
-  ): Promise<void> {
-    const { device } = this.gpu;
-    const size = Math.ceil((rows * rowBytes(stored, weight.cols)) / 4) * 4;
-    device.queue.writeBuffer(this.raw, 0, bytes, offset, Math.min(size, bytes.length - offset));
-    await this.repack(weight, parts, firstRow, rows, stored);
-  }
-
-  /**
-   * Repacks rows [firstRow, firstRow + rows) of a weight from the raw buffer, where they begin at byte 0. Returns when the GPU has taken
-   * in all but the last few chunks.
-   */
-  async repack(
-    weight: Weight,
-    parts: readonly GpuWeightPart[],
-    firstRow: number,
-    rows: number,
-    stored: WeightFormat = weight.format,
-  ): Promise<void> {
-    const { device } = this.gpu;
-    const kernel =
-      stored === weight.format
-        ? repackKernel(weight.format, weight.cols)
-        : quantizeKernel(stored, weight.format, weight.cols);
-    const pipeline = await this.gpu.pipelines.get(
-      kernel.source,
-      kernel.bindings.map((binding) => ACCESS[binding]),
-    );
-    for (const part of parts) {
-      const start = Math.max(firstRow, part.firstRow);
-      const count = Math.min(firstRow + rows, part.firstRow + part.rows) - start;
-      if (count <= 0) continue;
-      this.paramWords.set([count, start - part.firstRow, start - firstRow, 0]);
-      device.queue.writeBuffer(this.params, 0, this.paramWords);
-      const buffers = { params: this.params, raw: this.raw, quants: part.quants, scales: part.scales };
-      const bindGroup = device.createBindGroup({
-        layout: pipeline.getBindGroupLayout(0),
-        entries: kernel.bindings.map((name, binding) => ({ binding, resource: { buffer: buffers[name] } })),
-      });
-      const encoder = device.createCommandEncoder();
-      const pass = encoder.beginComputePass();
-      pass.setPipeline(pipeline);
-      pass.setBindGroup(0, bindGroup);
-      pass.dispatchWorkgroups(...kernel.workgroups(count));
-      pass.end();
-      device.queue.submit([encoder.finish()]);
+  /** Sends off what has gathered. */
+  private flush(): void {
+    const { chunk, raw, gpu } = this;
+    if (!chunk || this.used === 0) return;
+    const encoder = gpu.device.createCommandEncoder();
+    encoder.copyBufferToBuffer(chunk.buffer, 0, raw, 0, Math.min(this.used, this.ring.size));
+    const pass = encoder.beginComputePass();
+    for (const { repacking, part, rows, at, bytes } of this.staged) {
+      const params = { buffer: raw, offset: at, size: REPACK_PARAM_WORDS * 4 };
+      encodeRepack(gpu, pass, repacking, part, rows, params, { buffer: raw, offset: at + ALIGNMENT, size: bytes });
     }
-    this.submitted += rows * rowBytes(stored, weight.cols);
-    if (this.submitted < ACKNOWLEDGED_BYTES) return;
-    this.submitted = 0;
-    this.inFlight.push(device.queue.onSubmittedWorkDone());
-    if (this.inFlight.length > ACKNOWLEDGEMENTS_IN_FLIGHT) await this.inFlight.shift();
+    pass.end();
+    this.ring.submit(chunk, encoder.finish());
+    this.chunk = undefined;
+    this.used = 0;
+    this.staged.length = 0;
   }
 }
 
-/** A chunk that is followed by another must end on a word, because the next one's bytes are written from there. */
-function rowsUpToAWord(rows: number, followed: boolean, perRow: number): number {
-  if (!followed || (rows * perRow) % 4 === 0) return rows;
-  if (rows < 4) throw new InternalError(`rows of ${perRow} bytes are too long to be written in whole words`);
-  return rows - (rows % 4);
+function aligned(bytes: number): number {
+  return Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
+}
+
+function partOf(weight: Weight, parts: readonly GpuWeightPart[], row: number): GpuWeightPart {
+  const part = parts.find(({ firstRow, rows }) => row >= firstRow && row < firstRow + rows);
+  if (!part) throw new InternalError(`weight "${weight.name}" has no row ${row}`);
+  return part;
 }

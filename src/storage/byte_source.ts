@@ -10,6 +10,11 @@ export interface ByteSource {
   read(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>>;
   /** The bytes [offset, offset + length) in order, in chunks of at most 4 MiB, each valid until the next is asked for. */
   stream(offset: number, length: number, signal?: AbortSignal): AsyncIterable<Uint8Array<ArrayBuffer>>;
+  /**
+   * Fills `into` with the bytes from `offset` on before it returns, where that takes milliseconds (a local file). The thread does nothing else
+   * meanwhile, so ask for little at a time. Throws SourceError.
+   */
+  readSync?(offset: number, into: Uint8Array<ArrayBuffer>): void;
 }
 
 /** The largest chunk that a stream hands over. */

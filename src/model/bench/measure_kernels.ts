@@ -12,11 +12,11 @@ import type { StepShape } from '../../ops/step_layout';
 import { tensorsOf } from '../call_tensors';
 import { caseCapacity, caseTarget } from '../case_target';
 import { GpuTensors } from '../gpu_tensors';
+import { RawRepacker } from '../raw_repacker';
 import { stepCost } from '../step_cost';
 import { StepEncoder, stepBufferWords } from '../step_encoder';
 import { BlockFiller } from '../synthetic_weights';
 import { type PreparedPlan, preparePlans } from '../webgpu_executor';
-import { WeightUploader } from '../weight_uploader';
 import { PassClock } from './pass_clock';
 import type { LeftOut } from './report';
 import { type Spread, spreadOf } from './statistics';
@@ -135,22 +135,22 @@ function figures(bench: KernelBench, plan: PreparedPlan, shape: StepShape, ms: S
 /** Random blocks as synthetic models have them, vectors of ones; activations and caches hold the zeros that they were made with. */
 async function fillInputs(gpu: GpuDevice, tensors: GpuTensors, calls: readonly OpCall[]): Promise<void> {
   const { weights, vectors } = tensorsOf(calls);
-  const uploader = await WeightUploader.create(gpu);
-  const filler = await BlockFiller.create(gpu, uploader.raw, 1);
+  const repacker = await RawRepacker.create(gpu);
+  const filler = await BlockFiller.create(gpu, repacker.raw, 1);
   try {
     for (const weight of weights) {
       await tensors.addWeight(weight);
-      const rowsAtOnce = uploader.rowsAtOnce(weight);
+      const rowsAtOnce = repacker.rowsAtOnce(weight);
       for (let row = 0; row < weight.rows; row += rowsAtOnce) {
         const count = Math.min(rowsAtOnce, weight.rows - row);
         filler.fillRows(weight, 0, row, count);
-        await uploader.repack(weight, tensors.weightParts(weight), row, count);
+        await repacker.repack(weight, tensors.weightParts(weight), row, count);
       }
     }
-    await uploader.finish();
+    await repacker.finish();
   } finally {
     filler.dispose();
-    uploader.dispose();
+    repacker.dispose();
   }
   for (const vector of vectors) await tensors.addVector(vector, new Float32Array(vector.length).fill(1));
 }

@@ -84,9 +84,8 @@ async function load(
       async weightRows(weight, firstRow, count, bytes) {
         calls++;
         const perRow = weight.name === 'W' ? COLS * 4 : 6;
-        expect(bytes.length % 4).toBe(0);
-        expect(bytes.length).toBeGreaterThanOrEqual(count * perRow);
-        rows.get(weight.name)?.set(bytes.subarray(0, count * perRow), firstRow * perRow);
+        expect(bytes.length).toBe(count * perRow);
+        rows.get(weight.name)?.set(bytes, firstRow * perRow);
       },
       async vector(name, length, values) {
         const { offset } = gguf.tensors.get(name) as GgufTensor;
