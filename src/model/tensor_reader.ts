@@ -47,11 +47,10 @@ export function openRun(
   signal: AbortSignal | undefined,
 ): RunReader {
   if (!atOnce || !source.readSync) return new StreamReader(source, run, signal);
-  const { readSync } = source;
   return {
     async fill(offset, into) {
       throwIfAborted(signal);
-      readSync(offset, into);
+      source.readSync?.(offset, into);
     },
     close: async () => undefined,
   };
@@ -74,9 +73,12 @@ class StreamReader implements RunReader {
 
   async fill(offset: number, into: Uint8Array<ArrayBuffer>): Promise<void> {
     await this.skip(offset - this.at);
-    for (let filled = 0; filled < into.length; ) {
+    const { length } = into;
+    for (let filled = 0; filled < length; ) {
       if (this.piece.length === 0) await this.next();
-      const part = this.piece.subarray(0, into.length - filled);
+      // A device that goes takes its mapped memory along; the sink says so.
+      if (into.length !== length) return;
+      const part = this.piece.subarray(0, length - filled);
       into.set(part, filled);
       filled += part.length;
       this.forward(part.length);

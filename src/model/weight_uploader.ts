@@ -59,7 +59,8 @@ export class WeightUploader {
 
   /**
    * Mapped memory for the rows of a weight from firstRow on: for as many of them as there is room for, at least one, at most `rows`, as they
-   * are in the file. `stored`: the weight's format, or floats, which are quantised. They are lost unless `take` is called next.
+   * are in the file. `stored`: the weight's format, or floats, which are quantised. They are lost unless `take` is called next. Rejects with
+   * DeviceLostError or DisposedError, as `take` does.
    */
   async room(
     weight: Weight,
@@ -77,6 +78,7 @@ export class WeightUploader {
     const fitting = (): number => Math.floor((this.ring.size - this.used - ALIGNMENT) / perRow);
     if (this.used > 0 && fitting() < Math.max(1, Math.min(wanted, Math.ceil(WORTHWHILE_BYTES / perRow)))) this.flush();
     this.chunk ??= await this.ring.acquire();
+    if (isGone(this.chunk)) throw await this.explainGone();
     const start = this.used + ALIGNMENT;
     return this.chunk.bytes.subarray(start, start + Math.min(wanted, fitting()) * perRow);
   }
@@ -90,11 +92,13 @@ export class WeightUploader {
     stored: WeightFormat = weight.format,
   ): Promise<void> {
     const repacking = await repackingOf(this.gpu, weight, stored);
-    if (!this.chunk) throw new InternalError(`no room was made for rows of "${weight.name}"`);
+    const { chunk } = this;
+    if (!chunk) throw new InternalError(`no room was made for rows of "${weight.name}"`);
+    if (isGone(chunk)) throw await this.explainGone();
     const part = partOf(weight, parts, firstRow);
     const at = this.used;
     const bytes = Math.ceil((rows * rowBytes(stored, weight.cols)) / 4) * 4;
-    const { buffer, byteOffset } = this.chunk.bytes;
+    const { buffer, byteOffset } = chunk.bytes;
     new Uint32Array(buffer, byteOffset + at, REPACK_PARAM_WORDS).set([rows, firstRow - part.firstRow, 0, 0]);
     this.staged.push({ repacking, part, rows, at, bytes });
     this.used = aligned(at + ALIGNMENT + bytes);
@@ -131,6 +135,10 @@ export class WeightUploader {
     this.gpu.destroyBuffer(this.raw);
   }
 
+  private explainGone(): Promise<Error> {
+    return this.gpu.explain('staging', new Error('its memory is not mapped any more'));
+  }
+
   /** Sends off what has gathered. */
   private flush(): void {
     const { chunk, raw, gpu } = this;
@@ -148,6 +156,11 @@ export class WeightUploader {
     this.used = 0;
     this.staged.length = 0;
   }
+}
+
+/** A device that goes takes its mapped memory along. */
+function isGone({ bytes }: Staging): boolean {
+  return bytes.length === 0;
 }
 
 function aligned(bytes: number): number {

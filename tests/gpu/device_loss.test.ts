@@ -8,7 +8,8 @@ import { readBuffer } from '../../src/model/read_buffer';
 import { StepEncoder, stepBufferWords } from '../../src/model/step_encoder';
 import { PreparedPlan } from '../../src/model/webgpu_executor';
 import { WebGpuRunner } from '../../src/model/webgpu_runner';
-import type { Activation } from '../../src/ops/op';
+import { WeightUploader } from '../../src/model/weight_uploader';
+import type { Activation, Weight } from '../../src/ops/op';
 import { samplerStates } from '../../src/ops/sampler_state';
 import { PAGE_SIZE } from '../../src/ops/step_layout';
 
@@ -101,4 +102,20 @@ test('a step that is being scored rejects as disposed', async () => {
   const pending = (await idleRunner(gpu)).run(batch('all', true));
   gpu.dispose();
   await expect(pending).rejects.toThrow(DisposedError);
+});
+
+test.each([
+  ['lost', (gpu: GpuDevice) => gpu.device.destroy(), DeviceLostError],
+  ['disposed', (gpu: GpuDevice) => gpu.dispose(), DisposedError],
+])('weights that are being read reject as %s', async (_, end, error) => {
+  const gpu = await open();
+  const weight: Weight = { name: 'w', format: 'f32', rows: 8, cols: 64 };
+  const tensors = await GpuTensors.create(gpu, { ...LIMITS, kvType: 'f32', stepWords: 4 });
+  const parts = await tensors.addWeight(weight);
+  const uploader = await WeightUploader.create(gpu);
+  const room = await uploader.room(weight, parts, 0, 8);
+  expect(room.length).toBe(8 * 64 * 4);
+  end(gpu);
+  await expect(uploader.take(weight, parts, 0, 8).then(() => uploader.finish())).rejects.toThrow(error);
+  await expect(uploader.room(weight, parts, 0, 8).then(() => uploader.finish())).rejects.toThrow(error);
 });

@@ -125,3 +125,36 @@ test('one write of more rows than the raw buffer holds, of an odd number of byte
   const exponents = [0, 17, 34].map((at) => raw[170_000 * 51 + at]);
   expect([...whole.scales.subarray(170_000 * 4)]).toEqual([...exponents, 0]);
 });
+
+test('what was read in part and given up leaves nothing allocated', async () => {
+  const gpu = await device();
+  const before = gpu.allocatedBytes;
+  const weight: Weight = { name: 'w', format: 'q8_0', rows: 64, cols: 64 };
+  const sizes = { maxRows: 1, maxSampledRows: 1, numPages: 1, kvType: 'f32', stepWords: 4 } as const;
+  const tensors = await GpuTensors.create(gpu, sizes);
+  const parts = await tensors.addWeight(weight);
+  const uploader = await WeightUploader.create(gpu, 3 << 20);
+  (await uploader.room(weight, parts, 0, 64)).fill(1);
+  await uploader.take(weight, parts, 0, 64);
+  await uploader.room(weight, parts, 0, 64);
+  uploader.dispose();
+  tensors.dispose();
+  expect(gpu.allocatedBytes).toBe(before);
+  gpu.throwIfFaulted();
+});
+
+test('a row longer than a chunk', async () => {
+  const gpu = await device();
+  const cols = (2 << 20) / 4 + 4096;
+  const weight: Weight = { name: 'w', format: 'f32', rows: 2, cols };
+  const values = Float32Array.from({ length: 2 * cols }, (_, i) => i);
+  const sizes = { maxRows: 1, maxSampledRows: 1, numPages: 1, kvType: 'f32', stepWords: 4 } as const;
+  const tensors = await GpuTensors.create(gpu, sizes);
+  const parts = await tensors.addWeight(weight);
+  const uploader = await WeightUploader.create(gpu, cols * 4);
+  await uploader.write(weight, parts, 0, 2, new Uint8Array(values.buffer));
+  await uploader.finish();
+  uploader.dispose();
+  expect(Buffer.from(await readBuffer(gpu, parts[0].quants)).equals(Buffer.from(values.buffer))).toBe(true);
+  tensors.dispose();
+});

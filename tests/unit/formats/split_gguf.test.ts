@@ -1,4 +1,8 @@
+import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { nodeFolder } from '../../../src/cli/node_folder';
 import { InvalidFileError, SourceError } from '../../../src/errors';
 import type { DescribedSource } from '../../../src/formats/model_files';
 import { openModelFile } from '../../../src/formats/open_model_file';
@@ -36,6 +40,26 @@ describe('a split GGUF file', () => {
     const streamed: Uint8Array[] = [];
     for await (const piece of source.stream(0, source.size)) streamed.push(piece.slice());
     expect(Buffer.concat(streamed).equals(Buffer.concat(Object.values(parts)))).toBe(true);
+  });
+
+  it('on a disk is read at once too, also across the borders of its parts, and a part that got shorter is named', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'tessera-split-'));
+    try {
+      const paths = Object.entries(parts).map(([path, bytes]) => {
+        const full = join(directory, basename(path));
+        writeFileSync(full, bytes);
+        return full;
+      });
+      const source = (await openModelFile(nodeFolder(directory), basename(paths[1]))) as DescribedSource;
+      const into = new Uint8Array(source.size - 2);
+      source.readSync?.(1, into);
+      expect(Buffer.concat(Object.values(parts)).subarray(1, -1).equals(into)).toBe(true);
+      truncateSync(paths[2], 10);
+      expect(() => source.readSync?.(1, into)).toThrow(SourceError);
+      expect(() => source.readSync?.(1, into)).toThrow(`${paths[2]} cannot be read: it ends at byte 10`);
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
   });
 
   it('with a part missing is an error that names it', async () => {

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
+import { AbortedError } from '../../../src/errors';
 import type { ByteSource, Gguf, GgufTensor } from '../../../src/formats/gguf/gguf';
 import type { ModelSpec } from '../../../src/model/model_spec';
-import { loadWeights } from '../../../src/model/weight_loader';
+import { loadWeights, type WeightSink } from '../../../src/model/weight_loader';
 
 /** Bytes that say where in the source they are, read as they come in pieces of these sizes. */
 class PatternSource implements ByteSource {
@@ -67,8 +68,30 @@ const spec = {
   })),
 } as unknown as ModelSpec;
 
+/** The same bytes at once. */
+class LocalSource extends PatternSource {
+  reads = 0;
+
+  readSync(offset: number, into: Uint8Array): void {
+    this.reads++;
+    into.set(this.bytes(offset, into.length));
+  }
+}
+
+/** Room for so many rows in turn. */
+function rooms(...counts: readonly number[]): Pick<WeightSink, 'room'> {
+  let i = 0;
+  return {
+    async room(weight, _firstRow, rows) {
+      const perRow = weight.name === 'W' ? COLS * 4 : 6;
+      return new Uint8Array(perRow * Math.min(rows, counts[i++ % counts.length])).fill(0xcc);
+    },
+  };
+}
+
 async function load(
   source: PatternSource,
+  room: Pick<WeightSink, 'room'> = {},
 ): Promise<{ rows: Map<string, Uint8Array>; calls: number; progress: number[] }> {
   const rows = new Map([
     ['W', new Uint8Array(MATRIX_ROWS * COLS * 4)],
@@ -81,6 +104,7 @@ async function load(
     source,
     spec,
     {
+      ...room,
       async weightRows(weight, firstRow, count, bytes) {
         calls++;
         const perRow = weight.name === 'W' ? COLS * 4 : 6;
@@ -104,8 +128,17 @@ describe('weights come out as they are in the source', () => {
     ['in small pieces', [65_537]],
     ['in pieces that end with rows', [4096 * 300]],
   ])('%s', async (_, pieces) => {
-    const source = new PatternSource(END, ...pieces);
-    const { rows, progress } = await load(source);
+    for (const [source, room] of [
+      [new PatternSource(END, ...pieces), undefined],
+      [new PatternSource(END, ...pieces), rooms(1, 300, 7)],
+      [new LocalSource(END, ...pieces), rooms(5, 1, 400)],
+    ] as const) {
+      await expectWhole(source, room);
+    }
+  });
+
+  async function expectWhole(source: PatternSource, room: Pick<WeightSink, 'room'> | undefined): Promise<void> {
+    const { rows, progress } = await load(source, room);
     for (const [weight, name] of [
       ['W', 'large'],
       ['O', 'odd'],
@@ -115,6 +148,54 @@ describe('weights come out as they are in the source', () => {
     }
     expect(progress.at(-1)).toBe(1);
     expect([...progress].sort((a, b) => a - b)).toEqual(progress);
+  }
+
+  test('a local file is read straight into the memory that there is room in', async () => {
+    const source = new LocalSource(END, END);
+    await load(source, rooms(400));
+    expect(source.streams).toBe(0);
+    // Two chunks of the large matrix, the small one, two vectors.
+    expect(source.reads).toBe(5);
+  });
+
+  test('a stream that ends early is an error that says where', async () => {
+    const source = new PatternSource(END, 100_000);
+    const whole = source.stream.bind(source);
+    source.stream = async function* (offset, length) {
+      yield* whole(offset, Math.min(length, 1_000_000));
+    };
+    await expect(load(source)).rejects.toThrow(/pattern: its stream ended at byte 1000064/);
+  });
+
+  test('a stream is closed when the rows cannot be taken, and after an abort', async () => {
+    for (const fail of [true, false]) {
+      const source = new PatternSource(END, 100_000);
+      const whole = source.stream.bind(source);
+      let open = 0;
+      source.stream = async function* (offset, length) {
+        open++;
+        try {
+          yield* whole(offset, length);
+        } finally {
+          open--;
+        }
+      };
+      const abort = new AbortController();
+      const weightRows = async (): Promise<void> => {
+        expect(open).toBe(1);
+        if (fail) throw new Error('no more');
+        abort.abort();
+      };
+      const loading = loadWeights(
+        gguf,
+        source,
+        spec,
+        { ...rooms(20), weightRows, vector: async () => undefined },
+        { signal: abort.signal },
+      );
+      await expect(loading).rejects.toThrow(fail ? /no more/ : AbortedError);
+      expect(open).toBe(0);
+    }
   });
 
   test('neighbours come out of one stream, what is far away out of another', async () => {
