@@ -10,7 +10,8 @@ export interface Staging {
 
 interface Turn {
   readonly buffer: GPUBuffer;
-  readonly mapped: Promise<undefined>;
+  /** Set once it has been asked for. */
+  mapped: Promise<undefined> | undefined;
 }
 
 /**
@@ -18,7 +19,7 @@ interface Turn {
  * no more of it is in flight than the ring holds.
  */
 export class StagingRing {
-  private readonly turns: Turn[] = [];
+  private readonly turns: Turn[];
   private disposed = false;
 
   private constructor(
@@ -27,7 +28,8 @@ export class StagingRing {
     /** Bytes of each buffer. */
     readonly size: number,
   ) {
-    for (const buffer of buffers) this.map(buffer);
+    this.turns = buffers.map((buffer) => ({ buffer, mapped: undefined }));
+    this.mapNext();
   }
 
   /** `depth` buffers of `size` bytes, a multiple of 4. Rejects like `GpuDevice.createBuffer`; nothing stays allocated then. */
@@ -50,9 +52,9 @@ export class StagingRing {
   async acquire(): Promise<Staging> {
     const turn = this.turns.shift();
     if (!turn) throw new InternalError(`all ${this.buffers.length} staging buffers are being written`);
-    const { buffer, mapped } = turn;
+    const { buffer } = turn;
     try {
-      await mapped;
+      await (turn.mapped ?? buffer.mapAsync(GPUMapMode.WRITE));
       // Inside the try, because wgpu lets a mapping succeed on a lost device and throws here.
       return { buffer, bytes: new Uint8Array(buffer.getMappedRange()) };
     } catch (cause) {
@@ -65,7 +67,8 @@ export class StagingRing {
   submit({ buffer }: Staging, commands: GPUCommandBuffer): void {
     buffer.unmap();
     this.gpu.device.queue.submit([commands]);
-    this.map(buffer);
+    this.turns.push({ buffer, mapped: undefined });
+    this.mapNext();
   }
 
   dispose(): void {
@@ -74,10 +77,15 @@ export class StagingRing {
     for (const buffer of this.buffers) this.gpu.destroyBuffer(buffer);
   }
 
-  private map(buffer: GPUBuffer): void {
-    const mapped = buffer.mapAsync(GPUMapMode.WRITE);
-    // Whoever acquires it next learns of a failure; nobody may.
-    mapped.catch(() => undefined);
-    this.turns.push({ buffer, mapped });
+  /**
+   * Asks for the mapping of the buffer whose turn is next. Only of that one: Dawn in Node polls, and makes garbage, for as long as anything
+   * is asked for, and the GPU is done with this one first.
+   */
+  private mapNext(): void {
+    const next = this.turns.at(0);
+    if (!next || next.mapped) return;
+    next.mapped = next.buffer.mapAsync(GPUMapMode.WRITE);
+    // Whoever acquires it learns of a failure; nobody may.
+    next.mapped.catch(() => undefined);
   }
 }
