@@ -97,6 +97,10 @@ export function syntheticGgufSource(options: SyntheticOptions = {}): ByteSource 
     end += Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
   }
 
+  const make = (offset: number, out: Uint8Array): void => {
+    if (offset < header.length) out.set(header.subarray(offset, offset + out.length));
+    for (const tensor of placed) fill(out, offset, tensor);
+  };
   const source: ByteSource = {
     name: 'synthetic.gguf',
     size: end,
@@ -104,12 +108,16 @@ export function syntheticGgufSource(options: SyntheticOptions = {}): ByteSource 
       throwIfAborted(signal);
       checkRange(source, offset, length);
       const out = new Uint8Array(length);
-      if (offset < header.length) out.set(header.subarray(offset, offset + length));
-      for (const tensor of placed) fill(out, offset, tensor);
+      make(offset, out);
       return out;
     },
     stream(offset, length, signal) {
       return streamByReads(source, offset, length, signal);
+    },
+    readSync(offset, into) {
+      checkRange(source, offset, into.length);
+      into.fill(0);
+      make(offset, into);
     },
   };
   return source;
