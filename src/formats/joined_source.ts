@@ -20,7 +20,7 @@ export function joinedSource(name: string, parts: readonly ByteSource[]): ByteSo
     }
   }
 
-  const atOnce = parts.every(({ readSync }) => readSync !== undefined);
+  const atOnce = parts.every((part) => 'readSync' in part);
   return {
     name,
     size,
