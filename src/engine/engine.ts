@@ -202,6 +202,11 @@ export class Engine {
     this.#loop.wake();
   }
 
+  /** Another runner of the draft model, whose device was lost: new requests have drafts again. Throws InvalidOptionError. */
+  replaceDraft(runner: Runner): void {
+    this.#speculators.replaceDraft(runner);
+  }
+
   /** Ends everything under way with DisposedError. The runner is left to its owner. */
   dispose(): void {
     if (this.#state.kind === 'disposed') return;

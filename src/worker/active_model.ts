@@ -18,6 +18,8 @@ interface ActiveModelOptions {
   /** Loads the same model again, after its device was lost. */
   readonly reload: () => Promise<LoadedModel>;
   readonly draft?: LoadedModel;
+  /** Loads the same draft model again, after its device was lost. */
+  readonly reloadDraft?: () => Promise<LoadedModel>;
   readonly maxQueued?: number;
   readonly onMetrics?: (event: MetricsEvent) => void;
 }
@@ -35,7 +37,9 @@ export class ActiveModel {
   readonly engine: Engine;
   readonly formats: AnswerFormats;
   readonly #reload: () => Promise<LoadedModel>;
-  readonly #draft: LoadedModel | undefined;
+  readonly #reloadDraft: (() => Promise<LoadedModel>) | undefined;
+  #draft: LoadedModel | undefined;
+  #draftLoadedAt = Number.NEGATIVE_INFINITY;
   #loaded: LoadedModel;
   #recoveredAt = Number.NEGATIVE_INFINITY;
   #users = 0;
@@ -44,10 +48,10 @@ export class ActiveModel {
   #disposed = false;
 
   private constructor(loaded: LoadedModel, texts: Texts, options: ActiveModelOptions) {
-    const { backend, reload, draft, maxQueued, onMetrics } = options;
+    const { backend, reload, draft, reloadDraft, maxQueued, onMetrics } = options;
     this.#loaded = loaded;
     this.#reload = reload;
-    this.#draft = draft;
+    this.#reloadDraft = reloadDraft;
     this.tokenizer = texts.tokenizer;
     this.template = texts.template;
     this.formats = new AnswerFormats(texts.tokenizer, this.vocabSize);
@@ -60,6 +64,7 @@ export class ActiveModel {
       onRequest: onMetrics && ((metrics) => onMetrics({ type: 'request', ...metrics })),
     });
     this.info = describe(loaded, backend);
+    if (draft) this.#keepDraft(draft);
   }
 
   /** Owns `loaded` and its draft from here on, also when its tokenizer or template cannot be used: then rejects with what they throw. */
@@ -122,6 +127,24 @@ export class ActiveModel {
 
   #disposeWhenIdle(): void {
     if (this.#retired && this.#users === 0 && !this.#disposed) this.dispose();
+  }
+
+  /** Its device may go without the model's, or with it. */
+  #keepDraft(draft: LoadedModel): void {
+    this.#draft = draft;
+    void draft.lost.then(() => this.#replaceDraft()).catch(() => undefined);
+  }
+
+  /** A draft model that is gone costs speed, never an answer: when it cannot be had again, or is lost twice in a row, its place stays empty. */
+  async #replaceDraft(): Promise<void> {
+    if (this.#disposed || performance.now() - this.#draftLoadedAt < RECOVERY_WINDOW_MS) return;
+    const again = await this.#reloadDraft?.().catch(() => undefined);
+    if (!again) return;
+    if (this.#disposed) return again.dispose();
+    this.#draft?.dispose();
+    this.#draftLoadedAt = performance.now();
+    this.engine.replaceDraft(again.runner);
+    this.#keepDraft(again);
   }
 
   /** A lost device is replaced once: the weights are loaded again, and answers that were under way go on. */

@@ -148,11 +148,12 @@ export class EngineHost implements Host {
       const { onMetrics, ...loading } = hooks;
       const loaded = await open(loading);
       try {
-        const drafter = draft && (await open({ signal: hooks.signal }, draft));
+        const openDraft = draft && ((hooks: LoadHooks) => open(hooks, draft));
         return await ActiveModel.create(loaded, {
           backend,
           reload: () => open({}),
-          draft: drafter,
+          draft: await openDraft?.({ signal: hooks.signal }),
+          reloadDraft: openDraft && (() => openDraft({})),
           maxQueued,
           onMetrics,
         });

@@ -21,26 +21,27 @@ interface DraftState {
 export class ModelDrafter implements Drafter {
   readonly name = 'draft';
   readonly #states = new Map<number, DraftState>();
-  readonly #freeSlots: number[];
-  readonly #kv: KvPages;
+  #freeSlots: number[];
+  #kv: KvPages;
 
   /** The runner stays its owner's. Throws InvalidOptionError when its vocabulary is not the target's. */
   constructor(
-    private readonly runner: Runner,
-    vocabSize: number,
+    private runner: Runner,
+    private readonly vocabSize: number,
   ) {
-    const { limits } = runner;
-    if (limits.vocabSize !== vocabSize) {
-      throw new InvalidOptionError(
-        'draft',
-        `the draft model has a vocabulary of ${limits.vocabSize} tokens, the model one of ${vocabSize}`,
-      );
-    }
-    if (limits.recurrent || limits.embeddingSize !== undefined) {
-      throw new InvalidOptionError('draft', 'a model that cannot take tokens back cannot draft');
-    }
-    this.#freeSlots = Array.from({ length: limits.maxSlots }, (_, slot) => slot);
-    this.#kv = new KvPages(limits);
+    checkRunner(runner, vocabSize);
+    this.#freeSlots = slotsOf(runner);
+    this.#kv = new KvPages(runner.limits);
+  }
+
+  /** Goes on with another runner, whose cache is empty: the one before is gone. Throws like the constructor. */
+  replaceRunner(runner: Runner): void {
+    checkRunner(runner, this.vocabSize);
+    this.runner = runner;
+    // Drafts that are being made see that their state is no more.
+    this.#states.clear();
+    this.#freeSlots = slotsOf(runner);
+    this.#kv = new KvPages(runner.limits);
   }
 
   async draft(request: DraftRequest): Promise<Drafts> {
@@ -155,6 +156,22 @@ export class ModelDrafter implements Drafter {
     const state = { slot, tokens: [] };
     this.#states.set(sequence, state);
     return state;
+  }
+}
+
+function slotsOf({ limits }: Runner): number[] {
+  return Array.from({ length: limits.maxSlots }, (_, slot) => slot);
+}
+
+function checkRunner({ limits }: Runner, vocabSize: number): void {
+  if (limits.vocabSize !== vocabSize) {
+    throw new InvalidOptionError(
+      'draft',
+      `the draft model has a vocabulary of ${limits.vocabSize} tokens, the model one of ${vocabSize}`,
+    );
+  }
+  if (limits.recurrent || limits.embeddingSize !== undefined) {
+    throw new InvalidOptionError('draft', 'a model that cannot take tokens back cannot draft');
   }
 }
 

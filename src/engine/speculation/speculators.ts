@@ -38,6 +38,12 @@ export class Speculators {
     this.#model = draft && new ModelDrafter(draft, vocabSize);
   }
 
+  /** Another runner of the draft model, whose device was lost. Throws InvalidOptionError for one that cannot serve. */
+  replaceDraft(draft: Runner): void {
+    if (!this.#model) throw new InvalidOptionError('draft', 'there is no draft model to replace');
+    this.#model.replaceRunner(draft);
+  }
+
   /** Undefined where there is nothing to guess with. Throws InvalidOptionError for what does not go with speculation. */
   create(
     id: number,

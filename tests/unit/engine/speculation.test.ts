@@ -239,6 +239,30 @@ describe('speculation under settings that look back', () => {
     engine.dispose();
   });
 
+  it('goes on with another runner after the draft model was lost, and costs no answer in between', async () => {
+    const limits = { ...TOY_LIMITS, contextLength: 60, numPages: 50 };
+    const engine = new Engine(new FakeRunner(limits, () => 1), { draft: new FakeRunner(limits, () => 1, 8) });
+    const speculation = { ngram: false, draft: true, length: 2 } as const;
+    const ask = async () => {
+      const request = { promptTokens: [1, 2, 3], maxTokens: 30, sampling: GREEDY, stopTokens: new Set<number>() };
+      return engine.generate({ ...request, speculation }).drain();
+    };
+    const [first, second] = [await ask(), await ask()];
+    expect(first.speculative?.drafted).toBeGreaterThan(0);
+    expect(first.speculative?.drafted).toBeLessThan(20);
+    expect(second.speculative?.drafted).toBe(0);
+    engine.replaceDraft(new FakeRunner(limits, () => 1));
+    const third = await ask();
+    expect(third.speculative?.accepted).toBeGreaterThan(15);
+    expect(third.speculative?.accepted).toBe(third.speculative?.drafted);
+    expect(third.outputTokens).toEqual(first.outputTokens);
+    expect(second.outputTokens).toEqual(first.outputTokens);
+    const other = new FakeRunner({ ...limits, vocabSize: limits.vocabSize + 1 }, () => 1);
+    expect(() => engine.replaceDraft(other)).toThrow(/vocabulary/);
+    engine.dispose();
+    expect(() => new Engine(new FakeRunner(limits, () => 1)).replaceDraft(other)).toThrow(/no draft model/);
+  });
+
   it('is refused with mirostat', async () => {
     const sampling = { ...GREEDY, temperature: 1, mirostat: 2 };
     await expect(answer(sampling, { ngram: true, draft: false })).rejects.toThrow(
