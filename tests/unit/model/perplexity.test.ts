@@ -1,3 +1,6 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
 import { main } from '../../../src/cli/main';
 import type { ScoreRequest } from '../../../src/engine/scoring';
@@ -50,24 +53,15 @@ describe('perplexity', () => {
 const STORIES = 'tests/fixtures/stories/stories260K-';
 const TEXT = 'tests/fixtures/stories/text.txt';
 
-async function perplexityOf(type: string): Promise<number> {
+/** By the terminal command, on the reference executor. */
+async function perplexityOf(model: string, text: string, ...more: string[]): Promise<number> {
   let out = '';
   const write = vi.spyOn(process.stdout, 'write').mockImplementation((chunk) => {
     out += String(chunk);
     return true;
   });
   const notices = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
-  const args = [
-    'perplexity',
-    `${STORIES}${type}.gguf`,
-    '--file',
-    TEXT,
-    '--ctx',
-    '128',
-    '--backend',
-    'reference',
-    '--json',
-  ];
+  const args = ['perplexity', model, '--file', text, '--backend', 'reference', '--json', ...more];
   expect(await main(args)).toBe(0);
   write.mockRestore();
   notices.mockRestore();
@@ -76,8 +70,21 @@ async function perplexityOf(type: string): Promise<number> {
 
 describe('tessera perplexity on a trained model', () => {
   it('differs by less than 0.1 % between F32 and F16, and by less than 1 % to Q8_0', async () => {
-    const [f32, f16, q8] = [await perplexityOf('f32'), await perplexityOf('f16'), await perplexityOf('q8_0')];
+    const of = (type: string): Promise<number> => perplexityOf(`${STORIES}${type}.gguf`, TEXT, '--ctx', '128');
+    const [f32, f16, q8] = [await of('f32'), await of('f16'), await of('q8_0')];
     expect(Math.abs(f16 / f32 - 1)).toBeLessThan(0.001);
     expect(Math.abs(q8 / f32 - 1)).toBeLessThan(0.01);
+  }, 60_000);
+
+  it('changes by less than 0.5 % with a KV cache in q8_0 and by less than 5 % in q4_0', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'perplexity-'));
+    const text = join(folder, 'text.txt');
+    await writeFile(text, (await readFile(TEXT)).subarray(0, 1000));
+    const of = (kv: string): Promise<number> => perplexityOf('public/models/demo.q8_0.gguf', text, '--kv', kv);
+    const [f32, q8, q4] = [await of('f32'), await of('q8_0'), await of('q4_0')];
+    await rm(folder, { recursive: true });
+    expect(Math.abs(q8 / f32 - 1)).toBeLessThan(0.005);
+    expect(Math.abs(q4 / f32 - 1)).toBeLessThan(0.05);
+    expect(q4).not.toBe(f32);
   }, 60_000);
 });
