@@ -1,8 +1,10 @@
 // Loads a synthetic GGUF of 1 GB onto the GPU and shows how far JavaScript's own memory (heap, external, array buffers) grows meanwhile.
-// Usage: node --expose-gc scripts/memory-1gb.mjs [BYTES]. Exits with 1 when growth reaches 128 MB.
+// Usage: node --expose-gc scripts/memory-1gb.mjs [BYTES] [--stream]. Like a file on disk, or --stream: like a download. Exits with 1 when growth reaches 128 MB.
+import { parseArgs } from 'node:util';
 import { createServer } from 'vite';
 
-const bytes = Number(process.argv[2] ?? 2 ** 30);
+const { values, positionals } = parseArgs({ options: { stream: { type: 'boolean' } }, allowPositionals: true });
+const bytes = Number(positionals[0] ?? 2 ** 30);
 const limit = 128e6;
 const vite = await createServer({ server: { middlewareMode: true, ws: false }, appType: 'custom', logLevel: 'error' });
 const { createNodeGpu } = await vite.ssrLoadModule('/src/cli/dawn.ts');
@@ -19,7 +21,8 @@ const start = own();
 let peak = 0;
 let read = 0;
 const began = performance.now();
-const model = await loadModel(syntheticGgufSource({ bytes }), {
+const file = syntheticGgufSource({ bytes });
+const model = await loadModel(values.stream ? { ...file, readSync: undefined } : file, {
   backend: 'webgpu',
   gpu,
   contextLength: 512,
