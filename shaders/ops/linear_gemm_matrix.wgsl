@@ -1,6 +1,7 @@
 // y = W·x for many rows on matrix units, by Dawn's experimental subgroup matrices: never required, chosen only where a tuner has seen it
-// compute the right thing. Four subgroups compute 64 rows × 64 output columns, each 32 × 32 of them as M × N matrices, which stay in
-// registers; K_STEP columns at a time of both operands pass through workgroup memory, every weight dequantised once per tile.
+// compute the right thing. Four subgroups compute 64 rows × 64 output columns, each 32 × 32 of them, or eight of them 128 × 128, each
+// 32 × 64, as M × N matrices, which stay in registers; K_STEP columns at a time of both operands pass through workgroup memory, every weight
+// dequantised once per tile.
 // x: [rows, COLS] in quads. W: planes of PART_ROWS rows. out: [rows, OUT_COLS], columns from OUT_COLUMN on.
 enable chromium_experimental_subgroup_matrix;
 enable subgroups;
@@ -23,12 +24,15 @@ const K_STEP: u32 = 16u;
 const SUBGROUP: u32 = 32u;
 
 const TILE_SIDE: u32 = 64u;
-const REGION: u32 = 32u;
-const WORKGROUP: u32 = 4u * SUBGROUP;
+
+const REGION_ROWS: u32 = 32u;
+const REGION_COLUMNS: u32 = TILE_SIDE / 2u;
+const SUBGROUPS: u32 = 2u * TILE_SIDE / REGION_ROWS;
+const WORKGROUP: u32 = SUBGROUPS * SUBGROUP;
 const STEP_QUADS: u32 = K_STEP / 4u;
 const LOADS: u32 = TILE_SIDE * STEP_QUADS;
-const MATRIX_ROWS: u32 = REGION / M;
-const MATRIX_COLUMNS: u32 = REGION / N;
+const MATRIX_ROWS: u32 = REGION_ROWS / M;
+const MATRIX_COLUMNS: u32 = REGION_COLUMNS / N;
 
 alias Left = subgroup_matrix_left<Tile, K, M>;
 alias Right = subgroup_matrix_right<Tile, N, K>;
@@ -48,7 +52,7 @@ override PART_ROWS: u32 = 1u;
 // [row of x][column of the step], [row of W][column of the step], and a matrix of results of each subgroup.
 var<workgroup> x_tile: array<Tile, TILE_SIDE * K_STEP>;
 var<workgroup> w_tile: array<Tile, TILE_SIDE * K_STEP>;
-var<workgroup> results: array<f32, 4u * M * N>;
+var<workgroup> results: array<f32, SUBGROUPS * M * N>;
 
 fn source_row(row: u32) -> u32 {
   if (GATHER) { return step_sampled_row(row); }
@@ -96,8 +100,8 @@ fn main(
   let rows = select(step_rows(), step_sampled_rows(), SAMPLED);
   let first_row = id.y * TILE_SIDE;
   let first_out = id.x * TILE_SIDE;
-  let region_row = (subgroup / 2u) * REGION;
-  let region_column = (subgroup % 2u) * REGION;
+  let region_row = (subgroup / 2u) * REGION_ROWS;
+  let region_column = (subgroup % 2u) * REGION_COLUMNS;
 
   var sums: array<array<Result, MATRIX_COLUMNS>, MATRIX_ROWS>;
   for (var first = 0u; first < BLOCKS * 8u; first += STEP_QUADS) {

@@ -24,7 +24,7 @@ export interface GemvTuning extends GemvOrder {
 /** The compute-bound kernel of larger steps. */
 export interface GemmTuning {
   readonly kernel: 'gemm';
-  /** Rows of a workgroup's tile, which has 64 output columns. */
+  /** Rows of a workgroup's tile, which has 64 output columns, on matrix units as many as rows. */
   readonly tileRows: 32 | 64 | 128;
   /** Rows of those that an invocation computes, in 4 columns. */
   readonly rowsPerLane: 4 | 8;

@@ -5,7 +5,7 @@ import type { StepShape } from '../step_layout';
 import { blocksPerRow, quantSwap } from '../weights/layout';
 import { isGated, storeVariant } from './epilogue';
 import { linearTraffic, rowsOf } from './traffic';
-import { GEMM_TILE_COLUMNS, type GemmRowTile, gemmRowTiles, gemmTuning } from './tuning';
+import { type GemmRowTile, gemmRowTiles, gemmTuning, tileColumnsOf } from './tuning';
 
 /** Row tiles with the counts of rows that each serves in a bucket: (above, upTo]. */
 function tilesOf(target: KernelTarget): { tile: GemmRowTile; above: number; upTo: number }[] {
@@ -49,15 +49,24 @@ function partDispatch(
   rowsToRun: (step: StepShape) => number,
 ): Dispatch {
   const { x, weight, out, bias } = call;
-  const { tileRows, rowsPerLane, kStep, tileType, unrolled, matrix } = gemmTuning(call, tile, target);
+  const tuning = gemmTuning(call, tile, target);
+  const { tileRows, rowsPerLane, kStep, tileType, unrolled, matrix } = tuning;
+  const tileColumns = tileColumnsOf(tuning);
   const store = storeVariant(call, part);
   const unit: Readonly<Record<string, number | boolean>> = matrix
-    ? { M: matrix.m, N: matrix.n, K: matrix.k, K_STEP: kStep, SUBGROUP: target.capabilities.subgroupMaxSize }
+    ? {
+        M: matrix.m,
+        N: matrix.n,
+        K: matrix.k,
+        K_STEP: kStep,
+        TILE_SIDE: tileRows,
+        SUBGROUP: target.capabilities.subgroupMaxSize,
+      }
     : { TILE_ROWS: tileRows, ROWS_PER_LANE: rowsPerLane, STEP_QUADS: kStep / 4, UNROLLED: unrolled };
   const how = matrix ? `matrices ${matrix.m}×${matrix.n}×${matrix.k}` : `${rowsPerLane} rows a lane`;
   const scales: Binding = { kind: 'weight', tensor: weight, part: index, plane: 'scales' };
   return {
-    label: `gemm ${weight.format} ${weight.cols}→${part.rows} ${tileRows}×${GEMM_TILE_COLUMNS}×${kStep} ${how} ${tileType}`,
+    label: `gemm ${weight.format} ${weight.cols}→${part.rows} ${tileRows}×${tileColumns}×${kStep} ${how} ${tileType}`,
     source: {
       entry: matrix ? 'ops/linear_gemm_matrix.wgsl' : 'ops/linear_gemm.wgsl',
       swaps: quantSwap(weight.format),
@@ -84,7 +93,7 @@ function partDispatch(
       bias ? { kind: 'vector', tensor: bias } : scales,
       { kind: 'activation', tensor: out, access: 'write' },
     ],
-    workgroups: (step) => [Math.ceil(part.rows / GEMM_TILE_COLUMNS), Math.ceil(rowsToRun(step) / tileRows), 1],
+    workgroups: (step) => [Math.ceil(part.rows / tileColumns), Math.ceil(rowsToRun(step) / tileRows), 1],
     traffic: (step) => linearTraffic(call, part, rowsToRun(step), Math.ceil(rowsToRun(step) / tileRows)),
   };
 }

@@ -41,10 +41,10 @@ const GEMM_TILES = [
   [64, 8],
   [128, 8],
 ] as const;
-export const GEMM_TILE_COLUMNS = 64;
+const GEMM_TILE_COLUMNS = 64;
 const K_STEPS = [16, 32] as const;
-/** Subgroups of a workgroup that computes on matrix units. */
-const MATRIX_SUBGROUPS = 4;
+/** Rows and columns of a workgroup's tile on matrix units. */
+const MATRIX_TILES = [64, 128] as const;
 
 /** Equal for calls that run the same kernels: what a choice is remembered by. */
 export function tuningKey(call: LinearCall, rowTile: LinearRowTile): string {
@@ -128,9 +128,10 @@ export function gemmRowTiles({ software }: Capabilities): readonly GemmRowTile[]
 function gemmTunings(call: LinearCall, capabilities: Capabilities): readonly GemmTuning[] {
   const { f16, limits, software } = capabilities;
   const types = f16 && call.x.type === 'f16' ? (['f16', 'f32'] as const) : (['f32'] as const);
-  const fits = ({ tileRows, kStep, tileType, matrix }: GemmTuning): boolean => {
-    const tiles = (tileRows + GEMM_TILE_COLUMNS) * kStep * (tileType === 'f16' ? 2 : 4);
-    const results = matrix ? MATRIX_SUBGROUPS * matrix.m * matrix.n * 4 : 0;
+  const fits = (tuning: GemmTuning): boolean => {
+    const { tileRows, kStep, tileType, matrix } = tuning;
+    const tiles = (tileRows + tileColumnsOf(tuning)) * kStep * (tileType === 'f16' ? 2 : 4);
+    const results = matrix ? matrixSubgroups(tileRows) * matrix.m * matrix.n * 4 : 0;
     return tiles + results <= limits.maxComputeWorkgroupStorageSize;
   };
   const choices = types.flatMap((tileType) =>
@@ -145,29 +146,42 @@ function gemmTunings(call: LinearCall, capabilities: Capabilities): readonly Gem
           unrolled: !software,
         }),
       ),
-      ...matrixShapes(capabilities, tileType, kStep).map(
-        (matrix): GemmTuning => ({
-          kernel: 'gemm',
-          tileRows: 64,
-          rowsPerLane: 8,
-          kStep,
-          tileType,
-          unrolled: !software,
-          matrix,
-        }),
+      ...MATRIX_TILES.flatMap((tileRows) =>
+        matrixShapes(capabilities, tileType, kStep, tileRows).map(
+          (matrix): GemmTuning => ({
+            kernel: 'gemm',
+            tileRows,
+            rowsPerLane: 8,
+            kStep,
+            tileType,
+            unrolled: !software,
+            matrix,
+          }),
+        ),
       ),
     ]),
   );
   return choices.filter(fits);
 }
 
-/** The matrix units' shapes that a subgroup's 32 × 32 of results and a step's columns are made of; subgroups must have one size only. */
+/** Output columns of a workgroup's tile. */
+export function tileColumnsOf({ tileRows, matrix }: GemmTuning): number {
+  return matrix ? tileRows : GEMM_TILE_COLUMNS;
+}
+
+/** Of a workgroup: each has 32 rows and half of the columns. */
+function matrixSubgroups(tileRows: number): number {
+  return (2 * tileRows) / 32;
+}
+
+/** The matrix units' shapes that a subgroup's 32 × 32 (or 64) results and a step's columns are made of; subgroups must have one size only. */
 function matrixShapes(
   { subgroupMatrix, subgroupMatrixShapes, subgroupMinSize, subgroupMaxSize, limits }: Capabilities,
   tileType: 'f32' | 'f16',
   kStep: number,
+  tileRows: number,
 ): NonNullable<GemmTuning['matrix']>[] {
-  const invocations = MATRIX_SUBGROUPS * subgroupMaxSize;
+  const invocations = matrixSubgroups(tileRows) * subgroupMaxSize;
   if (!subgroupMatrix || subgroupMinSize !== subgroupMaxSize) return [];
   if (invocations > limits.maxComputeInvocationsPerWorkgroup) return [];
   return subgroupMatrixShapes
