@@ -196,9 +196,12 @@ describe('the chat page on WebGPU', () => {
     await finished(0);
     expect(await textOf(0)).not.toBe('');
     await page.reload();
-    await page.waitForSelector('#send:enabled');
+    // Sent before the model is there again: it goes out when it is.
+    await page.waitForFunction(() => document.querySelector('#model-name')?.textContent === 'Loading…');
     await ask('Hello!');
+    expect(await page.locator('#composer-note').innerText()).toMatch(/as soon as the model is loaded/);
     await finished(0);
+    expect(await page.inputValue('#prompt')).toBe('');
     expect(await page.locator('.stats').innerText()).toMatch(/12 prompt \+ 3 generated tokens/);
   });
 });

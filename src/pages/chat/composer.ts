@@ -7,13 +7,19 @@ export class Composer {
   readonly #stop = byId('stop', HTMLButtonElement);
   readonly #note = byId('composer-note', HTMLElement);
   #ready = false;
+  #loading = false;
+  /** Sent before the model was there: goes out as soon as it is. */
+  #waits = false;
+  #noted = '';
 
   constructor(onSend: (text: string) => void, onStop: () => void) {
     const form = byId('composer', HTMLFormElement);
     form.addEventListener('submit', (event) => {
       event.preventDefault();
       const text = this.#box.value.trim();
-      if (!this.#ready || text === '') return;
+      if (text === '') return;
+      if (!this.#ready) return this.#wait(this.#loading);
+      this.#waits = false;
       this.#box.value = '';
       this.#resize();
       onSend(text);
@@ -23,7 +29,11 @@ export class Composer {
       event.preventDefault();
       form.requestSubmit();
     });
-    this.#box.addEventListener('input', () => this.#resize());
+    this.#box.addEventListener('input', () => {
+      this.#resize();
+      // Who writes on is not done.
+      this.#wait(false);
+    });
     this.#stop.addEventListener('click', onStop);
     document.addEventListener('keydown', (event) => {
       if (event.key === 'Escape' && !document.querySelector('dialog[open]')) onStop();
@@ -34,14 +44,28 @@ export class Composer {
     this.#box.focus();
   }
 
-  update(state: { readonly ready: boolean; readonly running: boolean; readonly note: string }): void {
+  /** `loading`: there will be a model. */
+  update(state: {
+    readonly ready: boolean;
+    readonly loading: boolean;
+    readonly running: boolean;
+    readonly note: string;
+  }): void {
+    this.#loading = state.loading && !state.ready;
     this.#ready = state.ready && !state.running;
     const stopHadFocus = document.activeElement === this.#stop;
     this.#send.hidden = state.running;
     this.#stop.hidden = !state.running;
     this.#send.disabled = !state.ready;
-    this.#note.textContent = state.note;
+    this.#noted = state.note;
     if (stopHadFocus && !state.running) this.focus();
+    if (this.#waits && this.#ready) this.#send.form?.requestSubmit();
+    else this.#wait(this.#waits && this.#loading);
+  }
+
+  #wait(waits: boolean): void {
+    this.#waits = waits;
+    this.#note.textContent = waits ? 'Goes out as soon as the model is loaded.' : this.#noted;
   }
 
   #resize(): void {

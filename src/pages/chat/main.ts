@@ -76,6 +76,7 @@ function update(): void {
   const isTiny = models.isDemo ? 'A tiny demonstration model: often wrong.' : 'Language models make mistakes.';
   composer.update({
     ready: info !== undefined,
+    loading: models.loading,
     running: chat.running,
     note: info ? `${isTiny} Everything stays on this device.` : 'The model is not loaded yet.',
   });
