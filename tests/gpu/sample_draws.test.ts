@@ -83,19 +83,26 @@ describe('sampled tokens', () => {
     }
   }
 
+  /** Draws inputs anew, in the rare case that most outcomes hang on rounding, until so many rows were compared. */
+  async function compareAtLeast(least: number, ...[logitsOf, vocab, settings, seed]: Parameters<typeof compare>) {
+    let decided = 0;
+    for (let turn = 0; turn < 5 && decided < least; turn++) {
+      decided += await compare(logitsOf, vocab, settings, seed + turn);
+    }
+    expect(decided).toBeGreaterThanOrEqual(least);
+  }
+
   it.each([1, 12, VOCAB])('are the reference’s at a vocabulary of %i', async (vocab) => {
     const random = seededRandom(SEED + vocab);
     const spread = 1 + random() * 6;
     const logitsOf = () => normals(vocab, random).map((x) => x * spread);
-    const decided = await compare(logitsOf, vocab, SETTINGS, SEED + vocab);
-    expect(decided).toBeGreaterThan(SETTINGS.length * 0.6);
+    await compareAtLeast(SETTINGS.length * 0.6, logitsOf, vocab, SETTINGS, SEED + vocab);
   });
 
   it('are the reference’s at a vocabulary of 128256', async () => {
     const random = seededRandom(SEED);
     const some = [SETTINGS[0], SETTINGS[9], SETTINGS[13], SETTINGS[14], SETTINGS[16]];
-    const decided = await compare((vocab) => normals(vocab, random).map((x) => x * 3), 128256, some, SEED);
-    expect(decided).toBeGreaterThan(2);
+    await compareAtLeast(3, (vocab) => normals(vocab, random).map((x) => x * 3), 128256, some, SEED);
   });
 
   it.each([
