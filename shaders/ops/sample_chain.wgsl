@@ -15,6 +15,8 @@
 // #import "lib/workgroup_best.wgsl"
 // #import "lib/workgroup_scan.wgsl"
 // #import "lib/radix_select.wgsl"
+// #import "lib/token_list.wgsl"
+// #import "lib/judge_guess.wgsl"
 
 alias Act = f32;
 
@@ -40,13 +42,6 @@ const PROPOSAL = 14u;
 const DRAW = 15u;
 const LOGPROBS = 16u;
 
-// Tokens from which mirostat 1 estimates how fast probabilities fall.
-const MIROSTAT_TOKENS = 100u;
-const LN2 = 0.6931471805599453;
-const UNDECIDED = 0xffffffffu;
-// Within rounding of one distribution: nothing is left to draw from after a rejection.
-const SAME_DISTRIBUTION = 1.0 - 1e-6;
-
 @group(0) @binding(0) var<storage, read> step_data: array<u32>;
 @group(0) @binding(1) var<storage, read> logits: array<Act>;
 @group(0) @binding(2) var<storage, read> counts: array<u32>;
@@ -62,13 +57,6 @@ var<private> by_distance: bool;
 var<private> typical_logit: f32;
 // One over the temperature so far.
 var<private> sharpness: f32;
-
-var<workgroup> listed: atomic<u32>;
-var<workgroup> listed_keys: array<u32, MIROSTAT_TOKENS>;
-var<workgroup> listed_tokens: array<u32, MIROSTAT_TOKENS>;
-var<workgroup> sorted_keys: array<u32, MIROSTAT_TOKENS>;
-var<workgroup> mirostat_count: u32;
-var<workgroup> verdict_token: u32;
 
 fn raw_key(token: u32) -> u32 { return order_key(f32(logits[first_logit + token])); }
 
@@ -189,114 +177,6 @@ fn last_above(lane: u32, least: u32) -> u32 {
   }
   let found = workgroup_best(lane, key, rank);
   return MAX_RANK - found.y;
-}
-
-// The tokens within the bound in descending order, lowest id first among equals: at most as many as the lists hold.
-fn list_tokens(lane: u32, raw: bool, bound: Bound) {
-  if (lane == 0u) { atomicStore(&listed, 0u); }
-  workgroupBarrier();
-  for (var t = lane; t < VOCAB; t += LANES) {
-    let key = key_at(t, raw);
-    if (key > 0u && in_bound(key, t, bound)) {
-      let i = atomicAdd(&listed, 1u);
-      if (i < MIROSTAT_TOKENS) {
-        listed_keys[i] = key;
-        listed_tokens[i] = t;
-      }
-    }
-  }
-  workgroupBarrier();
-}
-
-// How many of the listed tokens are better than the i-th.
-fn place_of(i: u32, count: u32) -> u32 {
-  let key = listed_keys[i];
-  let token = listed_tokens[i];
-  var better = 0u;
-  for (var j = 0u; j < count; j++) {
-    if (listed_keys[j] > key || (listed_keys[j] == key && listed_tokens[j] < token)) { better++; }
-  }
-  return better;
-}
-
-// Basu et al. 2021, algorithm 1: how many tokens to keep, from the fall of the probabilities of the listed ones.
-fn estimate_count(lane: u32, count: u32, limit: f32) {
-  if (lane < count) { sorted_keys[place_of(lane, count)] = listed_keys[lane]; }
-  workgroupBarrier();
-  if (lane == 0u) {
-    mirostat_count = VOCAB;
-    if (count >= 2u) {
-      var products = 0.0;
-      var squares = 0.0;
-      for (var i = 0u; i + 1u < count; i++) {
-        let rank = log(f32(i + 2u) / f32(i + 1u));
-        products += rank * ((key_value(sorted_keys[i]) - key_value(sorted_keys[i + 1u])) * sharpness);
-        squares += rank * rank;
-      }
-      let exponent = max(products / squares, 1e-6);
-      var excess = exponent - 1.0;
-      if (abs(excess) < 1e-6) { excess = 1e-6; }
-      let size = log(f32(VOCAB));
-      // excess / (1 - VOCAB^-excess); a power of less than 2 by a polynomial, which keeps what the difference would cancel.
-      let power = excess * size;
-      var share = excess / (1.0 - exp(-power));
-      if (abs(power) < 0.05) { share = 1.0 / (size * (1.0 - power * (0.5 - power * (1.0 / 6.0 - power / 24.0)))); }
-      let kept = (log(share) + limit * LN2) / exponent;
-      mirostat_count = max(1u, u32(exp(clamp(kept, 0.0, size))));
-    }
-  }
-  workgroupBarrier();
-}
-
-// What keys are worth: exp(scale · (logit - best)) · inverse_sum is a probability.
-struct Shares {
-  best: u32,
-  scale: f32,
-  inverse_sum: f32,
-}
-
-fn share_of(token: u32, shares: Shares) -> f32 {
-  return relative_weight(keys[first_logit + token], shares.best, shares.scale) * shares.inverse_sum;
-}
-
-// Rejection sampling (Leviathan et al. 2023) of the token of the row behind, where it comes with what it was drawn from, q: the guess when it
-// stands, which it does with probability min(1, p / q). Otherwise UNDECIDED, and `keys` hold what is left of p without q. Uniform.
-fn judge_guess(lane: u32, row: u32, before: Before, shares: Shares) -> u32 {
-  let table = step_sampling(before.segment, PROPOSALS_OFFSET);
-  if (table == 0u) { return UNDECIDED; }
-  let first = step_data[table + 2u * before.guesses];
-  let count = step_data[table + 2u * before.guesses + 1u];
-  if (count == 0u) { return UNDECIDED; }
-  if (lane == 0u) {
-    let guess = step_row_token(row + 1u);
-    var p = 0.0;
-    var q = 0.0;
-    var overlap = 0.0;
-    for (var i = 0u; i < count; i++) {
-      let token = step_data[first + 2u * i];
-      let proposed = bitcast<f32>(step_data[first + 2u * i + 1u]);
-      let share = share_of(token, shares);
-      overlap += min(share, proposed);
-      if (token == guess) {
-        p = share;
-        q = proposed;
-      }
-    }
-    let stands = p > 0.0 && (drawn_at(before.segment, row, ACCEPT_STREAM) * q < p || overlap >= SAME_DISTRIBUTION);
-    verdict_token = select(UNDECIDED, guess, stands);
-  }
-  let verdict = workgroupUniformLoad(&verdict_token);
-  if (verdict == UNDECIDED) {
-    for (var i = lane; i < count; i += LANES) {
-      let token = step_data[first + 2u * i];
-      let rest = share_of(token, shares) - bitcast<f32>(step_data[first + 2u * i + 1u]);
-      var key = KEY_NEGATIVE_INFINITY;
-      if (rest > 0.0) { key = order_key(key_value(shares.best) + log(rest / shares.inverse_sum) / shares.scale); }
-      keys[first_logit + token] = key;
-    }
-    storageBarrier();
-  }
-  return verdict;
 }
 
 @compute @workgroup_size(LANES)
