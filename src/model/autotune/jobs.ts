@@ -1,14 +1,8 @@
 import type { Capabilities } from '../../gpu/capabilities';
 import type { LinearCall, OpCall } from '../../ops/calls';
+import { gemmRowTiles } from '../../ops/linear/gemm_space';
 import { MAX_GEMV_ROWS } from '../../ops/linear/gemv';
-import {
-  defaultLinearTuning,
-  gemmRowTiles,
-  gemvOrders,
-  type LinearRowTile,
-  linearTunings,
-  tuningKey,
-} from '../../ops/linear/tuning';
+import { defaultLinearTuning, gemvOrders, type LinearRowTile, linearTunings, tuningKey } from '../../ops/linear/tuning';
 import type { RowBucket } from '../../ops/op';
 import type { AttentionTuning, GemvOrder, LinearTuning } from '../../ops/tuning';
 import { planeBytes } from '../../ops/weights/layout';

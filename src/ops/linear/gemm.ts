@@ -4,8 +4,9 @@ import type { Binding, Dispatch, KernelTarget, WeightPart } from '../op';
 import type { StepShape } from '../step_layout';
 import { blocksPerRow, quantSwap } from '../weights/layout';
 import { isGated, storeVariant } from './epilogue';
+import { type GemmRowTile, gemmRowTiles, tileColumnsOf } from './gemm_space';
 import { linearTraffic, rowsOf } from './traffic';
-import { type GemmRowTile, gemmRowTiles, gemmTuning, tileColumnsOf } from './tuning';
+import { gemmTuning } from './tuning';
 
 /** Row tiles with the counts of rows that each serves in a bucket: (above, upTo]. */
 function tilesOf(target: KernelTarget): { tile: GemmRowTile; above: number; upTo: number }[] {
