@@ -1,7 +1,7 @@
 // What the GEMV kernels share: LANES neighbouring invocations compute OUTS output rows for up to ROWS rows of x, lane l from the vectors
-// l, l + LANES, … of each weight row, and add their sums up at the end. A row's result depends on LANES and the weight's format alone,
-// never on ROWS, OUTS, WORKGROUP or on the other rows: one row and sixteen agree to the bit. That is why products are written as chains
-// of fma, which leave a compiler nothing to contract one way here and another there.
+// l, l + LANES, … of each weight row, and add their sums up at the end, as a tree. A row's result depends on LANES and the weight's format
+// alone, never on ROWS, OUTS, WORKGROUP or on the other rows: one row and sixteen agree to the bit. That is why products are written as
+// chains of fma, which leave a compiler nothing to contract one way here and another there.
 // The entry file declares the bindings, `override COLS` and the array `tile`, in which partial sums lie at the end.
 
 // #import "quant/f32.wgsl"
@@ -95,13 +95,6 @@ fn source_row(row: u32) -> u32 {
   return row;
 }
 
-fn slot_total(slot: u32, group: u32, width: u32, one: u32) -> vec4<f32> {
-  var sum = vec4<f32>();
-  let lanes = select(LANES * one, LANES, UNROLLED);
-  for (var lane = 0u; lane < lanes; lane += width) { sum += tile[slot * WORKGROUP + group * LANES + lane]; }
-  return sum;
-}
-
 fn store(row: u32, rows: u32, column: u32, total: f32, up: f32, scale: f32) {
   if (row < rows) { store_value(row, column, total * scale, up * scale); }
 }
@@ -122,15 +115,18 @@ fn finish(thread: u32, lower: SlotSums, upper: SlotSums, i: u32, first_out: u32,
     tile[3u * WORKGROUP + thread] = reduce_lanes(four_rows(lower.v3, upper.v3, i), width);
   }
   workgroupBarrier();
+  let apart = reduce_shared(thread, WORKGROUP * OUTS, width);
+  let bound = select(one, 1u, UNROLLED);
   let outs = select(PART_ROWS, PART_ROWS / 2u, GLU);
   for (var item = thread; item < GROUPS * OUT_SLOTS * one; item += WORKGROUP) {
     let group = item / OUT_SLOTS;
     let slot = item % OUT_SLOTS;
     let column = first_out + item;
     if (column < outs) {
-      let total = slot_total(slot, group, width, one);
+      let at = slot * WORKGROUP + group * LANES;
+      let total = reduce_rest(at, apart, bound);
       var up = vec4<f32>();
-      if (GLU) { up = slot_total(slot + OUT_SLOTS, group, width, one); }
+      if (GLU) { up = reduce_rest(at + OUT_SLOTS * WORKGROUP, apart, bound); }
       let row = first_row + 4u * i;
       let scale = row_scales(i, one);
       store(row, rows, column, total.x, up.x, scale.x);

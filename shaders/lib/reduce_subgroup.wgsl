@@ -3,6 +3,8 @@
 // one-dimensional workgroup, which every implementation keeps to; the self-test would tell one that does not.
 enable subgroups;
 
+// #import "lib/reduce_tree.wgsl"
+
 // How many neighbouring lanes `reduce_lanes` sums up; the value of the first of them counts.
 fn reduce_width() -> u32 { return min(REDUCE_LANES, subgroupAdd(1u)); }
 
@@ -15,3 +17,6 @@ fn reduce_lanes(value: vec4<f32>, width: u32) -> vec4<f32> {
   }
   return sum;
 }
+
+// What subgroups leave is little: nothing more to do for many invocations.
+fn reduce_shared(thread: u32, count: u32, width: u32) -> u32 { return width; }

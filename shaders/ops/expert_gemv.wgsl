@@ -222,11 +222,10 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) count: ve
   tile[thread] = reduce_lanes(sums, reduce);
   squares[thread] = square_sum;
   workgroupBarrier();
+  let apart = reduce_shared(thread, WORKGROUP, reduce);
   for (var group = thread; group < GROUPS * one; group += WORKGROUP) {
     var total = vec4<f32>();
-    for (var block = 0u; block < WORKGROUP * one; block += BLOCK) {
-      for (var other = 0u; other < LANES * one; other += reduce) { total += tile[block + group * LANES + other]; }
-    }
+    for (var block = 0u; block < WORKGROUP * one; block += BLOCK) { total += reduce_rest(block + group * LANES, apart, one); }
     total *= norm_scale(one);
     let column = first_out + group * OUT_SLOTS;
     for (var slot = 0u; slot < OUT_SLOTS * one; slot++) { finish(row, first_slot, slots, column + slot, slot, total, width); }

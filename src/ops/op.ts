@@ -168,7 +168,7 @@ export interface OpCase<Call extends { readonly op: string } = { readonly op: st
   /** Kernels as tuned; absent: the ops' defaults. */
   readonly tuning?: KernelTuning;
   /** What a device must have to run the case, beside what its tensors' types need. */
-  readonly needs?: readonly ('dot4' | 'subgroupMatrix')[];
+  readonly needs?: readonly ('dot4' | 'subgroups' | 'subgroupMatrix')[];
   /** Largest plane of a weight: a larger weight lies in parts. Absent: the device's binding limit. */
   readonly maxBindingBytes?: number;
   /** Values for inputs by tensor name; inputs that are not listed get seeded normal random values (weights: random blocks). */

@@ -6,7 +6,14 @@ export interface GemvOrder {
   readonly splitK: 1 | 2 | 4 | 8;
   /** f32 products, or 4×8-bit dot products of the weights' codes with x in two bytes a value. */
   readonly arithmetic: 'float' | 'dot4';
+  /**
+   * Where the lanes of an output add up their sums: by shuffles, or in workgroup memory. The tree is the same, but compilers may regroup
+   * additions in the one that they see as a whole.
+   */
+  readonly reduction: Reduction;
 }
+
+export type Reduction = 'subgroup' | 'workgroup';
 
 /** The memory-bound kernel of up to 16 rows. What is not of GemvOrder changes no bit of the result. */
 export interface GemvTuning extends GemvOrder {

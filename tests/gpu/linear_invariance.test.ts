@@ -103,6 +103,23 @@ describe.each([
       return results;
     };
     const [expected] = await run(1, 1, single);
+    // Whichever way the lanes' sums are added up: in one order.
+    if (capabilities.subgroups) {
+      const reduction = order.reduction === 'subgroup' ? 'workgroup' : 'subgroup';
+      const [other] = linearTunings(call, 1, capabilities, { ...order, reduction });
+      const key = tuningKey(call, 1);
+      const harness = await LinearHarness.create(
+        gpu,
+        call,
+        SEED,
+        { minRows: 1, maxRows: 1 },
+        {
+          linear: (asked) => (asked === key ? other : undefined),
+        },
+      );
+      expect((await harness.run(rows.slice(0, 1)))[0], `seed ${SEED}: ${JSON.stringify(other)}`).toEqual(expected);
+      harness.dispose();
+    }
     const space = (
       [
         [1, 1],

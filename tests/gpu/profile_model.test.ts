@@ -38,6 +38,7 @@ const TUNED: TuningChoice = {
     kernel: 'gemv',
     splitK: 1,
     arithmetic: 'float',
+    reduction: 'workgroup',
     x: 'direct',
     workgroupSize: 256,
     outputsPerLane: 1,

@@ -1,18 +1,10 @@
 import type { Capabilities } from '../../gpu/capabilities';
+import { orderOf } from '../../ops/linear/tuning';
 import type { AttentionTuning, GemvOrder, KernelTuning, LinearTuning } from '../../ops/tuning';
 import type { TextStore } from '../../storage/text_store';
 import { type AttentionJob, attentionCandidates, attentionJobs, measureAttention } from './attention';
 import { compiles, type TrialBench } from './bench';
-import {
-  candidatesOf,
-  differences,
-  nameOf,
-  orderOf,
-  type PlanOfBucket,
-  singleRowKey,
-  type TuningJob,
-  tuningJobs,
-} from './jobs';
+import { candidatesOf, differences, nameOf, type PlanOfBucket, singleRowKey, type TuningJob, tuningJobs } from './jobs';
 import { formatRecords, type Measured, parseRecords, recordsName, type TuningRecords } from './records';
 import { allocateTrials, Judge } from './trial';
 
@@ -158,7 +150,9 @@ function orderFor(
   const single = singleRowKey(job);
   if (single === undefined || job.rowTile === 1) return undefined;
   const first = jobs.find(({ key }) => key === single);
-  return first && orderOf(best(records.get(single), candidatesOf(first, capabilities, undefined)).choice);
+  if (!first) return undefined;
+  const { choice } = best(records.get(single), candidatesOf(first, capabilities, undefined));
+  return choice.kernel === 'gemv' ? orderOf(choice) : undefined;
 }
 
 async function measureLinear(

@@ -29,11 +29,6 @@ export function nameOf(tuning: LinearTuning | AttentionTuning): string {
   return JSON.stringify(Object.fromEntries(Object.entries(tuning).sort(([a], [b]) => (a < b ? -1 : 1))));
 }
 
-/** The order of sums that a tuning of up to 16 rows stands for. */
-export function orderOf(tuning: LinearTuning): GemvOrder | undefined {
-  return tuning.kernel === 'gemv' ? { splitK: tuning.splitK, arithmetic: tuning.arithmetic } : undefined;
-}
-
 /**
  * Every choice that the plans leave open, the one that matters most first: one row (decode), then many (prefill), then up to 16, up
  * to 4 and, where the device has kernels for them, 17 to 48 rows; within those by the weights' bytes. A tile that no step reaches is left out.

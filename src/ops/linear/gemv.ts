@@ -1,6 +1,7 @@
 import { InternalError } from '../../errors';
 import type { LinearCall } from '../calls';
 import type { Binding, Dispatch, KernelTarget, WeightPart } from '../op';
+import { reductionSwap } from '../reduction';
 import type { StepShape } from '../step_layout';
 import type { GemvTuning } from '../tuning';
 import { blocksPerRow, quantSwap } from '../weights/layout';
@@ -62,16 +63,12 @@ function partDispatch(
   const outputs = gated ? part.rows / 2 : part.rows;
   const groups = Math.ceil(outputs / ((workgroupSize / lanes) * (gated ? outputsPerLane / 2 : outputsPerLane)));
   const groupsX = Math.min(groups, target.capabilities.limits.maxComputeWorkgroupsPerDimension);
-  const { subgroups } = target.capabilities;
   const scales: Binding = { kind: 'weight', tensor: weight, part: index, plane: 'scales' };
   return {
-    label: `gemv ${weight.format} ${weight.cols}→${outputs} ${tile} rows ${dot4 ? 'dot4' : tuning.x} ${workgroupSize}×${outputsPerLane} split ${splitK}${norm ? ' norm' : ''}${gated ? ` ${call.epilogue}` : ''}`,
+    label: `gemv ${weight.format} ${weight.cols}→${outputs} ${tile} rows ${dot4 ? 'dot4' : tuning.x} ${workgroupSize}×${outputsPerLane} split ${splitK} ${tuning.reduction}${norm ? ' norm' : ''}${gated ? ` ${call.epilogue}` : ''}`,
     source: {
       entry: dot4 ? 'ops/linear_gemv_dot4.wgsl' : direct ? 'ops/linear_gemv_direct.wgsl' : 'ops/linear_gemv.wgsl',
-      swaps: {
-        ...quantSwap(weight.format),
-        ...(subgroups ? { 'lib/reduce_workgroup.wgsl': 'lib/reduce_subgroup.wgsl' } : {}),
-      },
+      swaps: { ...quantSwap(weight.format), ...reductionSwap(tuning.reduction) },
       aliases: { ...store.aliases, Act: x.type },
       constants: {
         ROWS: tile,

@@ -3,6 +3,7 @@ import { InternalError } from '../../errors';
 import type { Capabilities } from '../../gpu/capabilities';
 import type { LinearCall } from '../calls';
 import type { KernelTarget } from '../op';
+import { reductionsOf } from '../reduction';
 import type { GemmTuning, GemvOrder, GemvTuning, LinearTuning } from '../tuning';
 import { hasIntegerCodes, laneColumns } from '../weights/layout';
 import { isGated } from './epilogue';
@@ -51,6 +52,11 @@ export function lanesOf(call: LinearCall, { splitK }: Pick<GemvOrder, 'splitK'>)
   return (SWEEP / laneColumns(call.weight.format)) * splitK;
 }
 
+/** The order of sums that a tuning of up to 16 rows stands for. */
+export function orderOf({ splitK, arithmetic, reduction }: GemvTuning): GemvOrder {
+  return { splitK, arithmetic, reduction };
+}
+
 /** The orders of sums to choose from: a tuner chooses one for a call, and then each row tile's tuning within it. */
 export function gemvOrders(call: LinearCall, capabilities: Capabilities): readonly GemvOrder[] {
   const largest = Math.min(256, capabilities.limits.maxComputeInvocationsPerWorkgroup);
@@ -58,11 +64,13 @@ export function gemvOrders(call: LinearCall, capabilities: Capabilities): readon
   const useful = SPLITS.filter(
     (splitK) => splitK === 1 || (splitK * SWEEP <= call.weight.cols && lanesOf(call, { splitK }) <= largest),
   );
-  const orders = useful.map((splitK): GemvOrder => ({ splitK, arithmetic: 'float' }));
   // Two bytes a value are finer than halves, and coarser than what f32 activations may lose.
-  if (!capabilities.dot4 || call.x.type !== 'f16' || !hasIntegerCodes(call.weight.format)) return orders;
-  const dot4 = useful.filter((splitK) => splitK <= DOT4_SPLIT);
-  return [...orders, ...dot4.map((splitK): GemvOrder => ({ splitK, arithmetic: 'dot4' }))];
+  const exact = capabilities.dot4 && call.x.type === 'f16' && hasIntegerCodes(call.weight.format);
+  const dot4 = exact ? useful.filter((splitK) => splitK <= DOT4_SPLIT) : [];
+  return reductionsOf(capabilities).flatMap((reduction) => [
+    ...useful.map((splitK): GemvOrder => ({ splitK, arithmetic: 'float', reduction })),
+    ...dot4.map((splitK): GemvOrder => ({ splitK, arithmetic: 'dot4', reduction })),
+  ]);
 }
 
 /**
@@ -112,8 +120,9 @@ function nearest(tunings: readonly LinearTuning[], wanted: Readonly<Record<strin
 
 /** As many lanes an output as fill a GPU, while each has two vectors to read. A CPU is filled by anything. */
 function defaultOrder(call: LinearCall, capabilities: Capabilities): GemvOrder {
+  const [reduction] = reductionsOf(capabilities);
   const orders = gemvOrders(call, capabilities).filter(
-    (order) => order.arithmetic === 'float' && lanesOf(call, order) <= 64,
+    (order) => order.arithmetic === 'float' && order.reduction === reduction && lanesOf(call, order) <= 64,
   );
   if (capabilities.software) return orders[0];
   const useful = orders.filter(({ splitK }) => splitK === 1 || splitK * 2 * SWEEP <= call.weight.cols);
@@ -146,7 +155,7 @@ export function defaultLinearTuning(
 function chosenOrder(call: LinearCall, { capabilities, tuning }: KernelTarget): GemvOrder {
   const tuned = tuning?.linear(tuningKey(call, 1));
   if (tuned === undefined) return defaultOrder(call, capabilities);
-  if (tuned.kernel === 'gemv') return { splitK: tuned.splitK, arithmetic: tuned.arithmetic };
+  if (tuned.kernel === 'gemv') return orderOf(tuned);
   throw new InternalError(`linear: ${tuningKey(call, 1)} is tuned for the ${tuned.kernel}`);
 }
 

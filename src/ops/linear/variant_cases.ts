@@ -3,7 +3,7 @@ import type { WeightFormat } from '../../formats/weight_format';
 import type { LinearCall } from '../calls';
 import { rowsBatch } from '../case_batch';
 import type { ActivationType, OpCase } from '../op';
-import type { GemmTuning, GemvTuning, LinearTuning } from '../tuning';
+import type { GemmTuning, GemvTuning, LinearTuning, Reduction } from '../tuning';
 import { isGated } from './epilogue';
 import type { LinearRowTile } from './tuning';
 
@@ -25,7 +25,13 @@ function variantCase(call: LinearCall, rowTile: LinearRowTile, tuning: LinearTun
     numPages,
     kvType: 'f32',
     tuning: { linear: () => tuning },
-    needs: tuning.kernel === 'gemv' && tuning.arithmetic === 'dot4' ? ['dot4'] : [],
+    needs:
+      tuning.kernel === 'gemv'
+        ? [
+            ...(tuning.arithmetic === 'dot4' ? ['dot4' as const] : []),
+            ...(tuning.reduction === 'subgroup' ? ['subgroups' as const] : []),
+          ]
+        : [],
     outputs: [{ tensor: out, budget: x.type === 'f16' || out.type === 'f16' ? 1e-6 : 1e-9 }],
   };
 }
@@ -71,18 +77,29 @@ function gemv(
   workgroupSize: number,
   outputsPerLane: number,
   splitK: GemvTuning['splitK'],
+  reduction: Reduction,
   unrolled = false,
 ): GemvTuning {
-  return { kernel: 'gemv', x, splitK, arithmetic: 'float', workgroupSize, outputsPerLane, unrolled };
+  return { kernel: 'gemv', x, splitK, arithmetic: 'float', reduction, workgroupSize, outputsPerLane, unrolled };
 }
 
 function dot4(
   workgroupSize: number,
   outputsPerLane: number,
   splitK: GemvTuning['splitK'],
+  reduction: Reduction,
   unrolled = false,
 ): GemvTuning {
-  return { kernel: 'gemv', x: 'staged', splitK, arithmetic: 'dot4', workgroupSize, outputsPerLane, unrolled };
+  return {
+    kernel: 'gemv',
+    x: 'staged',
+    splitK,
+    arithmetic: 'dot4',
+    reduction,
+    workgroupSize,
+    outputsPerLane,
+    unrolled,
+  };
 }
 
 function gemm(
@@ -97,16 +114,31 @@ function gemm(
 
 /** Each way through each kernel that defaults on a software adapter leave out, those of GPUs among them. */
 const VARIANTS: readonly Variant[] = [
-  { format: 'q4_0', cols: 1056, outs: 38, tile: 1, normed: 'swiglu', tuning: gemv('staged', 64, 2, 4) },
-  { format: 'q8_0', cols: 800, outs: 37, tile: 4, normed: 'none', tuning: gemv('staged', 128, 1, 2) },
-  { format: 'q4_k', cols: 768, outs: 37, tile: 16, normed: 'none', tuning: gemv('staged', 128, 2, 1) },
-  { format: 'q4_0', cols: 800, outs: 37, tile: 16, normed: 'none', tuning: gemv('staged', 128, 2, 2) },
-  { format: 'q6_k', cols: 1280, outs: 13, tile: 1, normed: 'none', tuning: gemv('direct', 128, 1, 4, true) },
-  { format: 'q4_0', cols: 2080, outs: 38, tile: 4, type: 'f16', tuning: gemv('direct', 256, 2, 8) },
-  { format: 'f32', cols: 172, outs: 37, tile: 16, tuning: gemv('direct', 128, 4, 1) },
-  { format: 'q4_0', cols: 1056, outs: 38, tile: 1, type: 'f16', normed: 'swiglu', tuning: dot4(64, 2, 2, true) },
-  { format: 'q8_0', cols: 800, outs: 37, tile: 4, type: 'f16', tuning: dot4(128, 1, 1) },
-  { format: 'q6_k', cols: 768, outs: 37, tile: 16, type: 'f16', normed: 'none', tuning: dot4(128, 2, 2) },
+  { format: 'q4_0', cols: 1056, outs: 38, tile: 1, normed: 'swiglu', tuning: gemv('staged', 64, 2, 4, 'subgroup') },
+  { format: 'q8_0', cols: 800, outs: 37, tile: 4, normed: 'none', tuning: gemv('staged', 128, 1, 2, 'workgroup') },
+  { format: 'q4_k', cols: 768, outs: 37, tile: 16, normed: 'none', tuning: gemv('staged', 128, 2, 1, 'workgroup') },
+  { format: 'q4_0', cols: 800, outs: 37, tile: 16, normed: 'none', tuning: gemv('staged', 128, 2, 2, 'subgroup') },
+  {
+    format: 'q6_k',
+    cols: 1280,
+    outs: 13,
+    tile: 1,
+    normed: 'none',
+    tuning: gemv('direct', 128, 1, 4, 'workgroup', true),
+  },
+  { format: 'q4_0', cols: 2080, outs: 38, tile: 4, type: 'f16', tuning: gemv('direct', 256, 2, 8, 'workgroup') },
+  { format: 'f32', cols: 172, outs: 37, tile: 16, tuning: gemv('direct', 128, 4, 1, 'subgroup') },
+  {
+    format: 'q4_0',
+    cols: 1056,
+    outs: 38,
+    tile: 1,
+    type: 'f16',
+    normed: 'swiglu',
+    tuning: dot4(64, 2, 2, 'subgroup', true),
+  },
+  { format: 'q8_0', cols: 800, outs: 37, tile: 4, type: 'f16', tuning: dot4(128, 1, 1, 'workgroup') },
+  { format: 'q6_k', cols: 768, outs: 37, tile: 16, type: 'f16', normed: 'none', tuning: dot4(128, 2, 2, 'workgroup') },
   { format: 'q4_0', cols: 288, outs: 70, tile: 48, tuning: gemm(32, 4, 32, 'f32') },
   { format: 'f32', cols: 172, outs: 70, tile: 'many', tuning: gemm(64, 8, 32, 'f32') },
   { format: 'q4_k', cols: 256, outs: 70, tile: 'many', tuning: gemm(128, 8, 16, 'f32', true) },

@@ -9,7 +9,7 @@ import {
   tuningKey,
 } from '../../../src/ops/linear/tuning';
 import { linearTuningCase } from '../../../src/ops/linear/variant_cases';
-import type { LinearTuning } from '../../../src/ops/tuning';
+import type { GemvOrder, LinearTuning } from '../../../src/ops/tuning';
 import { CAPABILITIES } from '../../support/capabilities';
 
 function linearCall(rows: number, cols: number, traits: Partial<LinearCall> = {}): LinearCall {
@@ -34,7 +34,7 @@ const CALLS: readonly (readonly [string, LinearCall])[] = [
 ];
 
 describe.each(CALLS)('%s', (_, call) => {
-  const capabilities = { ...CAPABILITIES, f16: true, dot4: true };
+  const capabilities = { ...CAPABILITIES, f16: true, dot4: true, subgroups: true };
   const small = call.norm === undefined && call.epilogue === 'none' ? LINEAR_ROW_TILES : ([1, 4, 16] as const);
 
   test.each(small)('every tuning of %s rows makes a kernel at default limits', (tile) => {
@@ -61,13 +61,34 @@ describe.each(CALLS)('%s', (_, call) => {
 test('a choice that sums in another order than one row, or does not run here, is refused', () => {
   const call = linearCall(2048, 2048);
   const capabilities = { ...CAPABILITIES, f16: true };
-  const split = linearTunings(call, 16, capabilities, { splitK: 4, arithmetic: 'float' })[0];
-  const whole = linearTunings(call, 1, capabilities, { splitK: 1, arithmetic: 'float' })[0];
+  const split = linearTunings(call, 16, capabilities, {
+    splitK: 4,
+    arithmetic: 'float',
+    reduction: 'workgroup',
+  })[0];
+  const whole = linearTunings(call, 1, capabilities, {
+    splitK: 1,
+    arithmetic: 'float',
+    reduction: 'workgroup',
+  })[0];
   const tuned = (linear: (key: string) => LinearTuning | undefined) => () =>
     caseKernels({ ...linearTuningCase(call, 16, split, 1), tuning: { linear } }, capabilities);
   expect(tuned(() => split)).not.toThrow();
   expect(tuned((key) => (key.endsWith('rows 1') ? whole : split))).toThrow(/cannot run with/);
   expect(tuned(() => ({ ...split, workgroupSize: 512 }) as LinearTuning)).toThrow(/cannot run with/);
+});
+
+test('a device with subgroups reduces by them unless its tuner found better, another one without them', () => {
+  const call = linearCall(2048, 2048);
+  const withSubgroups = { ...CAPABILITIES, subgroups: true };
+  expect(defaultLinearTuning(call, 1, withSubgroups)).toMatchObject({ reduction: 'subgroup' });
+  expect(defaultLinearTuning(call, 1, CAPABILITIES)).toMatchObject({ reduction: 'workgroup' });
+  expect(new Set(gemvOrders(call, withSubgroups).map(({ reduction }) => reduction)).size).toBe(2);
+  expect(gemvOrders(call, CAPABILITIES).every(({ reduction }) => reduction === 'workgroup')).toBe(true);
+  const kernels = (order: GemvOrder) =>
+    caseKernels(linearTuningCase(call, 1, linearTunings(call, 1, withSubgroups, order)[0], 1), withSubgroups)?.files;
+  expect(kernels({ splitK: 1, arithmetic: 'float', reduction: 'subgroup' })).toContain('reduce_subgroup');
+  expect(kernels({ splitK: 1, arithmetic: 'float', reduction: 'workgroup' })).not.toContain('reduce_subgroup');
 });
 
 test('keys tell apart what runs other kernels', () => {
