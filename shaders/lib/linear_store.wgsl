@@ -1,6 +1,7 @@
 // How a linear kernel finishes a value and where it goes. The entry file declares `out: array<Out>` and `bias: array<f32>`.
 
 // #import "lib/activations.wgsl"
+// #import "lib/activation_f32.wgsl"
 
 alias Out = f32;
 
@@ -31,5 +32,5 @@ fn store_value(row: u32, column: u32, value: f32, up: f32) {
   let at = row * OUT_COLS + OUT_COLUMN + column;
   if (ACCUMULATE) { y = fma(y, SCALE, f32(out[at])); } else { y *= SCALE; }
   if (SOFTCAP > 0.0) { y = SOFTCAP * safe_tanh(y / SOFTCAP); }
-  out[at] = Out(y);
+  out[at] = kept(y);
 }

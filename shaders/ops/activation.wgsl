@@ -1,5 +1,7 @@
 // out = f(x), element by element. x, out: [rows, COLS]. Workgroup (256 columns, row).
 
+// #import "lib/activation_f32.wgsl"
+
 alias ActIn = f32;
 alias ActOut = f32;
 
@@ -37,5 +39,5 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let col = group.x * LANES + lane;
   if (col >= COLS) { return; }
   let at = group.y * COLS + col;
-  out[at] = ActOut(activation(f32(x[at])));
+  out[at] = kept(activation(f32(x[at])));
 }

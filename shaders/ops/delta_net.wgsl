@@ -4,6 +4,7 @@
 // the same bits as rows that come one by one. Workgroup (value head, segment).
 
 // #import "lib/step.wgsl"
+// #import "lib/activation_f32.wgsl"
 
 alias ActIn = f32;
 alias ActGates = f32;
@@ -108,6 +109,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     }
     let scale = inverseSqrt(total(lane, o * o) / f32(LANES) + EPS);
     let z = f32(gates[(row + 1u) * GATE_COLS - VALUE_HEADS * (LANES + 2u) + head * LANES + lane]);
-    out[(row * VALUE_HEADS + head) * LANES + lane] = ActOut(o * scale * parameters[2u * VALUE_HEADS + lane] * (z * sigmoid(z)));
+    out[(row * VALUE_HEADS + head) * LANES + lane] = kept(o * scale * parameters[2u * VALUE_HEADS + lane] * (z * sigmoid(z)));
   }
 }

@@ -4,6 +4,7 @@
 
 // #import "quant/f32.wgsl"
 // #import "lib/expert_epilogue.wgsl"
+// #import "lib/activation_f32.wgsl"
 
 alias Act = f32;
 alias Out = f32;
@@ -102,7 +103,7 @@ fn store(tile: Tiled, pair: u32, column: u32, sum: f32, up_sum: f32) {
     if (BIAS) { up += bias[tile.expert * OUT_ROWS + OUT_ROWS / 2u + column]; }
     value = expert_epilogue(value, up);
   }
-  out[(pair / TOP_K) * OUT_COLS + OUT_COLUMN + (pair % TOP_K) * width() + column] = Out(value);
+  out[(pair / TOP_K) * OUT_COLS + OUT_COLUMN + (pair % TOP_K) * width() + column] = kept(value);
 }
 
 fn store_row(tile: Tiled, row: u32, column: u32, sums: vec4<f32>) {

@@ -6,6 +6,7 @@
 // #import "quant/f32.wgsl"
 // #import "lib/reduce_workgroup.wgsl"
 // #import "lib/expert_epilogue.wgsl"
+// #import "lib/activation_f32.wgsl"
 
 alias Act = f32;
 alias Out = f32;
@@ -154,7 +155,7 @@ fn norm_scale(one: u32) -> f32 {
 fn store(at: u32, value: f32) {
   var result = value;
   if (ACCUMULATE) { result += f32(out[at]); }
-  out[at] = Out(result);
+  out[at] = kept(result);
 }
 
 @compute @workgroup_size(WORKGROUP)

@@ -1,6 +1,8 @@
 // out[r, j] (+)= Σ_s weight_s · x[r, s·COLS + j] over the TOP_K slots of a row, in their order. routing: [rows, 2·TOP_K], the weights in the
 // second half. Workgroup (256 columns, row).
 
+// #import "lib/activation_f32.wgsl"
+
 alias ActIn = f32;
 alias ActOut = f32;
 
@@ -26,5 +28,5 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   }
   let at = group.y * COLS + col;
   if (ACCUMULATE) { sum += f32(out[at]); }
-  out[at] = ActOut(sum);
+  out[at] = kept(sum);
 }

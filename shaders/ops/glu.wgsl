@@ -1,6 +1,8 @@
 // out[r, j] = act(x[r, j]) · up[r, UP_COLUMN + j] (Shazeer 2020). x: [rows, GATE_COLS], up: [rows, UP_COLS], which may
 // be the same buffer; out: [rows, COLS]. Workgroup (256 columns, row).
 
+// #import "lib/activation_f32.wgsl"
+
 alias ActIn = f32;
 alias ActUp = f32;
 alias ActOut = f32;
@@ -34,5 +36,5 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let col = group.x * LANES + lane;
   if (col >= COLS) { return; }
   let gate = f32(x[group.y * GATE_COLS + col]);
-  out[group.y * COLS + col] = ActOut(activate(gate) * f32(up[group.y * UP_COLS + UP_COLUMN + col]));
+  out[group.y * COLS + col] = kept(activate(gate) * f32(up[group.y * UP_COLS + UP_COLUMN + col]));
 }

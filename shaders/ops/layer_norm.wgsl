@@ -1,5 +1,7 @@
 // out = (x − mean(x)) / sqrt(var(x) + eps) · weight + bias, per row (Ba, Kiros & Hinton 2016). x, out: [rows, COLS]. Workgroup (row).
 
+// #import "lib/activation_f32.wgsl"
+
 alias ActIn = f32;
 alias ActOut = f32;
 
@@ -52,6 +54,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   for (var col = lane; col < COLS; col += LANES) {
     var value = (input(first + col) - mean) * scale * weight[col];
     if (BIAS) { value += bias[col]; }
-    out[first + col] = ActOut(value);
+    out[first + col] = kept(value);
   }
 }

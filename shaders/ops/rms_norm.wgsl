@@ -2,6 +2,8 @@
 // added to what out holds, with OUT_SCALE then multiplied by out_scale. x, out: [rows, groups·COLS]. Workgroup (row,
 // group).
 
+// #import "lib/activation_f32.wgsl"
+
 alias ActIn = f32;
 alias ActOut = f32;
 
@@ -43,6 +45,6 @@ fn main(
     var value = f32(x[first + col]) * scale * weight[col];
     if (ACCUMULATE) { value += f32(out[first + col]); }
     if (OUT_SCALE) { value *= out_scale[0]; }
-    out[first + col] = ActOut(value);
+    out[first + col] = kept(value);
   }
 }

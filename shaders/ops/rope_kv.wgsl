@@ -4,6 +4,7 @@
 // quads of a row, row), with NORM (head, row).
 
 // #import "lib/step.wgsl"
+// #import "lib/activation_f32.wgsl"
 // #import "lib/rope.wgsl"
 // #import "kv/write_f32.wgsl"
 
@@ -144,7 +145,7 @@ fn block_extreme(row: u32, head: u32, quad: u32, norm: HeadNorm) -> f32 {
 fn write_quad(row: u32, head: u32, quad: u32, norm: HeadNorm) {
   let quads = HEAD_DIM / 4u;
   if (head < NUM_HEADS) {
-    q[(row * NUM_HEADS + head) * quads + quad] = vec4<ActOut>(head_quad(row, head, quad, norm));
+    q[(row * NUM_HEADS + head) * quads + quad] = kept_quad(head_quad(row, head, quad, norm));
     return;
   }
   if (quad % KV_WORD_QUADS != 0u) { return; }

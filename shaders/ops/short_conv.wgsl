@@ -2,6 +2,7 @@
 // [rows, CHANNELS], state: [slot][WIDTH - 1][CHANNELS], oldest first. A lane takes one channel, row after row. Workgroup (64 channels, segment).
 
 // #import "lib/step.wgsl"
+// #import "lib/activation_f32.wgsl"
 
 alias ActIn = f32;
 alias ActOut = f32;
@@ -42,7 +43,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     var sum = 0.0;
     for (var k = 0u; k < WIDTH; k++) { sum = fma(weights[k], inputs[k], sum); }
     if (GATED) { sum *= f32(x[at + CHANNELS]); } else { sum = silu(sum); }
-    out[row * CHANNELS + channel] = ActOut(sum);
+    out[row * CHANNELS + channel] = kept(sum);
   }
   for (var k = 0u; k < WIDTH - 1u; k++) { state[past + k * CHANNELS] = inputs[k + 1u]; }
 }

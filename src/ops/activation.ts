@@ -1,3 +1,4 @@
+import { keptAs } from './activation_store';
 import type { ActivationCall, ActivationFunction } from './calls';
 import { rowsBatch } from './case_batch';
 import type { Activation, ActivationType, Dispatch, Op, OpCase } from './op';
@@ -36,6 +37,7 @@ export const activationOp: Op<ActivationCall> = {
         label: `${kind} ${out.cols} ${x.type}→${out.type}`,
         source: {
           entry: 'ops/activation.wgsl',
+          swaps: keptAs(out.type),
           aliases: { ActIn: x.type, ActOut: out.type },
           constants: { KIND: CODES[kind] },
           overrides: { COLS: out.cols },
@@ -59,6 +61,7 @@ export function activationCases(seed: number): readonly OpCase<ActivationCall>[]
     ['gelu', 2, 7, 'f32', 'extreme'],
     ['silu', 2, 7, 'f32', 'extreme'],
     ['relu2', 5, 300, 'f32'],
+    ['relu2', 2, 7, 'f16', 'extreme'],
   ];
   return shapes.map(([kind, rows, cols, type, arguments_], i): OpCase<ActivationCall> => {
     const { batch, numPages } = rowsBatch(rows, seed + i);

@@ -1,3 +1,4 @@
+import { keptAs } from './activation_store';
 import type { GluCall } from './calls';
 import { rowsBatch } from './case_batch';
 import type { Activation, ActivationType, Dispatch, Op, OpCase } from './op';
@@ -46,6 +47,7 @@ export const gluOp: Op<GluCall> = {
         label: `${activation} glu ${out.cols} ${x.type}→${out.type}`,
         source: {
           entry: 'ops/glu.wgsl',
+          swaps: keptAs(out.type),
           constants: { GELU: activation === 'gelu' },
           aliases: { ActIn: x.type, ActUp: up?.tensor.type ?? x.type, ActOut: out.type },
           overrides: {
@@ -85,6 +87,7 @@ export function gluCases(seed: number): readonly OpCase<GluCall>[] {
     [2, 8, 'f32', 'gelu', 'up elsewhere'],
     [2, 7, 'f32', 'silu', 'extreme gates'],
     [2, 7, 'f32', 'gelu', 'extreme gates'],
+    [2, 7, 'f16', 'gelu', 'extreme gates'],
   ];
   return shapes.map(([rows, cols, type, activation, special], i): OpCase<GluCall> => {
     const { batch, numPages } = rowsBatch(rows, seed + i);

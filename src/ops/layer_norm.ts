@@ -1,3 +1,4 @@
+import { keptAs } from './activation_store';
 import type { LayerNormCall } from './calls';
 import { rowsBatch } from './case_batch';
 import type { Activation, ActivationType, Binding, Dispatch, Op, OpCase } from './op';
@@ -38,6 +39,7 @@ export const layerNormOp: Op<LayerNormCall> = {
         label: `layer_norm ${x.cols} ${x.type}→${out.type}`,
         source: {
           entry: 'ops/layer_norm.wgsl',
+          swaps: keptAs(out.type),
           aliases: { ActIn: x.type, ActOut: out.type },
           constants: { BIAS: bias !== undefined, IN_PLACE: inPlace },
           overrides: { COLS: x.cols, EPS: eps },

@@ -1,3 +1,4 @@
+import { keptAs } from './activation_store';
 import type { RmsNormCall } from './calls';
 import { rowsBatch } from './case_batch';
 import type { Activation, ActivationType, Dispatch, Op, OpCase } from './op';
@@ -37,6 +38,7 @@ export const rmsNormOp: Op<RmsNormCall> = {
         label: `rms_norm ${x.cols} ${x.type}→${out.type}${accumulate ? ' accumulate' : ''}`,
         source: {
           entry: 'ops/rms_norm.wgsl',
+          swaps: keptAs(out.type),
           constants: { ACCUMULATE: accumulate, OUT_SCALE: outScale !== undefined },
           aliases: { ActIn: x.type, ActOut: out.type },
           overrides: { COLS: weight.length, EPS: eps, SCALE: scale },
@@ -64,7 +66,7 @@ export function rmsNormCases(seed: number): readonly OpCase<RmsNormCall>[] {
     cols: number,
     from: ActivationType,
     to: ActivationType,
-    special?: 'accumulate' | 'groups of 16',
+    special?: 'accumulate' | 'groups of 16' | 'beyond halves',
   ])[] = [
     [1, 8, 'f32', 'f32'],
     [3, 64, 'f32', 'f32'],
@@ -73,6 +75,7 @@ export function rmsNormCases(seed: number): readonly OpCase<RmsNormCall>[] {
     [2, 8192, 'f32', 'f32'],
     [16, 576, 'f32', 'f16'],
     [65, 96, 'f16', 'f16'],
+    [3, 96, 'f32', 'f16', 'beyond halves'],
     [3, 64, 'f32', 'f32', 'accumulate'],
     [3, 64, 'f32', 'f32', 'groups of 16'],
   ];
@@ -102,6 +105,8 @@ export function rmsNormCases(seed: number): readonly OpCase<RmsNormCall>[] {
       contextLength: 128,
       numPages,
       kvType: 'f32',
+      // Norms of some models have weights of hundreds.
+      inputs: special === 'beyond halves' ? { weight: new Float32Array(cols).fill(5e4) } : undefined,
       outputs: [{ tensor: out, budget: to === 'f16' ? 1e-6 : 1e-9 }],
     };
   });

@@ -1,4 +1,5 @@
 import { InternalError } from '../errors';
+import { keptAs } from './activation_store';
 import type { QkNorm, RopeKvCall } from './calls';
 import { type CaseSegment, caseBatch } from './case_batch';
 import { expectKvBlocks, kvGroup, kvOffset, kvPages, kvSwap, kvValueBytes } from './kv_layout';
@@ -125,7 +126,7 @@ export const ropeKvOp: Op<RopeKvCall> = {
         label: `rope_kv ${table ? pairing : 'unrotated'}${norm ? ` ${norm.kind} norm` : ''} ${qkv.type}→${q.type} kv ${target.kvType}`,
         source: {
           entry: 'ops/rope_kv.wgsl',
-          swaps: kvSwap(target.kvType, 'write'),
+          swaps: { ...kvSwap(target.kvType, 'write'), ...keptAs(q.type) },
           constants: {
             ROTATE: table !== undefined,
             HALF_PAIRING: pairing === 'halves',

@@ -68,7 +68,7 @@ interface Shape {
   /** Rows of an expert. */
   readonly outs: number;
   readonly epilogue?: ExpertLinearCall['epilogue'];
-  readonly with?: readonly ('norm' | 'bias' | 'combine' | 'accumulate' | 'slots' | 'column')[];
+  readonly with?: readonly ('norm' | 'bias' | 'combine' | 'accumulate' | 'slots' | 'column' | 'beyond halves')[];
   readonly type?: ActivationType;
   /** Rows of a part of the weight. */
   readonly partRows?: number;
@@ -83,7 +83,7 @@ const SHAPES: readonly Shape[] = [
   { format: 'mxfp4', rows: 5, experts: 6, topK: 4, cols: 96, outs: 21, with: ['combine', 'accumulate', 'bias'] },
   { format: 'q8_0', rows: 2, experts: 2, topK: 2, cols: 64, outs: 66, with: ['combine', 'bias'], partRows: 64 },
   { format: 'q8_0', rows: 2, experts: 3, topK: 2, cols: 64, outs: 30, epilogue: 'swiglu', partRows: 70 },
-  { format: 'q4_k', rows: 3, experts: 3, topK: 2, cols: 256, outs: 9, with: ['column'], type: 'f16' },
+  { format: 'q4_k', rows: 3, experts: 3, topK: 2, cols: 256, outs: 9, with: ['column', 'beyond halves'], type: 'f16' },
   { format: 'q6_k', rows: 1, experts: 3, topK: 2, cols: 512, outs: 7, with: ['combine', 'accumulate'] },
   { format: 'f16', rows: 1, experts: 2, topK: 1, cols: 2308, outs: 6, with: ['norm'] },
   { format: 'q5_1', rows: 16, experts: 2, topK: 2, cols: 32, outs: 2050, with: ['slots'] },
@@ -92,7 +92,17 @@ const SHAPES: readonly Shape[] = [
   { format: 'mxfp4', rows: 33, experts: 4, topK: 2, cols: 96, outs: 130, epilogue: 'swiglu_clamped', with: ['bias'] },
   { format: 'q4_0', rows: 70, experts: 3, topK: 2, cols: 288, outs: 70, with: ['slots', 'bias'], tileRows: 64 },
   { format: 'q8_0', rows: 20, experts: 2, topK: 2, cols: 64, outs: 66, with: ['column'], partRows: 64 },
-  { format: 'q4_k', rows: 50, experts: 20, topK: 6, cols: 256, outs: 66, type: 'f16', tileRows: 64 },
+  {
+    format: 'q4_k',
+    rows: 50,
+    experts: 20,
+    topK: 6,
+    cols: 256,
+    outs: 66,
+    with: ['beyond halves'],
+    type: 'f16',
+    tileRows: 64,
+  },
 ];
 
 function linearCase(shape: Shape, seed: number): OpCase<ExpertCall> {
@@ -134,7 +144,12 @@ function linearCase(shape: Shape, seed: number): OpCase<ExpertCall> {
     {
       maxBindingBytes: partRows && planeBytes(format, partRows, cols).quants,
       // The columns beside the written ones are compared too: what out held has to be known.
-      inputs: has('column') ? { out: new Float32Array(rows * out.cols).fill(3) } : undefined,
+      inputs: {
+        ...(has('column') && { out: new Float32Array(rows * out.cols).fill(3) }),
+        ...(has('beyond halves') && {
+          x: Float32Array.from({ length: rows * linear.x.cols }, (_, at) => 40 * (((at * 7919) % 1001) - 500)),
+        }),
+      },
     },
   );
 }

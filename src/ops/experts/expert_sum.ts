@@ -1,3 +1,4 @@
+import { keptAs } from '../activation_store';
 import type { ExpertSumCall } from '../calls';
 import type { Dispatch, Op } from '../op';
 import { expectShape, rowBytes } from '../shape_check';
@@ -36,6 +37,7 @@ export const expertSumOp: Op<ExpertSumCall> = {
         label: `expert_sum ${topKOf(routing)}×${out.cols}`,
         source: {
           entry: 'ops/expert_sum.wgsl',
+          swaps: keptAs(out.type),
           aliases: { ActIn: x.type, ActOut: out.type },
           constants: { ACCUMULATE: accumulate },
           overrides: { COLS: out.cols, TOP_K: topKOf(routing) },

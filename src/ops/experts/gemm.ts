@@ -1,4 +1,5 @@
 import { InternalError } from '../../errors';
+import { keptAs } from '../activation_store';
 import type { ExpertGroups, ExpertLinearCall } from '../calls';
 import type { Binding, Dispatch, KernelTarget } from '../op';
 import { blocksPerRow, quantSwap } from '../weights/layout';
@@ -27,7 +28,7 @@ export function groupedDispatches(
       label: `expert gemm ${weight.format} ${weight.cols}→${width}${epilogue === 'none' ? '' : ` ${epilogue}`} ${tileRows}×${TILE_OUTS} ${tileType}`,
       source: {
         entry: 'ops/expert_gemm.wgsl',
-        swaps: quantSwap(weight.format),
+        swaps: { ...quantSwap(weight.format), ...keptAs(out.type) },
         aliases: { Act: x.type, Out: out.type, Tile: tileType },
         constants: {
           TILE_ROWS: tileRows,

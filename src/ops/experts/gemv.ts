@@ -1,4 +1,5 @@
 import { InternalError } from '../../errors';
+import { keptAs } from '../activation_store';
 import type { ExpertLinearCall } from '../calls';
 import type { Binding, Dispatch, KernelTarget, WeightPart } from '../op';
 import { blocksPerRow, laneColumns, quantSwap } from '../weights/layout';
@@ -33,6 +34,7 @@ function partDispatch(call: ExpertLinearCall, target: KernelTarget, part: Weight
       entry: 'ops/expert_gemv.wgsl',
       swaps: {
         ...quantSwap(weight.format),
+        ...keptAs(out.type),
         ...(target.capabilities.subgroups ? { 'lib/reduce_workgroup.wgsl': 'lib/reduce_subgroup.wgsl' } : {}),
       },
       aliases: { Act: x.type, Out: out.type },

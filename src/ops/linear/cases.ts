@@ -16,6 +16,7 @@ interface Shape {
     | 'swiglu'
     | 'geglu'
     | 'scale'
+    | 'beyond halves'
     | 'softcap'
     | 'sampled'
     | 'column'
@@ -42,10 +43,10 @@ const SHAPES: readonly Shape[] = [
   { format: 'q8_0', rows: 3, cols: 96, outs: 172, with: ['geglu'], type: 'f16' },
   { format: 'q8_0', rows: 16, cols: 544, outs: 7, with: ['accumulate', 'bias'] },
   { format: 'q8_0', rows: 17, cols: 32, outs: 64, with: ['column', 'accumulate', 'scale'] },
-  { format: 'q8_0', rows: 65, cols: 96, outs: 130, type: 'f16' },
+  { format: 'q8_0', rows: 65, cols: 96, outs: 130, with: ['beyond halves'], type: 'f16' },
   { format: 'q4_0', rows: 1, cols: 2080, outs: 172, with: ['swiglu', 'norm'] },
   { format: 'q4_0', rows: 2, cols: 32, outs: 1 },
-  { format: 'q4_0', rows: 5, cols: 256, outs: 64, with: ['bias'], type: 'f16' },
+  { format: 'q4_0', rows: 5, cols: 256, outs: 64, with: ['bias', 'beyond halves'], type: 'f16' },
   { format: 'q4_0', rows: 16, cols: 2336, outs: 130, with: ['norm'], type: 'f16' },
   { format: 'q4_0', rows: 40, cols: 288, outs: 172 },
   { format: 'q4_1', rows: 1, cols: 96, outs: 7, with: ['norm', 'bias'] },
@@ -129,7 +130,7 @@ function linearCase(
         // The columns beside the written ones are compared too: what out held has to be known.
         accumulate: has('accumulate'),
         epilogue: has('swiglu') ? 'swiglu' : has('geglu') ? 'geglu' : 'none',
-        scale: has('scale') ? 0.22 : undefined,
+        scale: has('beyond halves') ? 3000 : has('scale') ? 0.22 : undefined,
         // The products lie around sqrt(cols): on both sides of the bend.
         softcap: has('softcap') ? 20 : undefined,
       },

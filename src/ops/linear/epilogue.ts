@@ -1,4 +1,5 @@
 import type { KernelSource } from '../../gpu/kernel';
+import { keptAs } from '../activation_store';
 import type { LinearCall } from '../calls';
 import type { WeightPart } from '../op';
 
@@ -11,8 +12,9 @@ export function isGated(call: LinearCall): boolean {
 export function storeVariant(
   call: LinearCall,
   part: WeightPart,
-): Required<Pick<KernelSource, 'constants' | 'overrides' | 'aliases'>> {
+): Required<Pick<KernelSource, 'swaps' | 'constants' | 'overrides' | 'aliases'>> {
   return {
+    swaps: keptAs(call.out.type),
     aliases: { Out: call.out.type },
     constants: {
       BIAS: call.bias !== undefined,

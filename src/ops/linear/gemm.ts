@@ -70,7 +70,7 @@ function partDispatch(
     label: `gemm ${weight.format} ${weight.cols}→${part.rows} ${tileRows}×${tileColumns}×${kStep} ${how} ${tileType}`,
     source: {
       entry: matrix ? 'ops/linear_gemm_matrix.wgsl' : 'ops/linear_gemm.wgsl',
-      swaps: quantSwap(weight.format),
+      swaps: { ...quantSwap(weight.format), ...store.swaps },
       aliases: { ...store.aliases, Act: x.type, Tile: tileType },
       constants: {
         ...store.constants,

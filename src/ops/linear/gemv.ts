@@ -68,7 +68,7 @@ function partDispatch(
     label: `gemv ${weight.format} ${weight.cols}→${outputs} ${tile} rows ${dot4 ? 'dot4' : tuning.x} ${workgroupSize}×${outputsPerLane} split ${splitK} ${tuning.reduction}${norm ? ' norm' : ''}${gated ? ` ${call.epilogue}` : ''}`,
     source: {
       entry: dot4 ? 'ops/linear_gemv_dot4.wgsl' : direct ? 'ops/linear_gemv_direct.wgsl' : 'ops/linear_gemv.wgsl',
-      swaps: { ...quantSwap(weight.format), ...reductionSwap(tuning.reduction) },
+      swaps: { ...quantSwap(weight.format), ...store.swaps, ...reductionSwap(tuning.reduction) },
       aliases: { ...store.aliases, Act: x.type },
       constants: {
         ROWS: tile,

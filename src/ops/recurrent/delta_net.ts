@@ -1,3 +1,4 @@
+import { keptAs } from '../activation_store';
 import type { DeltaNetCall } from '../calls';
 import { caseBatch } from '../case_batch';
 import type { Activation, ActivationType, Dispatch, Op, OpCase } from '../op';
@@ -88,6 +89,7 @@ export const deltaNetOp: Op<DeltaNetCall> = {
         label: `delta_net ${keyHeads}/${valueHeads} heads ${keyDim}×${valueDim} ${qkv.type}`,
         source: {
           entry: 'ops/delta_net.wgsl',
+          swaps: keptAs(out.type),
           aliases: { ActIn: qkv.type, ActGates: gates.type, ActOut: out.type },
           constants: { LANES: valueDim, KEY_DIM: keyDim, TILED: call.heads === 'tiled' },
           overrides: { KEY_HEADS: keyHeads, VALUE_HEADS: valueHeads, GATE_COLS: gates.cols, EPS: eps },

@@ -1,3 +1,4 @@
+import { keptAs } from '../activation_store';
 import type { ShortConvCall } from '../calls';
 import { caseBatch } from '../case_batch';
 import type { Activation, ActivationType, Dispatch, Op, OpCase } from '../op';
@@ -58,6 +59,7 @@ export const shortConvOp: Op<ShortConvCall> = {
         label: `short_conv ${kind} ${channels}×${width} ${x.type}→${out.type}`,
         source: {
           entry: 'ops/short_conv.wgsl',
+          swaps: keptAs(out.type),
           aliases: { ActIn: x.type, ActOut: out.type },
           constants: { WIDTH: width, GATED: kind === 'gated' },
           overrides: { CHANNELS: channels, X_COLS: x.cols },
