@@ -4,6 +4,7 @@
 
 // #import "lib/step.wgsl"
 // #import "quant/f32.wgsl"
+// #import "lib/linear_bias.wgsl"
 // #import "lib/linear_products.wgsl"
 
 alias Act = f32;
@@ -22,8 +23,7 @@ override COLS: u32 = 4u;
 @group(0) @binding(2) var<storage, read> quants: array<Codes>;
 @group(0) @binding(3) var<storage, read> scales: array<u32>;
 @group(0) @binding(4) var<storage, read> norm_weight: array<vec4<f32>>;
-@group(0) @binding(5) var<storage, read> bias: array<f32>;
-@group(0) @binding(6) var<storage, read_write> out: array<Out>;
+@group(0) @binding(5) var<storage, read_write> out: array<Out>;
 
 // [tile row][sweep][quad of a lane][lane of the sweep]: neighbouring lanes read neighbouring vectors. Partial sums at the end.
 var<workgroup> tile: array<vec4<f32>, TILE_QUADS>;

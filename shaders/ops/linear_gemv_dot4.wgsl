@@ -4,6 +4,7 @@
 
 // #import "lib/step.wgsl"
 // #import "quant/f32.wgsl"
+// #import "lib/linear_bias.wgsl"
 // #import "lib/linear_lanes.wgsl"
 
 alias Act = f32;
@@ -25,8 +26,7 @@ override COLS: u32 = 4u;
 @group(0) @binding(2) var<storage, read> quants: array<Codes>;
 @group(0) @binding(3) var<storage, read> scales: array<u32>;
 @group(0) @binding(4) var<storage, read> norm_weight: array<vec4<f32>>;
-@group(0) @binding(5) var<storage, read> bias: array<f32>;
-@group(0) @binding(6) var<storage, read_write> out: array<Out>;
+@group(0) @binding(5) var<storage, read_write> out: array<Out>;
 
 // Words of hi and lo: [tile row][sweep][quad of a lane][lane of the sweep].
 var<workgroup> x_codes: array<vec2<u32>, TILE_QUADS>;

@@ -18,7 +18,7 @@ export interface LinkedShader {
 }
 
 /** The part of a KernelSource that the text depends on. */
-export type ShaderText = Omit<KernelSource, 'overrides'>;
+export type ShaderText = Omit<KernelSource, 'overrides' | 'beside'>;
 
 const IMPORT = /^\s*\/\/\s*#import\b(.*)$/;
 const IMPORT_PATH = /^\s+"([^"]+)"\s*$/;

@@ -1,5 +1,6 @@
 import { KernelError } from '../errors';
 import { compileError } from './compile_error';
+import { fusedOverrides, fuseShaders } from './fuse_shaders';
 import type { KernelSource } from './kernel';
 import { type LinkedShader, linkShader } from './linker';
 import { shaderSources } from './shader_sources';
@@ -38,7 +39,7 @@ export class PipelineCache {
    * others. Rejects with KernelError: the shader does not link or compile, its bindings differ, an override is unknown or missing.
    */
   get(source: KernelSource, access: readonly BindingAccess[]): Promise<GPUComputePipeline> {
-    const key = JSON.stringify([variantOf(source), sorted(source.overrides), access]);
+    const key = JSON.stringify([variantOf(source), sorted(overridesOf(source)), access]);
     const existing = this.pipelines.get(key);
     if (existing) return existing;
     const pipeline = this.compile(source, access);
@@ -58,14 +59,15 @@ export class PipelineCache {
 
   private async compile(source: KernelSource, access: readonly BindingAccess[]): Promise<GPUComputePipeline> {
     const kernel = describeKernel(source);
-    const sources = this.sources ?? (await shaderSources([source.entry, ...Object.values(source.swaps ?? {})]));
+    const sources = this.sources ?? (await shaderSources(filesOf(source)));
     const { module, shader } = this.module(source, sources);
-    checkOverrides(kernel, source, shader);
+    const overrides = overridesOf(source);
+    checkOverrides(kernel, overrides, shader);
     try {
       return await this.device.createComputePipelineAsync({
         label: kernel,
         layout: this.layout(access).pipeline,
-        compute: { module, entryPoint: 'main', constants: { ...source.overrides } },
+        compute: { module, entryPoint: 'main', constants: overrides },
       });
     } catch (cause) {
       const { messages } = await module.getCompilationInfo();
@@ -79,7 +81,9 @@ export class PipelineCache {
     const key = JSON.stringify(variantOf(source));
     const existing = this.modules.get(key);
     if (existing) return existing;
-    const shader = linkShader(source, sources);
+    const { beside } = source;
+    const linked = linkShader(source, sources);
+    const shader = beside ? fuseShaders(linked, linkShader(beside.kernel, sources), beside.bindings) : linked;
     // The scope only keeps a compile error from being reported as uncaptured: the pipeline's promise rejects with it.
     this.device.pushErrorScope('validation');
     const module = this.device.createShaderModule({ label: source.entry, code: shader.code });
@@ -111,9 +115,15 @@ export class PipelineCache {
 }
 
 /** A kernel's name for people: its entry file and what chooses its variant. */
-export function describeKernel({ entry, swaps, constants, aliases, overrides }: KernelSource): string {
+export function describeKernel({ entry, swaps, constants, aliases, overrides, beside }: KernelSource): string {
   const choices = [...sorted(swaps).map(([, to]) => to), ...[aliases, constants, overrides].flatMap(namedValues)];
-  return choices.length === 0 ? entry : `${entry} (${choices.join(', ')})`;
+  const name = choices.length === 0 ? entry : `${entry} (${choices.join(', ')})`;
+  return beside ? `${name} beside ${describeKernel(beside.kernel)}` : name;
+}
+
+/** The shader files that a kernel names; they import others. */
+export function filesOf({ entry, swaps, beside }: KernelSource): string[] {
+  return [entry, ...Object.values(swaps ?? {}), ...(beside ? filesOf(beside.kernel) : [])];
 }
 
 function namedValues(record: Readonly<Record<string, unknown>> | undefined): string[] {
@@ -121,16 +131,21 @@ function namedValues(record: Readonly<Record<string, unknown>> | undefined): str
 }
 
 /** Everything that the linked text depends on, in a canonical order. */
-function variantOf({ entry, swaps, constants, aliases }: KernelSource): readonly unknown[] {
-  return [entry, sorted(swaps), sorted(constants), sorted(aliases)];
+function variantOf({ entry, swaps, constants, aliases, beside }: KernelSource): readonly unknown[] {
+  const one = [entry, sorted(swaps), sorted(constants), sorted(aliases)];
+  return beside ? [...one, variantOf(beside.kernel), beside.bindings] : one;
+}
+
+function overridesOf({ overrides = {}, beside }: KernelSource): Record<string, number> {
+  return beside ? fusedOverrides(overrides, beside.kernel.overrides ?? {}, beside.fromGroup) : { ...overrides };
 }
 
 function sorted<T>(record: Readonly<Record<string, T>> | undefined): [string, T][] {
   return Object.entries(record ?? {}).sort(([a], [b]) => (a < b ? -1 : 1));
 }
 
-function checkOverrides(kernel: string, source: KernelSource, shader: LinkedShader): void {
-  for (const [name, value] of Object.entries(source.overrides ?? {})) {
+function checkOverrides(kernel: string, overrides: Readonly<Record<string, number>>, shader: LinkedShader): void {
+  for (const [name, value] of Object.entries(overrides)) {
     if (!shader.overrides.has(name)) {
       const names = [...shader.overrides.keys()].sort().join(', ');
       throw new KernelError(`${kernel}: there is no override ${name}; there are: ${names || 'none'}`, {
@@ -141,7 +156,7 @@ function checkOverrides(kernel: string, source: KernelSource, shader: LinkedShad
       throw new KernelError(`${kernel}: override ${name} cannot be ${value}`, { details: { kernel } });
   }
   for (const [name, { hasDefault }] of shader.overrides) {
-    if (hasDefault || Object.hasOwn(source.overrides ?? {}, name)) continue;
+    if (hasDefault || Object.hasOwn(overrides, name)) continue;
     throw new KernelError(`${kernel}: override ${name} has no value and no default`, { details: { kernel } });
   }
 }

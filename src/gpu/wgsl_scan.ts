@@ -89,3 +89,44 @@ export function moduleDirectives(code: string): Directive[] {
     text: `${match[1].trim().replaceAll(/\s+/g, ' ')};`,
   }));
 }
+
+/** A declaration at module scope with its attributes. */
+export interface ModuleItem {
+  readonly name: string;
+  readonly text: string;
+  /** Line of the text's first character in the scanned code, counted from 1. */
+  readonly line: number;
+}
+
+const ITEM_NAME =
+  /^(?:\s*@\w+(?:\([^()]*\))?)*\s*(?:fn|struct|alias|const|override|var(?:\s*<[^>]*>)?)\s+([A-Za-z_]\w*)/;
+
+/** Declarations of module scope in order, without directives; `code` has no comments (see `blankComments`). */
+export function moduleItems(code: string): ModuleItem[] {
+  let text = code;
+  for (const { start, end } of moduleDirectives(code)) {
+    text = text.slice(0, start) + text.slice(start, end).replaceAll(/[^\n]/g, ' ') + text.slice(end);
+  }
+  const items: ModuleItem[] = [];
+  let start = 0;
+  let line = 1;
+  let depth = 0;
+  for (let at = 0; at < text.length; at++) {
+    const character = text[at];
+    if (character === '{') depth++;
+    if (character === '}') depth--;
+    if (depth !== 0 || (character !== '}' && character !== ';')) continue;
+    const item = text.slice(start, at + 1);
+    const blank = item.length - item.trimStart().length;
+    const name = ITEM_NAME.exec(item)?.[1];
+    line += lineBreaks(item.slice(0, blank));
+    if (name !== undefined) items.push({ name, text: item.slice(blank), line });
+    line += lineBreaks(item.slice(blank));
+    start = at + 1;
+  }
+  return items;
+}
+
+function lineBreaks(text: string): number {
+  return text.split('\n').length - 1;
+}

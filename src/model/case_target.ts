@@ -1,5 +1,5 @@
 import type { Capabilities } from '../gpu/capabilities';
-import { describeKernel } from '../gpu/pipelines';
+import { describeKernel, filesOf } from '../gpu/pipelines';
 import type { OpCall } from '../ops/calls';
 import type { KernelTarget, OpCase } from '../ops/op';
 import { splitByBindingLimit } from './gpu_tensors';
@@ -64,6 +64,6 @@ export function caseKernels(opCase: OpCase, capabilities: Capabilities): CaseKer
   const variants = dispatches.map(
     (dispatch) => `${describeKernel(dispatch.source)} ${dispatch.workgroups(shape).join('×')}`,
   );
-  const files = dispatches.map(({ source }) => [source.entry, ...Object.values(source.swaps ?? {})].join(' '));
+  const files = dispatches.map(({ source }) => filesOf(source).join(' '));
   return { variants: [opCase.label, ...variants].join('\n'), files: [...new Set(files)].join('\n') };
 }

@@ -48,6 +48,7 @@ export async function compareStep(parts: CompareParts, batch: Batch): Promise<Ca
   const comparisons: CallComparison[] = [];
   for (const [index, call] of plan.calls.entries()) {
     if (call.when && !shape.features?.includes(call.when)) continue;
+    if (!plan.hasCall(index)) continue;
     await gpu.checked(`${call.op} (call ${index})`, () => {
       const commands = gpu.device.createCommandEncoder();
       const pass = commands.beginComputePass();

@@ -11,6 +11,7 @@ import { gluCases } from '../ops/glu';
 import { guideLogitsCases } from '../ops/guide_logits_cases';
 import { layerNormCases } from '../ops/layer_norm';
 import { linearCases } from '../ops/linear/cases';
+import { linearPairCases } from '../ops/linear/pair_cases';
 import { linearVariantCases } from '../ops/linear/variant_cases';
 import { maskLogitsCases } from '../ops/mask_logits_cases';
 import type { KvType, OpCase } from '../ops/op';
@@ -67,6 +68,7 @@ function allOpCases(seed: number): readonly OpCase[] {
     ...headGateCases(seed),
     ...linearCases(seed),
     ...linearVariantCases(seed),
+    ...linearPairCases(seed),
     ...ropeKvCases(seed),
     ...attentionCases(seed),
     ...gluCases(seed),

@@ -4,7 +4,7 @@ import type { GpuDevice } from '../gpu/device';
 import type { BindingAccess } from '../gpu/pipelines';
 import type { OpCall } from '../ops/calls';
 import type { Binding, Dispatch, KernelTarget } from '../ops/op';
-import { checkCall, dispatchesOf } from '../ops/registry';
+import { checkCall, dispatchesOf, dispatchesOfTwo } from '../ops/registry';
 import type { StepShape } from '../ops/step_layout';
 import type { GpuTensors } from './gpu_tensors';
 
@@ -78,6 +78,11 @@ export class PreparedPlan {
     }
   }
 
+  /** Whether the call has dispatches under its own index: not the first of two that run at once. */
+  hasCall(index: number): boolean {
+    return this.dispatches.some(({ call }) => call === index);
+  }
+
   /** Label and stated bytes of each dispatch of a step of this shape. */
   describe(shape: StepShape): { readonly label: string; readonly bytes: number }[] {
     return this.dispatches
@@ -121,12 +126,22 @@ function targetOf(call: OpCall, target: KernelTarget): KernelTarget {
   return { ...target, bucket: { minRows: 1, maxRows: Math.min(target.bucket.maxRows, target.maxSampledRows) } };
 }
 
-/** The dispatches of a plan on a target, in order, each with the index of its call. Throws InternalError for shapes that do not fit. */
+/**
+ * The dispatches of a plan on a target, in order, each with the index of its call: of the later one where two calls run at once. Throws
+ * InternalError for shapes that do not fit.
+ */
 export function planDispatches(calls: readonly OpCall[], target: KernelTarget): PlanDispatch[] {
-  return calls.flatMap((call, index) => {
-    checkCall(call);
-    return dispatchesOf(call, targetOf(call, target)).map((dispatch) => ({ dispatch, call: index, when: call.when }));
-  });
+  for (const call of calls) checkCall(call);
+  const found: PlanDispatch[] = [];
+  for (let index = 0; index < calls.length; index++) {
+    const [call, next] = calls.slice(index, index + 2);
+    const own = targetOf(call, target);
+    const together = next && next.when === call.when ? dispatchesOfTwo(call, next, own) : undefined;
+    if (together) index++;
+    const dispatches = together ?? dispatchesOf(call, own);
+    found.push(...dispatches.map((dispatch) => ({ dispatch, call: index, when: call.when })));
+  }
+  return found;
 }
 
 /**

@@ -148,6 +148,8 @@ export interface Op<Call extends { readonly op: string }> {
   reference(call: Call, env: ReferenceEnv): void;
   /** The kernels for this call on this target, in order. */
   dispatches(call: Call, target: KernelTarget): readonly Dispatch[];
+  /** The kernels of a call and the next one of the plan, where both can run at once; undefined where they cannot. */
+  dispatchesOfTwo?(first: Call, second: Call, target: KernelTarget): readonly Dispatch[] | undefined;
 }
 
 /**

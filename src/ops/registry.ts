@@ -72,3 +72,9 @@ export function runReference(call: OpCall, env: ReferenceEnv): void {
 export function dispatchesOf(call: OpCall, target: KernelTarget): readonly Dispatch[] {
   return opOf(call).dispatches(call, target);
 }
+
+/** The kernels of two neighbouring calls that run at once; undefined where each has to have its own. */
+export function dispatchesOfTwo(first: OpCall, second: OpCall, target: KernelTarget): readonly Dispatch[] | undefined {
+  if (first.op !== second.op) return undefined;
+  return opOf(first).dispatchesOfTwo?.(first, second, target);
+}

@@ -1,6 +1,7 @@
 import { InternalError } from '../../errors';
+import type { Capabilities } from '../../gpu/capabilities';
 import type { LinearCall } from '../calls';
-import type { Binding, Dispatch, KernelTarget, WeightPart } from '../op';
+import type { Dispatch, KernelTarget, RowBucket, WeightPart } from '../op';
 import { reductionSwap } from '../reduction';
 import type { StepShape } from '../step_layout';
 import type { GemvTuning } from '../tuning';
@@ -12,13 +13,27 @@ import { GEMV_ROW_TILES, type GemvRowTile, gemvTuning, lanesOf } from './tuning'
 /** Rows of the largest tile: from here on a call is the GEMM's, or runs in several tiles. */
 export const MAX_GEMV_ROWS = GEMV_ROW_TILES[GEMV_ROW_TILES.length - 1];
 
-/** Row tiles with the counts of rows that each serves in a bucket: (above, upTo]. */
-function tilesOf(minRows: number, maxRows: number): { tile: GemvRowTile; above: number; upTo: number }[] {
+/** A row tile and the rows that its kernel computes in a step: all of them, or none where another tile's kernel does. */
+export interface GemvTile {
+  readonly tile: GemvRowTile;
+  rowsToRun(call: LinearCall, step: StepShape): number;
+}
+
+/** The row tiles that a bucket can need. */
+export function gemvTiles({ minRows, maxRows }: RowBucket): GemvTile[] {
   return GEMV_ROW_TILES.map((tile, i) => ({
     tile,
     above: i === 0 ? 0 : GEMV_ROW_TILES[i - 1],
     upTo: tile === MAX_GEMV_ROWS ? Number.POSITIVE_INFINITY : tile,
-  })).filter(({ above, upTo }) => above < maxRows && upTo >= minRows);
+  }))
+    .filter(({ above, upTo }) => above < maxRows && upTo >= minRows)
+    .map(({ tile, above, upTo }) => ({
+      tile,
+      rowsToRun: (call, step) => {
+        const rows = rowsOf(call, step);
+        return rows > above && rows <= upTo ? rows : 0;
+      },
+    }));
 }
 
 /**
@@ -32,26 +47,33 @@ export function gemvDispatches(call: LinearCall, target: KernelTarget): readonly
       `linear: "${call.weight.name}" is split into ${parts.length} parts and cannot be fused with ${call.epilogue}`,
     );
   }
-  return tilesOf(target.bucket.minRows, target.bucket.maxRows).flatMap(({ tile, above, upTo }) =>
+  return gemvTiles(target.bucket).flatMap((rows) =>
     parts.map((part, index) => {
-      const chosen = gemvTuning(call, tile, target);
-      const rowsToRun = (step: StepShape): number => {
-        const rows = rowsOf(call, step);
-        return rows > above && rows <= upTo ? rows : 0;
-      };
-      return partDispatch(call, target, part, index, tile, chosen, rowsToRun);
+      return gemvDispatch(call, target, { part, index }, rows, gemvTuning(call, rows.tile, target));
     }),
   );
 }
 
-function partDispatch(
+/** Workgroups along x and y of a part's dispatch. */
+export function gemvGroups(
+  call: LinearCall,
+  { rows }: WeightPart,
+  { splitK, workgroupSize, outputsPerLane }: GemvTuning,
+  { limits }: Capabilities,
+): readonly [x: number, y: number] {
+  const [outputs, slots] = isGated(call) ? [rows / 2, outputsPerLane / 2] : [rows, outputsPerLane];
+  const groups = Math.ceil(outputs / ((workgroupSize / lanesOf(call, { splitK })) * slots));
+  const x = Math.min(groups, limits.maxComputeWorkgroupsPerDimension);
+  return [x, Math.ceil(groups / x)];
+}
+
+/** The kernel of one part of the weight for one row tile. */
+export function gemvDispatch(
   call: LinearCall,
   target: KernelTarget,
-  part: WeightPart,
-  index: number,
-  tile: GemvRowTile,
+  { part, index }: { readonly part: WeightPart; readonly index: number },
+  { tile, rowsToRun }: GemvTile,
   tuning: GemvTuning,
-  rowsToRun: (step: StepShape) => number,
 ): Dispatch {
   const { x, weight, out, norm, bias } = call;
   const gated = isGated(call);
@@ -59,16 +81,18 @@ function partDispatch(
   const direct = tuning.x === 'direct';
   const dot4 = tuning.arithmetic === 'dot4';
   const store = storeVariant(call, part);
-  const lanes = lanesOf(call, { splitK });
   const outputs = gated ? part.rows / 2 : part.rows;
-  const groups = Math.ceil(outputs / ((workgroupSize / lanes) * (gated ? outputsPerLane / 2 : outputsPerLane)));
-  const groupsX = Math.min(groups, target.capabilities.limits.maxComputeWorkgroupsPerDimension);
-  const scales: Binding = { kind: 'weight', tensor: weight, part: index, plane: 'scales' };
+  const [groupsX, groupsY] = gemvGroups(call, part, tuning, target.capabilities);
   return {
     label: `gemv ${weight.format} ${weight.cols}→${outputs} ${tile} rows ${dot4 ? 'dot4' : tuning.x} ${workgroupSize}×${outputsPerLane} split ${splitK} ${tuning.reduction}${norm ? ' norm' : ''}${gated ? ` ${call.epilogue}` : ''}`,
     source: {
       entry: dot4 ? 'ops/linear_gemv_dot4.wgsl' : direct ? 'ops/linear_gemv_direct.wgsl' : 'ops/linear_gemv.wgsl',
-      swaps: { ...quantSwap(weight.format), ...store.swaps, ...reductionSwap(tuning.reduction) },
+      swaps: {
+        ...quantSwap(weight.format),
+        ...store.swaps,
+        ...reductionSwap(tuning.reduction),
+        ...(bias ? {} : { 'lib/linear_bias.wgsl': 'lib/linear_no_bias.wgsl' }),
+      },
       aliases: { ...store.aliases, Act: x.type },
       constants: {
         ROWS: tile,
@@ -96,13 +120,16 @@ function partDispatch(
       { kind: 'step' },
       { kind: 'activation', tensor: x, access: 'read' },
       { kind: 'weight', tensor: weight, part: index, plane: 'quants' },
-      scales,
+      { kind: 'weight', tensor: weight, part: index, plane: 'scales' },
       // A binding that the variant does not read still has to be something.
-      norm ? { kind: 'vector', tensor: norm.weight } : scales,
-      bias ? { kind: 'vector', tensor: bias } : scales,
+      norm ? { kind: 'vector', tensor: norm.weight } : { kind: 'activation', tensor: x, access: 'read' },
       { kind: 'activation', tensor: out, access: 'write' },
+      ...(bias ? [{ kind: 'vector', tensor: bias } as const] : []),
     ],
-    workgroups: (step) => [groupsX, Math.ceil(groups / groupsX), Math.ceil(rowsToRun(step) / tile)],
-    traffic: (step) => linearTraffic(call, part, rowsToRun(step), Math.ceil(rowsToRun(step) / tile)),
+    workgroups: (step) => [groupsX, groupsY, Math.ceil(rowsToRun(call, step) / tile)],
+    traffic: (step) => {
+      const rows = rowsToRun(call, step);
+      return linearTraffic(call, part, rows, Math.ceil(rows / tile));
+    },
   };
 }

@@ -5,6 +5,7 @@ import { expectInteger, expectShape } from '../shape_check';
 import { gateActivation, isGated } from './epilogue';
 import { gemmDispatches } from './gemm';
 import { gemvDispatches, MAX_GEMV_ROWS } from './gemv';
+import { pairedGemvs } from './pair';
 
 /** x as the kernel reads it: the rows of out, looked up and normalised (f64). */
 function inputRows(call: LinearCall, env: ReferenceEnv): Float64Array[] {
@@ -76,6 +77,11 @@ export const linearOp: Op<LinearCall> = {
 
   dispatches(call, target) {
     return isSmall(call, target) ? gemvDispatches(call, target) : gemmDispatches(call, target);
+  },
+
+  dispatchesOfTwo(first, second, target) {
+    if (!isSmall(first, target) || !isSmall(second, target)) return undefined;
+    return pairedGemvs(first, second, target);
   },
 };
 

@@ -169,6 +169,18 @@ export function gemvTuning(call: LinearCall, rowTile: GemvRowTile, target: Kerne
   throw new InternalError(`linear: ${tuningKey(call, rowTile)} is tuned for the ${chosen.kernel}`);
 }
 
+/** Whether the kernel of a call's row tile can run with a tuning, in the order of sums that it has. */
+export function isGemvTuning(
+  call: LinearCall,
+  rowTile: GemvRowTile,
+  tuning: GemvTuning,
+  capabilities: Capabilities,
+): boolean {
+  return linearTunings(call, rowTile, capabilities, orderOf(tuning)).some(
+    (choice) => identity(choice) === identity(tuning),
+  );
+}
+
 /** What a target runs more than 16 rows with. Throws InternalError for a choice that the kernel cannot run. */
 export function gemmTuning(call: LinearCall, rowTile: GemmRowTile, target: KernelTarget): GemmTuning {
   const chosen = chosenTuning(call, rowTile, target);
