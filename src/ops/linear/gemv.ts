@@ -16,7 +16,7 @@ export const MAX_GEMV_ROWS = GEMV_ROW_TILES[GEMV_ROW_TILES.length - 1];
 /** A row tile and the rows that its kernel computes in a step: all of them, or none where another tile's kernel does. */
 export interface GemvTile {
   readonly tile: GemvRowTile;
-  rowsToRun(call: LinearCall, step: StepShape): number;
+  readonly rowsToRun: (call: LinearCall, step: StepShape) => number;
 }
 
 /** The row tiles that a bucket can need. */
