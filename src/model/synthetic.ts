@@ -1,28 +1,28 @@
 /** Models of real shape without a file: their weights are made on the GPU from a seed. For measuring speed and memory. */
 import { UnsupportedModelError } from '../errors';
-import { GGML_TYPES, type GgmlType } from '../formats/gguf/ggml_types';
+import { GGML_TYPES } from '../formats/gguf/ggml_types';
 import type { GgufTensor, GgufValue } from '../formats/gguf/gguf';
-import { WEIGHT_FORMATS, type WeightFormat } from '../formats/weight_format';
 import { BYTE_TO_CHARACTER } from '../tokenizer/byte_level';
 import { TokenType } from '../tokenizer/vocabulary';
 import { SYNTHETIC_PREFIX, type SyntheticModel } from './origin';
+import { matrixType, SYNTHETIC_FORMATS, type SyntheticFormat } from './synthetic_formats';
 import { DECODER_SHAPES, type DecoderShape } from './synthetic_shapes';
 
 const ALIGNMENT = 32;
 
 /**
- * The model behind `synthetic:SHAPE:FORMAT`, for example `synthetic:llama-3.2-1b:q4_0`. Every matrix is stored in the format,
- * or in its stand-in where the rows do not fill its blocks.
+ * The model behind `synthetic:SHAPE:FORMAT`, for example `synthetic:llama-3.2-1b:q4_0`. Every matrix is stored in the format, or
+ * as the mixture has it (`q4_k_m`), or in a stand-in where the rows do not fill its blocks.
  * Throws UnsupportedModelError that lists the shapes or formats that there are.
  */
 export function namedSyntheticModel(address: string): SyntheticModel {
   const [shapeName = '', formatName = '', ...rest] = address.slice(SYNTHETIC_PREFIX.length).split(':');
   const shape = Object.hasOwn(DECODER_SHAPES, shapeName) ? DECODER_SHAPES[shapeName] : undefined;
-  const format = WEIGHT_FORMATS.find((known) => known === formatName.toLowerCase());
+  const format = SYNTHETIC_FORMATS.find((known) => known === formatName.toLowerCase());
   if (!shape || !format || rest.length > 0) {
     const shapes = Object.keys(DECODER_SHAPES).join(', ');
     throw new UnsupportedModelError(
-      `there is no "${address}": a synthetic model is synthetic:SHAPE:FORMAT with SHAPE one of ${shapes} and FORMAT one of ${WEIGHT_FORMATS.join(', ')}`,
+      `there is no "${address}": a synthetic model is synthetic:SHAPE:FORMAT with SHAPE one of ${shapes} and FORMAT one of ${SYNTHETIC_FORMATS.join(', ')}`,
       { details: { model: address } },
     );
   }
@@ -30,9 +30,8 @@ export function namedSyntheticModel(address: string): SyntheticModel {
 }
 
 /** A model of any shape. Throws UnsupportedModelError when its rows cannot be cut into the format's blocks. */
-export function syntheticModel(name: string, shape: DecoderShape, format: WeightFormat, seed = 1): SyntheticModel {
-  const type = format.toUpperCase() as GgmlType;
-  const tensors = placeTensors(tensorShapes(shape, type));
+export function syntheticModel(name: string, shape: DecoderShape, format: SyntheticFormat, seed = 1): SyntheticModel {
+  const tensors = placeTensors(tensorShapes(shape, format));
   const size = [...tensors.values()].reduce((end, tensor) => Math.max(end, tensor.offset + tensor.byteLength), 0);
   const metadata = new Map<string, GgufValue>([...hyperparameters(name, shape), ...vocabulary(shape.vocabSize)]);
   return { name, size, seed, gguf: { version: 3, alignment: ALIGNMENT, metadata, tensors, dataOffset: 0 } };
@@ -40,23 +39,13 @@ export function syntheticModel(name: string, shape: DecoderShape, format: Weight
 
 type TensorShape = Pick<GgufTensor, 'name' | 'type' | 'shape'>;
 
-/** What llama.cpp's quantiser takes for rows that do not fill the blocks of 256 of the first. */
-const STAND_INS: Readonly<Partial<Record<GgmlType, GgmlType>>> = {
-  Q2_K: 'IQ4_NL',
-  Q3_K: 'IQ4_NL',
-  IQ4_XS: 'IQ4_NL',
-  Q4_K: 'Q5_0',
-  Q5_K: 'Q5_1',
-  Q6_K: 'Q8_0',
-};
-
-function tensorShapes(shape: DecoderShape, wanted: GgmlType): TensorShape[] {
+function tensorShapes(shape: DecoderShape, format: SyntheticFormat): TensorShape[] {
   const { hiddenSize, intermediateSize, vocabSize } = shape;
   const qSize = shape.numHeads * shape.headDim;
   const kvSize = shape.numKvHeads * shape.headDim;
   const matrix = (name: string, cols: number, rows: number): TensorShape => ({
     name: `${name}.weight`,
-    type: cols % GGML_TYPES[wanted].blockSize === 0 ? wanted : (STAND_INS[wanted] ?? wanted),
+    type: matrixType(format, name, cols, shape),
     shape: [cols, rows],
   });
   const vector = (name: string, length: number): TensorShape => ({ name, type: 'F32', shape: [length] });

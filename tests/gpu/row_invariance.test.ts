@@ -23,6 +23,8 @@ const DENSE: DecoderShape = {
 /** Each row has experts of its own. */
 const EXPERTS: DecoderShape = { ...DENSE, architecture: 'qwen3moe', experts: { count: 5, used: 2, size: 64 } };
 const SHAPE = Math.random() < 0.5 ? DENSE : EXPERTS;
+/** Mixed: values in another format than queries and keys, which then share a dispatch. */
+const FORMAT = Math.random() < 0.5 ? 'q8_0' : 'q4_k_m';
 const MAX_ROWS = 16;
 /** More than a page, so that rows read what others wrote steps before. */
 const LENGTH = 37;
@@ -82,9 +84,9 @@ async function logitsOf(model: LoadedModel, tokens: readonly number[], seed: num
 }
 
 describe.each(chosen)('$name', ({ options, activationType }) => {
-  test(`a row of ${SHAPE.experts ? 'experts' : 'a dense model'} has the logits that it has alone`, async () => {
+  test(`a row of ${SHAPE.experts ? 'experts' : 'a dense model'} in ${FORMAT} has the logits that it has alone`, async () => {
     const seed = Math.floor(Math.random() * 2 ** 31);
-    const model = await loadModel(syntheticModel('tiny', SHAPE, 'q8_0', 7), {
+    const model = await loadModel(syntheticModel('tiny', SHAPE, FORMAT, 7), {
       backend: 'webgpu',
       ...options,
       activationType,

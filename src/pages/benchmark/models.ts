@@ -18,13 +18,13 @@ function embedded(file: string, label: string, note: string): ModelChoice {
 
 /** Megabytes of the weights on the GPU, by shape and format. */
 const SYNTHETIC: Readonly<Record<string, Readonly<Record<string, number>>>> = {
-  'smollm2-135m': { q4_0: 76, q4_k: 90, q8_0: 143, f16: 269 },
-  'qwen2.5-0.5b': { q4_0: 278, q4_k: 328, q8_0: 525, f16: 988 },
-  'qwen3-0.6b': { q4_0: 335, q4_k: 345, q8_0: 633, f16: 1192 },
-  'qwen3-1.7b': { q4_0: 968, q4_k: 995, q8_0: 1828, f16: 3441 },
-  'llama-3.2-1b': { q4_0: 695, q4_k: 714, q8_0: 1313, f16: 2471 },
-  'llama-3.2-3b': { q4_0: 1807, q4_k: 1857, q8_0: 3413, f16: 6425 },
-  'llama-3.1-8b': { q4_0: 4517, q4_k: 4642, q8_0: 8532, f16: 16_060 },
+  'smollm2-135m': { q4_0: 76, q4_k: 90, q4_k_m: 104, q8_0: 143, f16: 269 },
+  'qwen2.5-0.5b': { q4_0: 278, q4_k: 328, q4_k_m: 393, q8_0: 525, f16: 988 },
+  'qwen3-0.6b': { q4_0: 335, q4_k: 345, q4_k_m: 398, q8_0: 633, f16: 1192 },
+  'qwen3-1.7b': { q4_0: 968, q4_k: 995, q4_k_m: 1124, q8_0: 1828, f16: 3441 },
+  'llama-3.2-1b': { q4_0: 695, q4_k: 714, q4_k_m: 816, q8_0: 1313, f16: 2471 },
+  'llama-3.2-3b': { q4_0: 1807, q4_k: 1857, q4_k_m: 2055, q8_0: 3413, f16: 6425 },
+  'llama-3.1-8b': { q4_0: 4517, q4_k: 4642, q4_k_m: 5025, q8_0: 8532, f16: 16_060 },
   'olmoe-1b-7b': { q4_0: 3899, q8_0: 7358 },
 };
 

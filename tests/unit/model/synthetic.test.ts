@@ -41,6 +41,20 @@ describe('named synthetic models', () => {
     }
   });
 
+  // As large as such files are in the wild, which have a vocabulary beside.
+  test.each([
+    ['llama-3.2-1b', 0.808e9],
+    ['llama-3.1-8b', 4.92e9],
+  ])('%s mixed as Q4_K_M is what the quantiser makes of it', (shape, bytes) => {
+    const { gguf, size } = namedSyntheticModel(`synthetic:${shape}:q4_k_m`);
+    expect(Math.abs(size / bytes - 1)).toBeLessThan(0.012);
+    const types = (pattern: RegExp): Set<string> =>
+      new Set([...gguf.tensors.values()].filter(({ name }) => pattern.test(name)).map(({ type }) => type));
+    expect(types(/attn_v|ffn_down/)).toEqual(new Set(['Q6_K', 'Q4_K']));
+    expect(types(/blk\.0\.(attn_v|ffn_down)\.|^output\.weight/)).toEqual(new Set(['Q6_K']));
+    expect(types(/attn_(q|k|output)\.|ffn_(gate|up)\./)).toEqual(new Set(['Q4_K']));
+  });
+
   test.each(['synthetic:qwen3-0.7b:q4_0', 'synthetic:smollm2-135m:q9_9', 'synthetic:smollm2-135m', 'synthetic:a:b:c'])(
     '%s is refused with what there is',
     (name) => {

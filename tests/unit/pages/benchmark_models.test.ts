@@ -12,7 +12,7 @@ const NAMES = [
   'llama-3.2-3b',
   'llama-3.1-8b',
 ];
-const FORMATS = ['q4_0', 'q4_k', 'q8_0', 'f16'];
+const FORMATS = ['q4_0', 'q4_k', 'q4_k_m', 'q8_0', 'f16'];
 
 /** "76 MB" or "0.5 GB" of a label, in bytes. */
 function bytesOf(label: string): number {
