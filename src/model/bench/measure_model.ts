@@ -51,9 +51,13 @@ export async function measureModel(
 
 async function measureDepths(context: Context): Promise<void> {
   const { recorder, settings } = context;
-  for (const depth of settings.depths) {
+  let shallow: number | undefined;
+  for (const depth of [...settings.depths].sort((a, b) => a - b)) {
     const point = await measureStep(context, `decode at depth ${depth}`, 1, depth);
-    if (point) recorder.add({ decode: [...recorder.report.decode, point] });
+    if (!point) continue;
+    if (depth === 0) shallow = point.ms.median;
+    const cost = shallow === undefined ? undefined : point.ms.median / shallow;
+    recorder.add({ decode: [...recorder.report.decode, { ...point, cost }] });
   }
 }
 

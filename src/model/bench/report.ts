@@ -73,6 +73,12 @@ export interface StepPoint {
   readonly fractionOfBandwidth?: number;
 }
 
+/** A decode step at a depth. */
+export interface DepthPoint extends StepPoint {
+  /** Over the time at depth 0; absent where that was not measured. */
+  readonly cost?: number;
+}
+
 /** A step of n rows over a step of one, at depth 0: v(n). */
 export interface RowsPoint extends StepPoint {
   readonly cost: number;
@@ -133,7 +139,7 @@ export interface BenchmarkReport {
   readonly load?: LoadSpeed;
   readonly firstToken?: FirstToken;
   readonly prefill: readonly PrefillPoint[];
-  readonly decode: readonly StepPoint[];
+  readonly decode: readonly DepthPoint[];
   readonly rows: readonly RowsPoint[];
   readonly generation?: GenerationPoint;
   /** Bytes of all GPU buffers with the model loaded. */

@@ -33,11 +33,21 @@ export function reportTables(report: BenchmarkReport): readonly ReportTable[] {
     },
     {
       title: 'Decode',
-      head: ['depth', 'tokens/s', 'ms', 'fastest … slowest', 'runs', 'bytes a token', 'of the bandwidth'],
-      rows: report.decode.map(({ depth, tokensPerSecond, ms, least, fractionOfBandwidth }) => [
+      head: [
+        'depth',
+        'tokens/s',
+        'ms',
+        'fastest … slowest',
+        'runs',
+        'over depth 0',
+        'bytes a token',
+        'of the bandwidth',
+      ],
+      rows: report.decode.map(({ depth, cost, tokensPerSecond, ms, least, fractionOfBandwidth }) => [
         String(depth),
         figure(tokensPerSecond),
         ...spread(ms),
+        cost?.toFixed(2) ?? '',
         least ? bytes(least.weightBytes + least.kvBytes) : '',
         percent(fractionOfBandwidth),
       ]),
