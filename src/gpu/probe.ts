@@ -85,7 +85,7 @@ function subgroupMatrixShapes(info: GPUAdapterInfo): SubgroupMatrixShape[] {
 }
 
 /** Browsers that do not know `isFallbackAdapter` name the rasteriser. */
-function isSoftware({ isFallbackAdapter, architecture, description }: GPUAdapterInfo): boolean {
+export function isSoftware({ isFallbackAdapter, architecture, description }: GPUAdapterInfo): boolean {
   return isFallbackAdapter || /swiftshader|llvmpipe|basic render/i.test(`${architecture} ${description}`);
 }
 

@@ -1,9 +1,6 @@
 // Gives the tests what a browser has: WebGPU's globals and navigator.gpu, by Dawn.
 import { afterAll } from 'vitest';
 import { createNodeGpu } from '../../src/cli/dawn';
-import { pollPatiently } from '../support/patient_polling';
-
-pollPatiently();
 
 // Node 20 has no navigator.
 if (globalThis.navigator === undefined)

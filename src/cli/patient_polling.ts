@@ -3,12 +3,17 @@ const EAGER = 2;
 /** In milliseconds. */
 const PAUSE = 1;
 
+let patient = false;
+
 /**
  * Lets Dawn in Node wait without a processor of its own. As long as anything is under way on a device it looks for news in each turn of the
  * event loop, by `setImmediate`: a core that a software GPU would use to compile and compute. From now on it looks each millisecond once
- * it has looked for a while. Callbacks that JavaScript made are not touched.
+ * it has looked for a while. Callbacks that JavaScript made are not touched. For software adapters alone: on a GPU of its own a
+ * millisecond may be a third of a step.
  */
 export function pollPatiently(): void {
+  if (patient) return;
+  patient = true;
   const { setImmediate: immediately, setTimeout: later } = globalThis;
   let begun = 0;
   let last = Number.NEGATIVE_INFINITY;
