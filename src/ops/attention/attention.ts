@@ -1,5 +1,6 @@
 import { InternalError } from '../../errors';
 import type { AttentionCall } from '../calls';
+import { dot } from '../dot';
 import { kvOffset, kvPages } from '../kv_layout';
 import type { Op } from '../op';
 import { expectInteger, expectShape } from '../shape_check';
@@ -57,12 +58,11 @@ export const attentionOp: Op<AttentionCall> = {
       for (let head = 0; head < numHeads; head++) {
         const kvHead = Math.floor((head * cache.numKvHeads) / numHeads);
         const at = (row * numHeads + head) * headDim;
+        const query = Float64Array.from(q.subarray(at, at + headDim));
         const weights = new Float64Array(end - first);
         for (let i = 0; i < weights.length; i++) {
-          const key = kvOffset(cache, pages, kvHead, first + i);
-          let dot = 0;
-          for (let d = 0; d < headDim; d++) dot += q[at + d] * k[key + d];
-          weights[i] = softcap === undefined ? scale * dot : softcap * Math.tanh((scale * dot) / softcap);
+          const score = scale * dot(k, kvOffset(cache, pages, kvHead, first + i), query);
+          weights[i] = softcap === undefined ? score : softcap * Math.tanh(score / softcap);
         }
         const sink = sinks?.[head] ?? Number.NEGATIVE_INFINITY;
         const best = weights.reduce((a, b) => Math.max(a, b), sink);

@@ -1,5 +1,6 @@
 import { InternalError } from '../../errors';
 import type { ExpertLinearCall } from '../calls';
+import { dot } from '../dot';
 import { gateActivation } from '../linear/epilogue';
 import type { Op, ReferenceEnv } from '../op';
 import { expectInteger, expectShape } from '../shape_check';
@@ -76,12 +77,10 @@ export const expertLinearOp: Op<ExpertLinearCall> = {
         const first = chosen[row * routing.cols + slot] * outRows;
         const share = chosen[row * routing.cols + topK + slot];
         const input = inputOf(call, env, slotX ? row * topK + slot : row);
-        const y = Float64Array.from({ length: outRows }, (_, n) => {
-          const w = env.weightRow(weight, first + n);
-          let sum = biases?.[first + n] ?? 0;
-          for (let i = 0; i < w.length; i++) sum += w[i] * input[i];
-          return sum;
-        });
+        const y = Float64Array.from(
+          { length: outRows },
+          (_, n) => (biases?.[first + n] ?? 0) + dot(env.weightRow(weight, first + n), 0, input),
+        );
         for (let j = 0; j < width; j++) {
           const value = epilogue === 'none' ? y[j] : gated(y[j], y[width + j], epilogue);
           if (combine) sums[j] += share * value;

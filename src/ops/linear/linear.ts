@@ -1,5 +1,6 @@
 import { InternalError } from '../../errors';
 import type { LinearCall } from '../calls';
+import { dot } from '../dot';
 import type { KernelTarget, Op, ReferenceEnv } from '../op';
 import { expectInteger, expectShape } from '../shape_check';
 import { gateActivation, isGated } from './epilogue';
@@ -63,8 +64,7 @@ export const linearOp: Op<LinearCall> = {
     for (let n = 0; n < weight.rows; n++) {
       const w = env.weightRow(weight, n);
       for (const [r, row] of rows.entries()) {
-        let y = bias?.[n] ?? 0;
-        for (let k = 0; k < w.length; k++) y += w[k] * row[k];
+        const y = (bias?.[n] ?? 0) + dot(w, 0, row);
         const at = r * out.cols + outColumn;
         if (epilogue === 'none') {
           const scaled = y * scale + (accumulate ? target[at + n] : 0);
