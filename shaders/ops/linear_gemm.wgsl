@@ -1,11 +1,13 @@
 // y = W·x for many rows: a workgroup computes TILE_ROWS rows × 64 output columns, an invocation ROWS_PER_LANE × 4 of them, which lie apart
 // in both directions. STEP_QUADS · 4 columns at a time of both operands pass through workgroup memory, every weight dequantised once per
 // tile; the next ones are on their way into registers meanwhile.
+// The columns may be shared by several workgroups (grid z: lib/gemm_split.wgsl).
 // x: [rows, COLS] in quads. W: planes of PART_ROWS rows. out: [rows, OUT_COLS], columns from OUT_COLUMN on.
 
 // #import "lib/step.wgsl"
 // #import "quant/f32.wgsl"
 // #import "lib/linear_store.wgsl"
+// #import "lib/gemm_whole.wgsl"
 
 alias Act = f32;
 // What the operands are kept as in workgroup memory; sums are f32 always.
@@ -180,19 +182,15 @@ fn step_add(before: Sums, row: u32, column: u32, one: u32) -> Sums {
   return sums;
 }
 
-fn store(row: u32, rows: u32, column: u32, sum: f32) {
-  if (row < rows && column < PART_ROWS) { store_value(row, column, sum, 0.0); }
-}
-
-fn store_row(row: u32, rows: u32, column: u32, sums: vec4<f32>) {
-  store(row, rows, column, sums.x);
-  store(row, rows, column + COLUMN_LANES, sums.y);
-  store(row, rows, column + 2u * COLUMN_LANES, sums.z);
-  store(row, rows, column + 3u * COLUMN_LANES, sums.w);
+fn store_row(row: u32, rows: u32, column: u32, share: vec2<u32>, sums: vec4<f32>) {
+  store_sum(row, rows, column, share, sums.x);
+  store_sum(row, rows, column + COLUMN_LANES, share, sums.y);
+  store_sum(row, rows, column + 2u * COLUMN_LANES, share, sums.z);
+  store_sum(row, rows, column + 3u * COLUMN_LANES, share, sums.w);
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) count: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
   let rows = select(step_rows(), step_sampled_rows(), SAMPLED);
   let first_row = id.y * TILE_ROWS;
   let first_out = id.x * TILE_COLUMNS;
@@ -209,10 +207,12 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_index) t
   let row = thread / COLUMN_LANES;
 
   var sums = Sums();
-  let end = BLOCKS * 8u;
-  var x_next = x_loads(first_row + x_row, rows, x_quad);
-  var w_next = w_loads(weight_row, w_quad);
-  for (var first = 0u; first < end; first += STEP_QUADS) {
+  let share = vec2<u32>(id.z, count.z);
+  let steps = steps_of(share, BLOCKS * 8u / STEP_QUADS);
+  let end = steps.y * STEP_QUADS;
+  var x_next = x_loads(first_row + x_row, rows, steps.x * STEP_QUADS + x_quad);
+  var w_next = w_loads(weight_row, steps.x * STEP_QUADS + w_quad);
+  for (var first = steps.x * STEP_QUADS; first < end; first += STEP_QUADS) {
     x_store(x_row, x_quad, x_next);
     w_store(w_row, w_quad, first + w_quad, w_next);
     workgroupBarrier();
@@ -224,14 +224,14 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_index) t
 
   let out_row = first_row + row;
   let out_column = first_out + column;
-  store_row(out_row, rows, out_column, sums.r0);
-  store_row(out_row + ROW_LANES, rows, out_column, sums.r1);
-  store_row(out_row + 2u * ROW_LANES, rows, out_column, sums.r2);
-  store_row(out_row + 3u * ROW_LANES, rows, out_column, sums.r3);
+  store_row(out_row, rows, out_column, share, sums.r0);
+  store_row(out_row + ROW_LANES, rows, out_column, share, sums.r1);
+  store_row(out_row + 2u * ROW_LANES, rows, out_column, share, sums.r2);
+  store_row(out_row + 3u * ROW_LANES, rows, out_column, share, sums.r3);
   if (ROWS_PER_LANE > 4u) {
-    store_row(out_row + 4u * ROW_LANES, rows, out_column, sums.r4);
-    store_row(out_row + 5u * ROW_LANES, rows, out_column, sums.r5);
-    store_row(out_row + 6u * ROW_LANES, rows, out_column, sums.r6);
-    store_row(out_row + 7u * ROW_LANES, rows, out_column, sums.r7);
+    store_row(out_row + 4u * ROW_LANES, rows, out_column, share, sums.r4);
+    store_row(out_row + 5u * ROW_LANES, rows, out_column, share, sums.r5);
+    store_row(out_row + 6u * ROW_LANES, rows, out_column, share, sums.r6);
+    store_row(out_row + 7u * ROW_LANES, rows, out_column, share, sums.r7);
   }
 }

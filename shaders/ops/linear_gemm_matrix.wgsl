@@ -2,6 +2,7 @@
 // compute the right thing. Four subgroups compute 64 rows × 64 output columns, each 32 × 32 of them, or eight of them 128 × 128, each
 // 32 × 64, as M × N matrices, which stay in registers; K_STEP columns at a time of both operands pass through workgroup memory, every weight
 // dequantised once per tile.
+// The columns may be shared by several workgroups (grid z: lib/gemm_split.wgsl).
 // x: [rows, COLS] in quads. W: planes of PART_ROWS rows. out: [rows, OUT_COLS], columns from OUT_COLUMN on.
 enable chromium_experimental_subgroup_matrix;
 enable subgroups;
@@ -9,6 +10,7 @@ enable subgroups;
 // #import "lib/step.wgsl"
 // #import "quant/f32.wgsl"
 // #import "lib/linear_store.wgsl"
+// #import "lib/gemm_whole.wgsl"
 
 alias Act = f32;
 // What the units multiply; sums are f32 always.
@@ -93,6 +95,7 @@ fn load_tiles(thread: u32, first_row: u32, rows: u32, first_out: u32, first: u32
 @compute @workgroup_size(WORKGROUP)
 fn main(
   @builtin(workgroup_id) id: vec3<u32>,
+  @builtin(num_workgroups) count: vec3<u32>,
   @builtin(local_invocation_index) thread: u32,
   @builtin(subgroup_id) subgroup: u32,
   @builtin(subgroup_invocation_id) lane: u32,
@@ -104,8 +107,10 @@ fn main(
   let region_column = (subgroup % 2u) * REGION_COLUMNS;
 
   var sums: array<array<Result, MATRIX_COLUMNS>, MATRIX_ROWS>;
-  for (var first = 0u; first < BLOCKS * 8u; first += STEP_QUADS) {
-    load_tiles(thread, first_row, rows, first_out, first);
+  let share = vec2<u32>(id.z, count.z);
+  let steps = steps_of(share, BLOCKS * 8u / STEP_QUADS);
+  for (var step = steps.x; step < steps.y; step++) {
+    load_tiles(thread, first_row, rows, first_out, step * STEP_QUADS);
     workgroupBarrier();
     for (var k = 0u; k < K_STEP; k += K) {
       var right: array<Right, MATRIX_COLUMNS>;
@@ -127,7 +132,7 @@ fn main(
       for (var item = lane; item < M * N; item += SUBGROUP) {
         let row = first_row + region_row + i * M + item / N;
         let column = first_out + region_column + j * N + item % N;
-        if (row < rows && column < PART_ROWS) { store_value(row, column, results[subgroup * M * N + item], 0.0); }
+        store_sum(row, rows, column, share, results[subgroup * M * N + item]);
       }
       workgroupBarrier();
     }

@@ -1,11 +1,12 @@
 // y = W·n(x) for a few rows with integer codes of W, by 4×8-bit dot products: as linear_gemv.wgsl, but while x is staged, each vector of it
-// becomes s·(128·hi + lo) with signed bytes hi and lo: 15 bits, finer than the halves that x comes in. Integer sums are exact.
+// becomes two signed bytes a value under a scale (lib/two_bytes.wgsl). Integer sums are exact.
 // x: [rows, COLS] in quads. W: planes of PART_ROWS rows. out: [rows, OUT_COLS], columns from OUT_COLUMN on.
 
 // #import "lib/step.wgsl"
 // #import "quant/f32.wgsl"
 // #import "lib/linear_bias.wgsl"
 // #import "lib/linear_lanes.wgsl"
+// #import "lib/two_bytes.wgsl"
 
 alias Act = f32;
 
@@ -14,10 +15,6 @@ const TILE_QUADS: u32 = 512u;
 const TILE_SWEEPS: u32 = TILE_QUADS / (TILE_ROWS * SWEEP_QUADS);
 const TILE_STRIDE: u32 = TILE_SWEEPS * SWEEP_QUADS;
 const SCALE_STRIDE: u32 = TILE_SWEEPS * SWEEP_LANES;
-// 127·128: what the largest value of a vector becomes.
-const CODE_MAX: f32 = 16256.0;
-// Vectors below are zero: their reciprocal would not be finite.
-const TINY: f32 = 1e-30;
 
 override COLS: u32 = 4u;
 
@@ -46,11 +43,6 @@ fn normed_quad(start: u32, at: u32) -> vec4<f32> {
   return v;
 }
 
-fn largest(v: vec4<f32>) -> f32 {
-  let a = abs(v);
-  return max(max(a.x, a.y), max(a.z, a.w));
-}
-
 // Rows [first_row, first_row + TILE_ROWS) of x into the tile, an invocation for each vector; zero beyond the step's rows and x's columns.
 fn load_tile(thread: u32, first_sweep: u32, sweeps: u32, first_row: u32, rows: u32, one: u32) {
   let row_vecs = sweeps * SWEEP_LANES;
@@ -73,11 +65,10 @@ fn load_tile(thread: u32, first_sweep: u32, sweeps: u32, first_row: u32, rows: u
     }
     var sum = 0;
     for (var quad = 0u; quad < QUANT_QUADS * one; quad++) {
-      var code = vec4<i32>();
-      if (inverse > 0.0) { code = vec4<i32>(round(normed_quad(start, first_quad + quad) * inverse)); }
-      let hi = (code + vec4<i32>(64)) >> vec4<u32>(7u);
-      x_codes[r * TILE_STRIDE + s * SWEEP_QUADS + quad * SWEEP_LANES + lane] = vec2<u32>(pack4xI8(hi), pack4xI8(code - hi * 128));
-      sum += code.x + code.y + code.z + code.w;
+      var code = TwoBytes();
+      if (inverse > 0.0) { code = two_bytes(normed_quad(start, first_quad + quad), inverse); }
+      x_codes[r * TILE_STRIDE + s * SWEEP_QUADS + quad * SWEEP_LANES + lane] = code.words;
+      sum += code.sum;
     }
     x_scales[r * SCALE_STRIDE + s * SWEEP_LANES + lane] = vec2<f32>(scale, scale * f32(sum));
   }

@@ -37,10 +37,12 @@ export interface GemmTuning {
   readonly rowsPerLane: 4 | 8;
   /** Columns of x and W in workgroup memory at a time. */
   readonly kStep: 16 | 32;
-  /** What the operands are kept as in workgroup memory. */
-  readonly tileType: 'f32' | 'f16';
+  /** What the operands are kept as in workgroup memory; i8: the weights' codes, and x in two bytes a value, for 4×8-bit dot products. */
+  readonly tileType: 'f32' | 'f16' | 'i8';
   /** Straight code for the columns of a step. */
   readonly unrolled: boolean;
+  /** Workgroups that a step's grid is split up to where it has fewer, up to eight for the columns of a tile; 0: never. */
+  readonly splitTo: 0 | 64 | 256 | 512;
   /** On matrix units that multiply M × K by K × N operands of `tileType`; absent: on none. */
   readonly matrix?: { readonly m: number; readonly n: number; readonly k: number };
 }

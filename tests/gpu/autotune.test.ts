@@ -13,6 +13,7 @@ import {
   measureAttention,
 } from '../../src/model/autotune/attention';
 import { autotune } from '../../src/model/autotune/autotune';
+import type { TrialBench } from '../../src/model/autotune/bench';
 import { candidatesOf } from '../../src/model/autotune/jobs';
 import { allocateTrials, Judge } from '../../src/model/autotune/trial';
 import { GpuTensors } from '../../src/model/gpu_tensors';
@@ -25,7 +26,7 @@ import { WeightUploader } from '../../src/model/weight_uploader';
 import type { AttentionCall, LinearCall } from '../../src/ops/calls';
 import { tuningKey } from '../../src/ops/linear/tuning';
 import type { Activation, Weight } from '../../src/ops/op';
-import type { GemvTuning } from '../../src/ops/tuning';
+import type { GemmTuning, GemvTuning } from '../../src/ops/tuning';
 import type { TextStore } from '../../src/storage/text_store';
 
 const SHAPE = {
@@ -78,6 +79,34 @@ async function answer({ runner }: LoadedModel): Promise<readonly number[]> {
   const { outputTokens } = await engine.generate(request).drain();
   engine.dispose();
   return outputTokens;
+}
+
+/** A model of one matrix, drawn from a seed, and steps of up to 32 rows. */
+async function benchOf(gpu: GpuDevice, { weight }: LinearCall): Promise<TrialBench> {
+  const capacity = { maxRows: 32, maxSegments: 1, maxSampledRows: 1, contextLength: 64, tileRows: 32 };
+  const tensors = await GpuTensors.create(gpu, {
+    maxRows: 32,
+    maxSampledRows: 1,
+    numPages: 2,
+    kvType: 'f32',
+    stepWords: stepBufferWords(capacity),
+  });
+  await tensors.addWeight(weight);
+  const uploader = await WeightUploader.create(gpu);
+  const rows = randomBlocks(weight.format, weight.rows * weight.cols, seededRandom(3));
+  await uploader.write(weight, tensors.weightParts(weight), 0, weight.rows, rows);
+  await uploader.finish();
+  uploader.dispose();
+  const target = {
+    capabilities: gpu.capabilities,
+    kvType: 'f32' as const,
+    contextLength: 64,
+    maxSampledRows: 1,
+    maxSlots: 1,
+    weightParts: (part: Weight) => tensors.weightParts(part),
+  };
+  const lastTokens = { name: 'last_tokens', words: 1 };
+  return { gpu, tensors, encoder: new StepEncoder(capacity), lastTokens, maxRows: 32, target };
 }
 
 describe('autotuner', () => {
@@ -138,32 +167,9 @@ describe('autotuner', () => {
       accumulate: false,
       epilogue: 'none',
     };
-    const capacity = { maxRows: 32, maxSegments: 1, maxSampledRows: 1, contextLength: 64, tileRows: 32 };
-    const tensors = await GpuTensors.create(gpu, {
-      maxRows: 32,
-      maxSampledRows: 1,
-      numPages: 2,
-      kvType: 'f32',
-      stepWords: stepBufferWords(capacity),
-    });
-    await tensors.addWeight(call.weight);
-    const uploader = await WeightUploader.create(gpu);
-    const random = seededRandom(3);
-    const rows = randomBlocks('f16', 40 * 64, random);
-    await uploader.write(call.weight, tensors.weightParts(call.weight), 0, 40, rows);
-    await uploader.finish();
-    uploader.dispose();
+    const bench = await benchOf(gpu, call);
+    const { tensors } = bench;
     const job = { key: tuningKey(call, 1), rowTile: 1, calls: [call], rows: 1, bytes: 1 } as const;
-    const target = {
-      capabilities: gpu.capabilities,
-      kvType: 'f32' as const,
-      contextLength: 64,
-      maxSampledRows: 1,
-      maxSlots: 1,
-      weightParts: (weight: Weight) => tensors.weightParts(weight),
-    };
-    const lastTokens = { name: 'last_tokens', words: 1 };
-    const bench = { gpu, tensors, encoder: new StepEncoder(capacity), lastTokens, maxRows: 32, target };
     const judge = await Judge.create(bench, job, 7);
     const [byDefault] = candidatesOf(job, gpu.capabilities, undefined);
     const [right] = await allocateTrials(bench, job, [byDefault]);
@@ -207,6 +213,34 @@ describe('autotuner', () => {
     }
     expect(found.wrong).toHaveLength(measured.filter(([, ms]) => ms === 'wrong').length);
     tensors.dispose();
+  }, 300_000);
+
+  it('checks and times what takes several dispatches: shared columns, and codes', async () => {
+    const model = await load({ mode: 'never' });
+    const gpu = model.device as GpuDevice;
+    const type = gpu.capabilities.f16 && gpu.capabilities.dot4 ? 'f16' : 'f32';
+    const call: LinearCall = {
+      op: 'linear',
+      x: { name: 'x', cols: 512, rows: 'step', type },
+      weight: { name: 'w', format: 'q8_0', rows: 40, cols: 512 },
+      out: { name: 'y', cols: 40, rows: 'step', type },
+      outColumn: 0,
+      accumulate: true,
+      epilogue: 'none',
+    };
+    const bench = await benchOf(gpu, call);
+    const job = { key: tuningKey(call, 'many'), rowTile: 'many', calls: [call], rows: 32, bytes: 1 } as const;
+    const candidates = candidatesOf(job, gpu.capabilities, undefined) as GemmTuning[];
+    const several = candidates.filter(
+      (tuning) => tuning.splitTo > 0 && tuning.tileRows === 32 && tuning.tileType === (type === 'f16' ? 'i8' : 'f32'),
+    );
+    expect(several.length).toBeGreaterThan(0);
+    const judge = await Judge.create(bench, job, 7);
+    const [plan] = await allocateTrials(bench, job, several.slice(0, 1));
+    await plan.prepare();
+    expect(await judge.accepts(plan)).toBe(true);
+    expect(await judge.time(plan)).toBeGreaterThan(0);
+    bench.tensors.dispose();
   }, 300_000);
 
   it('checks and times the attention of large steps', async () => {

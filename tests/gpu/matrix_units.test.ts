@@ -37,7 +37,7 @@ async function withUnits(gpu: GpuDevice, type: 'f32' | 'f16', M: number, N: numb
 }
 
 const OTHERS = [
-  { type: 'f16', format: 'q6_k', cols: 256, M: 16, N: 16, K: 16 },
+  { type: 'f16', format: 'q6_k', cols: 512, M: 16, N: 16, K: 16 },
   { type: 'f16', format: 'f32', cols: 72, M: 8, N: 16, K: 32 },
 ] as const;
 

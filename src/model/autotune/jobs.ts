@@ -1,10 +1,11 @@
 import type { Capabilities } from '../../gpu/capabilities';
 import type { LinearCall, OpCall } from '../../ops/calls';
-import { gemmRowTiles } from '../../ops/linear/gemm_space';
+import { codesFit } from '../../ops/linear/gemm_codes';
+import { gemmRowTiles, gemmSplits } from '../../ops/linear/gemm_space';
 import { MAX_GEMV_ROWS } from '../../ops/linear/gemv';
 import { defaultLinearTuning, gemvOrders, type LinearRowTile, linearTunings, tuningKey } from '../../ops/linear/tuning';
 import type { RowBucket } from '../../ops/op';
-import type { AttentionTuning, GemvOrder, LinearTuning } from '../../ops/tuning';
+import type { AttentionTuning, GemmTuning, GemvOrder, LinearTuning } from '../../ops/tuning';
 import { planeBytes } from '../../ops/weights/layout';
 
 /** Calls that run the same kernels at a row tile: what one choice decides. */
@@ -71,18 +72,38 @@ export function tuningJobs(
  * What may be chosen for a job, the default first. One row may be summed in any order; the other tiles of up to 16 rows in the `order` that
  * one row has, so that a row's bits do not depend on its neighbours.
  */
-export function candidatesOf(
-  { calls: [call], rowTile }: TuningJob,
-  capabilities: Capabilities,
-  order: GemvOrder | undefined,
-): LinearTuning[] {
+export function candidatesOf(job: TuningJob, capabilities: Capabilities, order: GemvOrder | undefined): LinearTuning[] {
+  const {
+    calls: [call],
+    rowTile,
+  } = job;
   const byDefault = defaultLinearTuning(call, rowTile, capabilities, order);
   const all =
     rowTile === 1
       ? gemvOrders(call, capabilities).flatMap((each) => linearTunings(call, rowTile, capabilities, each))
       : linearTunings(call, rowTile, capabilities, order);
   const first = nameOf(byDefault);
-  return [byDefault, ...all.filter((tuning) => nameOf(tuning) !== first)];
+  const candidates = [byDefault, ...all.filter((tuning) => nameOf(tuning) !== first)];
+  return byDefault.kernel === 'gemm' ? distinctAt(job, capabilities, candidates, byDefault.splitTo) : candidates;
+}
+
+/**
+ * Of the large kernels' variants that run alike at the job's rows only one, which splits as the default does in other steps: measuring the
+ * rest would choose by noise. Those for which the device cannot bind what they need are left out.
+ */
+function distinctAt(
+  { calls: [call], rows }: TuningJob,
+  capabilities: Capabilities,
+  candidates: readonly LinearTuning[],
+  splitTo: GemmTuning['splitTo'],
+): LinearTuning[] {
+  const kept = new Map<string, LinearTuning>();
+  for (const tuning of candidates) {
+    if (tuning.kernel !== 'gemm' || (tuning.tileType === 'i8' && !codesFit(call, rows, capabilities))) continue;
+    const runs = nameOf({ ...tuning, splitTo: 0 }) + gemmSplits(call, tuning, rows);
+    if (!kept.has(runs) || tuning.splitTo === splitTo) kept.set(runs, tuning);
+  }
+  return [...kept.values()];
 }
 
 /** In how many fields two tunings differ: time may not suffice for all of them, and a small step from a good place is the best guess. */

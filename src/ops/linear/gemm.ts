@@ -1,11 +1,16 @@
 import { InternalError } from '../../errors';
+import type { Capabilities } from '../../gpu/capabilities';
+import type { KernelSource } from '../../gpu/kernel';
 import type { LinearCall } from '../calls';
 import type { Binding, Dispatch, KernelTarget, WeightPart } from '../op';
 import type { StepShape } from '../step_layout';
+import type { GemmTuning } from '../tuning';
 import { blocksPerRow, quantSwap } from '../weights/layout';
 import { isGated, storeVariant } from './epilogue';
+import { codesDispatch, type GemmCodes, gemmCodes } from './gemm_codes';
 import { type GemmRowTile, gemmRowTiles, tileColumnsOf } from './gemm_space';
-import { linearTraffic, rowsOf } from './traffic';
+import { type GemmSplit, gemmSplit, sumDispatch } from './gemm_split';
+import { productTraffic, resultTraffic, rowsOf } from './traffic';
 import { gemmTuning } from './tuning';
 
 /** Row tiles with the counts of rows that each serves in a bucket: (above, upTo]. */
@@ -21,8 +26,9 @@ function tilesOf(target: KernelTarget): { tile: GemmRowTile; above: number; upTo
 }
 
 /**
- * The compute-bound kernels of a call: one dispatch per weight part and row tile, of which a step runs those of its row count. Norms and
- * gated units are calls of their own in large steps.
+ * The compute-bound kernels of a call: a product per weight part and row tile, of which a step runs those of its row count; before it x
+ * is turned into codes where they are multiplied, after it the sums of workgroups that share columns are added up. Norms and gated units are
+ * calls of their own in large steps.
  */
 export function gemmDispatches(call: LinearCall, target: KernelTarget): readonly Dispatch[] {
   if (call.norm || isGated(call)) {
@@ -31,70 +37,97 @@ export function gemmDispatches(call: LinearCall, target: KernelTarget): readonly
     );
   }
   return tilesOf(target).flatMap(({ tile, above, upTo }) => {
+    const tuning = gemmTuning(call, tile, target);
     const rowsToRun = (step: StepShape): number => {
       const rows = rowsOf(call, step);
       return rows > above && rows <= upTo ? rows : 0;
     };
-    return target
-      .weightParts(call.weight)
-      .map((part, index) => partDispatch(call, target, part, index, tile, rowsToRun));
+    const { minRows, maxRows } = target.bucket;
+    const served = { fewest: Math.max(above + 1, minRows), most: Math.min(upTo, maxRows) };
+    const codes = tuning.tileType === 'i8' ? gemmCodes(call, target, served.most) : undefined;
+    const products = target.weightParts(call.weight).flatMap((part, index) => {
+      const split = gemmSplit(call, part, tuning, served);
+      const product = productDispatch(call, target, part, index, tuning, { split, codes }, rowsToRun);
+      return split ? [product, sumDispatch(call, part, tuning, split, rowsToRun)] : [product];
+    });
+    return codes ? [codesDispatch(call, codes, rowsToRun), ...products] : products;
   });
 }
 
-function partDispatch(
+/** The kernel of a tuning, but for how it finishes its values. */
+function productSource(call: LinearCall, tuning: GemmTuning, capabilities: Capabilities): KernelSource {
+  const { x, out } = call;
+  const { tileRows, rowsPerLane, kStep, tileType, unrolled, matrix } = tuning;
+  const sampled = { SAMPLED: out.rows === 'sampled' };
+  const lanes = { TILE_ROWS: tileRows, ROWS_PER_LANE: rowsPerLane, UNROLLED: unrolled };
+  if (tileType === 'i8') return { entry: 'ops/linear_gemm_dot4.wgsl', constants: { ...sampled, ...lanes } };
+  const input = {
+    aliases: { Act: x.type, Tile: tileType },
+    overrides: { COLS: call.weight.cols },
+  };
+  const rows = { ...sampled, GATHER: out.rows === 'sampled' && x.rows === 'step' };
+  if (!matrix) {
+    return { ...input, entry: 'ops/linear_gemm.wgsl', constants: { ...rows, ...lanes, STEP_QUADS: kStep / 4 } };
+  }
+  const { m: M, n: N, k: K } = matrix;
+  const unit = { M, N, K, K_STEP: kStep, TILE_SIDE: tileRows, SUBGROUP: capabilities.subgroupMaxSize };
+  return { ...input, entry: 'ops/linear_gemm_matrix.wgsl', constants: { ...rows, ...unit } };
+}
+
+function productDispatch(
   call: LinearCall,
   target: KernelTarget,
   part: WeightPart,
   index: number,
-  tile: GemmRowTile,
+  tuning: GemmTuning,
+  { split, codes }: { readonly split: GemmSplit | undefined; readonly codes: GemmCodes | undefined },
   rowsToRun: (step: StepShape) => number,
 ): Dispatch {
   const { x, weight, out, bias } = call;
-  const tuning = gemmTuning(call, tile, target);
-  const { tileRows, rowsPerLane, kStep, tileType, unrolled, matrix } = tuning;
+  const { tileRows, rowsPerLane, kStep, tileType, matrix, splitTo } = tuning;
   const tileColumns = tileColumnsOf(tuning);
   const store = storeVariant(call, part);
-  const unit: Readonly<Record<string, number | boolean>> = matrix
-    ? {
-        M: matrix.m,
-        N: matrix.n,
-        K: matrix.k,
-        K_STEP: kStep,
-        TILE_SIDE: tileRows,
-        SUBGROUP: target.capabilities.subgroupMaxSize,
-      }
-    : { TILE_ROWS: tileRows, ROWS_PER_LANE: rowsPerLane, STEP_QUADS: kStep / 4, UNROLLED: unrolled };
+  const source = productSource(call, tuning, target.capabilities);
   const how = matrix ? `matrices ${matrix.m}×${matrix.n}×${matrix.k}` : `${rowsPerLane} rows a lane`;
   const scales: Binding = { kind: 'weight', tensor: weight, part: index, plane: 'scales' };
   return {
-    label: `gemm ${weight.format} ${weight.cols}→${part.rows} ${tileRows}×${tileColumns}×${kStep} ${how} ${tileType}`,
+    label: `gemm ${weight.format} ${weight.cols}→${part.rows} ${tileRows}×${tileColumns}×${kStep} ${how} ${tileType}${split ? ` split to ${splitTo}` : ''}`,
     source: {
-      entry: matrix ? 'ops/linear_gemm_matrix.wgsl' : 'ops/linear_gemm.wgsl',
-      swaps: { ...quantSwap(weight.format), ...store.swaps },
-      aliases: { ...store.aliases, Act: x.type, Tile: tileType },
-      constants: {
-        ...store.constants,
-        SAMPLED: out.rows === 'sampled',
-        GATHER: out.rows === 'sampled' && x.rows === 'step',
-        ...unit,
+      entry: source.entry,
+      swaps: {
+        ...quantSwap(weight.format),
+        ...store.swaps,
+        ...(split ? { 'lib/gemm_whole.wgsl': 'lib/gemm_split.wgsl' } : {}),
       },
+      aliases: { ...store.aliases, ...source.aliases },
+      constants: { ...store.constants, ...source.constants },
       overrides: {
         ...store.overrides,
-        COLS: weight.cols,
+        ...source.overrides,
         BLOCKS: blocksPerRow(weight.cols),
         PART_ROWS: part.rows,
       },
     },
     bindings: [
       { kind: 'step' },
-      { kind: 'activation', tensor: x, access: 'read' },
+      codes?.codes ?? { kind: 'activation', tensor: x, access: 'read' },
       { kind: 'weight', tensor: weight, part: index, plane: 'quants' },
       scales,
       // A binding that the variant does not read still has to be something.
       bias ? { kind: 'vector', tensor: bias } : scales,
       { kind: 'activation', tensor: out, access: 'write' },
+      ...(codes || split ? [codes?.scales ?? scales] : []),
+      ...(split ? [split.partials] : []),
     ],
-    workgroups: (step) => [Math.ceil(part.rows / tileColumns), Math.ceil(rowsToRun(step) / tileRows), 1],
-    traffic: (step) => linearTraffic(call, part, rowsToRun(step), Math.ceil(rowsToRun(step) / tileRows)),
+    workgroups: (step) => {
+      const rows = rowsToRun(step);
+      return [Math.ceil(part.rows / tileColumns), Math.ceil(rows / tileRows), split?.splits(rows) ?? 1];
+    },
+    traffic: (step) => {
+      const rows = rowsToRun(step);
+      const sums = split?.bytes(rows) ?? 0;
+      const results = sums > 0 ? sums : resultTraffic(call, part, rows);
+      return productTraffic(call, part, rows, Math.ceil(rows / tileRows), codes?.rowBytes) + results;
+    },
   };
 }

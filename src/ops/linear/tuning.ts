@@ -111,8 +111,8 @@ function canStage(rowTile: GemvRowTile, { splitK, arithmetic }: GemvOrder): bool
 /** The tuning that has most of what is wanted. */
 function nearest(tunings: readonly LinearTuning[], wanted: Readonly<Record<string, unknown>>): LinearTuning {
   const misses = (tuning: LinearTuning): number =>
-    // Matrix units are an experiment, which nothing but a measurement may choose.
-    ('matrix' in tuning ? 100 : 0) +
+    // Matrix units are an experiment, and codes are no faster everywhere: nothing but a measurement may choose them.
+    ('matrix' in tuning || ('tileType' in tuning && tuning.tileType === 'i8') ? 100 : 0) +
     Object.entries(wanted).filter(([name, value]) => (tuning as unknown as Record<string, unknown>)[name] !== value)
       .length;
   return tunings.reduce((best, tuning) => (misses(tuning) < misses(best) ? tuning : best));

@@ -1,9 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { candidatesOf, nameOf, tuningJobs } from '../../../src/model/autotune/jobs';
+import { candidatesOf, nameOf, type TuningJob, tuningJobs } from '../../../src/model/autotune/jobs';
 import { formatRecords, parseRecords, recordsName } from '../../../src/model/autotune/records';
 import { PACKAGE_VERSION } from '../../../src/model/autotune/version';
 import type { LinearCall } from '../../../src/ops/calls';
+import type { GemmTuning } from '../../../src/ops/tuning';
 import { CAPABILITIES as PLAIN_CAPABILITIES } from '../../support/capabilities';
 
 function linear(name: string, cols: number, rows: number, more: Partial<LinearCall> = {}): LinearCall {
@@ -65,6 +66,32 @@ describe('autotuner', () => {
     const names = candidatesOf(job, CAPABILITIES, undefined).map(nameOf);
     expect(names.length).toBeGreaterThan(4);
     expect(new Set(names).size).toBe(names.length);
+  });
+
+  it('measures no two variants of many rows that run alike, nor one that the device has no room for', () => {
+    const x = { name: 'x', cols: 2048, rows: 'step', type: 'f16' } as const;
+    const variants = (rows: number, cols: number, maxRows: number): GemmTuning[] => {
+      const call = linear('w', cols, rows, { x: { ...x, cols } });
+      const jobs = tuningJobs(
+        [{ bucket: { minRows: 17, maxRows }, calls: [call] }],
+        { maxRows, maxSampledRows: 1 },
+        CAPABILITIES,
+      );
+      const job = jobs.find(({ rowTile }) => rowTile === 'many') as TuningJob;
+      return candidatesOf(job, CAPABILITIES, undefined) as GemmTuning[];
+    };
+    // Tiles of 32 to 128 rows: 64 to 256 workgroups, which 64 never splits, and 512 otherwise than 256.
+    const few = variants(2048, 2048, 256);
+    expect(few.filter(({ tileRows }) => tileRows === 64).map(({ splitTo }) => splitTo)).toContain(512);
+    expect(few.filter(({ splitTo }) => splitTo === 64)).toEqual([]);
+    expect(few[0].splitTo).toBe(256);
+    // Nothing splits here: the default's choice for steps of fewer rows is kept.
+    const many = variants(8192, 2048, 1024);
+    expect(new Set(many.map(({ splitTo }) => splitTo))).toEqual(new Set([256]));
+    const codes = (all: readonly GemmTuning[]): number => all.filter(({ tileType }) => tileType === 'i8').length;
+    expect(codes(few)).toBeGreaterThan(codes(many));
+    expect(codes(many)).toBe(4);
+    expect(codes(variants(2048, 16384, 8192))).toBe(0);
   });
 
   it('keeps what it measured as text, and takes nothing from a text that is broken', () => {
