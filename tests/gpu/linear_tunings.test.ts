@@ -1,6 +1,6 @@
 /**
  * The tuner's whole space, computed: one variant for one row, one for a few and one for many, others each time; with
- * TESSERA_MATRIX=full all of them, in half an hour on a software adapter.
+ * TESSERA_MATRIX=full all of them, in three quarters of an hour on a software adapter.
  */
 import { describe, expect, test } from 'vitest';
 import { GpuDevice } from '../../src/gpu/device';
