@@ -12,9 +12,9 @@ const SUM_LANES = 64;
 /** How the steps of a tile split the columns of a part of the weight. */
 export interface GemmSplit {
   /** Shares of the columns in a step that runs so many rows of the tile: 1 where its grid is large enough. */
-  splits(rows: number): number;
+  readonly splits: (rows: number) => number;
   /** Bytes of the partial sums of a step; 0 where there are none. */
-  bytes(rows: number): number;
+  readonly bytes: (rows: number) => number;
   /** [share][row][column of the part]: as large as the largest step that splits needs it. */
   readonly partials: Extract<Binding, { kind: 'scratch' }>;
 }

@@ -129,19 +129,40 @@ function gemm(
 /** Three shares for the room that is left, two of unequal width, and none in a step that fills the grid. */
 const SPLIT: readonly Variant[] = [
   {
-    ...{ format: 'q4_0', cols: 1056, outs: 330, tile: 'many', with: ['bias', 'accumulate'] },
+    format: 'q4_0',
+    cols: 1056,
+    outs: 330,
+    tile: 'many',
+    with: ['bias', 'accumulate'],
     tuning: gemm(32, 4, 32, 'f32', { splitTo: 64 }),
   },
   {
-    ...{ format: 'q8_0', cols: 544, outs: 37, tile: 48, rows: 17, type: 'f16', with: ['bias', 'softcap'] },
+    format: 'q8_0',
+    cols: 544,
+    outs: 37,
+    tile: 48,
+    rows: 17,
+    type: 'f16',
+    with: ['bias', 'softcap'],
     tuning: gemm(32, 4, 16, 'f16', { splitTo: 256 }),
   },
   {
-    ...{ format: 'q4_0', cols: 544, outs: 100, tile: 48, rows: 23, with: ['accumulate'], inParts: true },
+    format: 'q4_0',
+    cols: 544,
+    outs: 100,
+    tile: 48,
+    rows: 23,
+    with: ['accumulate'],
+    inParts: true,
     tuning: gemm(32, 4, 32, 'f32', { splitTo: 64 }),
   },
   {
-    ...{ format: 'q4_0', cols: 512, outs: 704, tile: 'many', minRows: 17, with: ['bias'] },
+    format: 'q4_0',
+    cols: 512,
+    outs: 704,
+    tile: 'many',
+    minRows: 17,
+    with: ['bias'],
     tuning: gemm(32, 4, 32, 'f32', { splitTo: 64 }),
   },
 ];
@@ -149,7 +170,12 @@ const SPLIT: readonly Variant[] = [
 /** Vectors of 16 values and of 32, with an offset and without; four rows a lane and eight. */
 const CODES: readonly Variant[] = [
   {
-    ...{ format: 'q8_0', cols: 544, outs: 70, tile: 'many', type: 'f16', with: ['bias', 'accumulate'] },
+    format: 'q8_0',
+    cols: 544,
+    outs: 70,
+    tile: 'many',
+    type: 'f16',
+    with: ['bias', 'accumulate'],
     tuning: gemm(64, 8, 32, 'i8', { splitTo: 64 }),
   },
   { format: 'q6_k', cols: 256, outs: 37, tile: 48, rows: 17, type: 'f16', tuning: gemm(32, 4, 32, 'i8') },

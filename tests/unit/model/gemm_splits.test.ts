@@ -41,9 +41,9 @@ function step(rows: number): StepShape {
 /** What a step runs: the file of each kernel with the workgroups of its grid. */
 function runs(dispatches: readonly Dispatch[], rows: number): { kernel: string; grid: readonly number[] }[] {
   return dispatches
-    .map(({ source, workgroups }) => ({
-      kernel: source.entry.replace(/.*linear_(.*)\.wgsl/, '$1'),
-      grid: workgroups(step(rows)),
+    .map((dispatch) => ({
+      kernel: dispatch.source.entry.replace(/.*linear_(.*)\.wgsl/, '$1'),
+      grid: dispatch.workgroups(step(rows)),
     }))
     .filter(({ grid }) => grid.every((count) => count > 0));
 }
@@ -106,8 +106,8 @@ describe('columns that workgroups share', () => {
     const split = gemmDispatches(call, targetOf({ minRows: 17, maxRows: 300 }));
     const bytes = (dispatches: readonly Dispatch[], rows: number): number =>
       dispatches
-        .filter(({ workgroups }) => workgroups(step(rows)).every((count) => count > 0))
-        .reduce((sum, { traffic }) => sum + traffic(step(rows)), 0);
+        .filter((dispatch) => dispatch.workgroups(step(rows)).every((count) => count > 0))
+        .reduce((sum, dispatch) => sum + dispatch.traffic(step(rows)), 0);
     expect(bytes(split, 300)).toBe(bytes(whole, 300));
     const alone = gemmDispatches(call, targetOf({ minRows: 64, maxRows: 64 }, { ...GPU, software: true }));
     expect(bytes(split, 64) - bytes(alone, 64)).toBe(2 * 8 * 64 * 2048 * 4);
