@@ -14,7 +14,7 @@ import { normals, seededRandom } from './random';
 import { readBuffer } from './read_buffer';
 import { ReferenceExecutor, type WeightRows } from './reference_executor';
 import { describeStep, StepEncoder, stepBufferWords } from './step_encoder';
-import { preparePlans } from './webgpu_executor';
+import { planDispatches, preparePlans } from './webgpu_executor';
 import { WeightUploader } from './weight_uploader';
 
 export interface CaseOutcome {
@@ -159,6 +159,13 @@ export async function runCase(gpu: GpuDevice, opCase: OpCase, seed: number): Pro
       const target = reference.state(state);
       if (values) target.set(values);
       queue.writeBuffer(tensors.state(state), 0, target.slice());
+    }
+
+    // Scratch holds what another call left there.
+    for (const binding of planDispatches(calls, target).flatMap(({ dispatch }) => dispatch.bindings)) {
+      if (binding.kind !== 'scratch') continue;
+      const buffer = tensors.buffer(binding);
+      queue.writeBuffer(buffer, 0, new Float32Array(buffer.size / 4).fill(Number.NaN));
     }
 
     const { words, shape } = new StepEncoder(capacity).encode(opCase.batch);
