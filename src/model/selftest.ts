@@ -119,29 +119,37 @@ export async function* selfTest(options: {
         if (kernels === undefined || run.has(kernels.variants)) continue;
         if (options.quick && run.has(kernels.files)) continue;
         run.add(kernels.variants).add(kernels.files);
-        const op = opCase.calls.map((call) => call.op).join(' → ');
-        try {
-          for (const outcome of await runCase(device, opCase, seed)) {
-            const { label, tensor, error, budget, ok } = outcome;
-            yield { op, label, variant: variant.name, tensor, error, budget, verdict: ok ? 'pass' : 'FAIL' };
-          }
-        } catch (error) {
-          const failure = error instanceof Error ? error.message : String(error);
-          yield {
-            op,
-            label: opCase.label,
-            variant: variant.name,
-            tensor: '',
-            error: Number.NaN,
-            budget: 0,
-            verdict: 'FAIL',
-            failure,
-          };
-        }
+        yield* await caseRows(device, opCase, variant.name, seed);
       }
     } finally {
       device.dispose();
     }
+  }
+}
+
+/** Runs a case on a device, of which `variant` says in what guise it is. A kernel that does not compile or run is a row too. */
+export async function caseRows(
+  device: GpuDevice,
+  opCase: OpCase,
+  variant: string,
+  seed: number,
+): Promise<readonly SelfTestRow[]> {
+  const op = opCase.calls.map((call) => call.op).join(' → ');
+  try {
+    const outcomes = await runCase(device, opCase, seed);
+    return outcomes.map(({ label, tensor, error, budget, ok }) => ({
+      op,
+      label,
+      variant,
+      tensor,
+      error,
+      budget,
+      verdict: ok ? 'pass' : 'FAIL',
+    }));
+  } catch (error) {
+    const failure = error instanceof Error ? error.message : String(error);
+    const { label } = opCase;
+    return [{ op, label, variant, tensor: '', error: Number.NaN, budget: 0, verdict: 'FAIL', failure }];
   }
 }
 

@@ -1,6 +1,7 @@
+import type { Capabilities } from '../../gpu/capabilities';
 import type { AttentionCall, RopeKvCall } from '../calls';
 import { type CaseSegment, caseBatch } from '../case_batch';
-import type { Activation, ActivationType, KvType, OpCase } from '../op';
+import { ACTIVATION_TYPES, type Activation, type ActivationType, KV_TYPES, type KvType, type OpCase } from '../op';
 import { buildRopeTable } from '../rope_table';
 import { MAX_DECODE_ROWS } from './decode';
 import { attentionTunings, prefillTunings } from './tuning';
@@ -84,13 +85,32 @@ export function attentionCases(seed: number): readonly OpCase[] {
 
 /** Both kernels with every tuning that they know, on one shape each. */
 export function attentionTuningCases(seed: number): readonly OpCase[] {
-  return [...decodeTuningCases(seed), ...prefillTuningCases(seed)];
+  return [
+    ...decodeTuningCases({ heads: [12, 2, 64], kvType: 'f16' }, seed),
+    ...prefillTuningCases({ heads: [12, 4, 64], kvType: 'f16' }, seed),
+  ];
 }
 
+/** Both kernels with every tuning that they know, with every type of cache and of activations that a device can have, on three shapes of heads. */
+export function attentionSpaceCases({ f16 }: Capabilities, seed: number): readonly OpCase[] {
+  const types = ACTIVATION_TYPES.filter((type) => type === 'f32' || f16);
+  const heads: readonly AttentionShape['heads'][] = [
+    [12, 4, 64],
+    [8, 2, 128],
+    [4, 1, 256],
+  ];
+  const shapes = KV_TYPES.flatMap((kvType) =>
+    types.flatMap((type) => heads.map((each) => ({ heads: each, kvType, type }))),
+  );
+  return shapes.flatMap((shape) => [...decodeTuningCases(shape, seed), ...prefillTuningCases(shape, seed)]);
+}
+
+type TuningShape = Pick<AttentionShape, 'heads' | 'kvType' | 'type'>;
+
 /** A tile that ends in the middle of a part, one of a single row, and parts without any. */
-function prefillTuningCases(seed: number): OpCase[] {
+function prefillTuningCases(shape: TuningShape, seed: number): OpCase[] {
   const segments = [{ position: 40, rows: 29 }, ...decodeRows(34), { position: 0, rows: 3 }];
-  const plain = attentionCase({ heads: [12, 4, 64], segments, kvType: 'f16' }, seed);
+  const plain = attentionCase({ ...shape, segments }, seed);
   const call = plain.calls.find(({ op }) => op === 'attention') as AttentionCall;
   return prefillTunings(call).map((tuning) => ({
     ...plain,
@@ -99,9 +119,8 @@ function prefillTuningCases(seed: number): OpCase[] {
   }));
 }
 
-function decodeTuningCases(seed: number): OpCase[] {
-  const shape: AttentionShape = { heads: [12, 2, 64], segments: decodeRows(300, 34), kvType: 'f16' };
-  const plain = attentionCase(shape, seed);
+function decodeTuningCases(shape: TuningShape, seed: number): OpCase[] {
+  const plain = attentionCase({ ...shape, segments: decodeRows(300, 34) }, seed);
   const call = plain.calls.find(({ op }) => op === 'attention') as AttentionCall;
   return attentionTunings(call).map((tuning) => ({
     ...plain,
