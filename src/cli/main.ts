@@ -37,7 +37,7 @@ const USAGE = `tessera: language models on WebGPU
   tessera perplexity MODEL --file F [--ctx 512]
   tessera embed MODEL (--text T | --tokens 1,2,3)
   tessera inspect MODEL
-  tessera selftest [--seed S] [--filter TEXT]
+  tessera selftest [--variants [--slice 2/8]] [--seed S] [--filter TEXT]
   tessera bench MODEL [--quick] [--prefill 128,512,2048] [--depth 0,4096,16384] [--rows 1,2,4,8,16] [--decode 64] [--repeat 5]
                       [--max-seconds 10] [--selftest] [--profile]
   tessera bench --machine | --kernels [--filter TEXT]

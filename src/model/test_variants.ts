@@ -1,13 +1,15 @@
+import type { Capabilities } from '../gpu/capabilities';
 import { GpuDevice } from '../gpu/device';
 import type { OpCase } from '../ops/op';
 import { spaceCases } from '../ops/space_cases';
 import { caseKernels } from './case_target';
+import { fingerprint } from './fingerprint';
 import { caseRows, SELF_TEST_VARIANTS, type SelfTestRow, type SelfTestVariant } from './selftest';
 
 /** Cases that one device runs: its compiled kernels stay in memory as long as it does. */
 const CASES_OF_A_DEVICE = 200;
 
-/** Every `of`th case from the `part`th, counted from 1: all parts together are all cases. */
+/** One of so many parts, counted from 1, of about equal size: all parts together are all cases. The same case is always in the same part. */
 export interface Slice {
   readonly part: number;
   readonly of: number;
@@ -19,44 +21,35 @@ export interface KernelVariantRow extends SelfTestRow {
   readonly total: number;
 }
 
-interface Plan {
-  readonly variant: SelfTestVariant;
-  readonly cases: readonly OpCase[];
+interface Choice {
+  readonly seed: number;
+  /** Only cases whose label contains this text. */
+  readonly filter?: string;
+  readonly slice?: Slice;
 }
 
 /**
  * Runs every kernel variant that an autotuner may choose on this machine's GPU, in every guise of it, against the reference executor; a
  * guise runs what no earlier one has run. Never throws for a wrong variant: the rows say which.
  */
-export async function* testKernelVariants(options: {
-  readonly gpu?: GPU;
-  readonly seed: number;
-  readonly guises?: readonly SelfTestVariant[];
-  /** Only cases whose label contains this text. */
-  readonly filter?: string;
-  readonly slice?: Slice;
-  readonly signal?: AbortSignal;
-}): AsyncGenerator<KernelVariantRow> {
-  const { gpu, seed, guises = SELF_TEST_VARIANTS, filter = '', slice = { part: 1, of: 1 }, signal } = options;
-  const plans: Plan[] = [];
-  const planned = new Set<string>();
-  let count = 0;
-  for (const variant of guises) {
-    const device = await openDevice(gpu, variant);
-    const { capabilities } = device;
+export async function* testKernelVariants(
+  options: Choice & {
+    readonly gpu?: GPU;
+    readonly guises?: readonly SelfTestVariant[];
+    readonly signal?: AbortSignal;
+  },
+): AsyncGenerator<KernelVariantRow> {
+  const { gpu, seed, guises = SELF_TEST_VARIANTS, filter, slice, signal } = options;
+  const seen: { guise: SelfTestVariant; capabilities: Capabilities }[] = [];
+  for (const guise of guises) {
+    const device = await openDevice(gpu, guise);
+    seen.push({ guise, capabilities: device.capabilities });
     device.dispose();
-    const cases = spaceCases(capabilities, seed).filter((opCase) => {
-      if (!opCase.label.includes(filter)) return false;
-      const kernels = caseKernels(opCase, capabilities)?.variants;
-      if (kernels === undefined || planned.has(kernels)) return false;
-      planned.add(kernels);
-      return count++ % slice.of === slice.part - 1;
-    });
-    plans.push({ variant, cases });
   }
+  const plans = planVariants(seen, { seed, filter, slice });
   const total = plans.reduce((sum, { cases }) => sum + cases.length, 0);
   let done = 0;
-  for (const { variant, cases } of plans) {
+  for (const { guise, cases } of plans) {
     let device: GpuDevice | undefined;
     let run = 0;
     try {
@@ -68,15 +61,40 @@ export async function* testKernelVariants(options: {
           device = undefined;
           run = 0;
         }
-        device ??= await openDevice(gpu, variant);
+        device ??= await openDevice(gpu, guise);
         run++;
         done++;
-        for (const row of await caseRows(device, opCase, variant.name, seed)) yield { ...row, done, total };
+        for (const row of await caseRows(device, opCase, guise.name, seed)) yield { ...row, done, total };
       }
     } finally {
       device?.dispose();
     }
   }
+}
+
+/** What each guise of a device runs: every case of the space that it can run and that none before it has run with the same kernels. */
+export function planVariants<Guise>(
+  guises: readonly { readonly guise: Guise; readonly capabilities: Capabilities }[],
+  { seed, filter = '', slice = { part: 1, of: 1 } }: Choice,
+): readonly { readonly guise: Guise; readonly cases: readonly OpCase[] }[] {
+  const planned = new Set<string>();
+  return guises.map(({ guise, capabilities }) => {
+    const cases = spaceCases(capabilities, seed).filter((opCase) => {
+      if (!opCase.label.includes(filter) || partOf(opCase.label, slice.of) !== slice.part) return false;
+      const kernels = caseKernels(opCase, capabilities)?.variants;
+      if (kernels === undefined || planned.has(kernels)) return false;
+      planned.add(kernels);
+      return true;
+    });
+    return { guise, cases };
+  });
+}
+
+/** Drawn by the label alone, so that neighbours in the space are in different parts. */
+function partOf(label: string, parts: number): number {
+  return parts === 1
+    ? 1
+    : 1 + (Number.parseInt(fingerprint([new TextEncoder().encode(label)]).slice(0, 8), 16) % parts);
 }
 
 function openDevice(gpu: GPU | undefined, { without, defaultLimits }: SelfTestVariant): Promise<GpuDevice> {

@@ -25,10 +25,14 @@ function variantCase(
 ): OpCase<LinearCall> {
   const { batch, numPages } = rowsBatch(rows, seed);
   const { kernel, ...choices } = tuning;
-  const { weight, x, out } = call;
-  const shape = `${weight.format} ${weight.cols}→${weight.rows} rows ${rows} ${x.type}`;
+  const { weight, x, out, norm, bias, accumulate } = call;
+  const traits = [norm && 'norm', bias && 'bias', accumulate && 'accumulate', isGated(call) && call.epilogue];
+  const shape = [
+    `${weight.format} ${weight.cols}→${weight.rows} rows ${rows} ${x.type}`,
+    ...traits.filter((trait) => trait),
+  ];
   return {
-    label: `linear ${shape} ${kernel} ${Object.values(choices).join(' ')}`,
+    label: `linear ${shape.join(' ')} ${kernel} ${Object.values(choices).map(choiceName).join(' ')}`,
     calls: [call],
     batch,
     bucket: { minRows, maxRows: rows },
@@ -42,6 +46,11 @@ function variantCase(
     ],
     outputs: [{ tensor: out, budget: x.type === 'f16' || out.type === 'f16' ? 1e-6 : 1e-9 }],
   };
+}
+
+/** Of a value of a tuning. */
+function choiceName(value: unknown): string {
+  return typeof value === 'object' && value !== null ? Object.values(value).join('×') : String(value);
 }
 
 /**
