@@ -24,7 +24,12 @@ const WAYS: readonly (readonly [
 ])[] = [
   ...(matrix === 'small' ? [] : [['reference', { backend: 'reference' }] as const]),
   ['WebGPU', { backend: 'webgpu', kvType: 'f32' }],
-  ...(matrix === 'full' ? [['bare WebGPU', { ...BARE, backend: 'webgpu' }] as const] : []),
+  ...(matrix === 'full'
+    ? [
+        ['bare WebGPU', { ...BARE, backend: 'webgpu' }] as const,
+        ['f16 activations', { backend: 'webgpu', activationType: 'f16' }] as const,
+      ]
+    : []),
 ];
 
 describe.each(fixtures)('$name', (fixture) => {
@@ -52,6 +57,8 @@ describe.each(fixtures)('$name', (fixture) => {
         for (const found of [alone[i], together[i]]) {
           // llama.cpp looks GELU up in a table of halves; elements of these vectors reach 5.
           const worst = vector.reduce((most, value, at) => Math.max(most, Math.abs(value - found[at])), 0);
+          if (matrix === 'full')
+            console.info([fixture.name, _name, name, worst.toExponential(1), 1 - cosine(found, vector)].join(' | '));
           expect(worst, name).toBeLessThan(fixture.arch === 'gemma-embedding' ? 2e-2 : 5e-3);
           expect(cosine(found, vector), name).toBeGreaterThan(0.9999);
         }

@@ -13,7 +13,7 @@ const hasF16 = await (async () => {
 
 /**
  * TESSERA_MATRIX=full runs every fixture on every variant; `small` the project's own fixtures in turn on one of two. Otherwise one of the project's own runs
- * on every variant, its others on three of them, and the shared ones, which use the same kernels, on the first or the last: on the other one
+ * on every variant (f16 activations with subgroups or without), its others on three of them, and the shared ones, which use the same kernels, on the first or the last: on the other one
  * in another run.
  */
 const matrix = process.env['TESSERA_MATRIX'] ?? 'normal';
@@ -36,7 +36,14 @@ const VARIANTS: readonly Variant[] = [
   { always: true, name: 'f32', options: { kvType: 'f32' }, tolerance: 2e-3 },
   { always: false, name: 'f16 KV cache', options: { kvType: 'f16' }, tolerance: 0.05 },
   ...(hasF16
-    ? [{ always: false, name: 'f16 activations', options: { activationType: 'f16' as const }, tolerance: 0.05 }]
+    ? [
+        {
+          always: false,
+          name: TURN === 0 ? 'f16 activations' : 'f16 activations without subgroups',
+          options: { activationType: 'f16' as const, without: TURN === 0 ? [] : (['subgroups'] as const) },
+          tolerance: 0.05,
+        },
+      ]
     : []),
   { always: false, name: 'without shader-f16', options: { without: ['shader-f16'], kvType: 'f32' }, tolerance: 2e-3 },
   { always: false, name: 'without subgroups', options: { without: ['subgroups'], kvType: 'f32' }, tolerance: 2e-3 },
