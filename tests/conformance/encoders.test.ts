@@ -59,7 +59,9 @@ describe.each(fixtures)('$name', (fixture) => {
           const worst = vector.reduce((most, value, at) => Math.max(most, Math.abs(value - found[at])), 0);
           if (matrix === 'full')
             console.info([fixture.name, _name, name, worst.toExponential(1), 1 - cosine(found, vector)].join(' | '));
-          expect(worst, name).toBeLessThan(fixture.arch === 'gemma-embedding' ? 2e-2 : 5e-3);
+          expect(worst, name).toBeLessThan(
+            (fixture.arch === 'gemma-embedding' ? 2e-2 : 5e-3) * (options.activationType === 'f16' ? 2 : 1),
+          );
           expect(cosine(found, vector), name).toBeGreaterThan(0.9999);
         }
       }
