@@ -58,6 +58,8 @@ test('measures what fits, in the steps that the engine would make', async () => 
   const { report, said } = await measure(SETTINGS);
   expect(report.prefill.map(({ tokens }) => tokens)).toEqual([10, 128]);
   expect(report.decode.map(({ depth }) => depth)).toEqual([0, 100]);
+  const [shallow, deep] = report.decode;
+  expect([shallow.cost, deep.cost]).toEqual([1, deep.ms.median / shallow.ms.median]);
   expect(report.rows.map(({ rows }) => rows)).toEqual([1, 3, 10]);
   expect(report.rows[0].cost).toBe(1);
   expect(report.rows[2].tokensPerSecond).toBeCloseTo(10_000 / report.rows[2].ms.median);
