@@ -1,6 +1,6 @@
 import { type ParseArgsConfig, parseArgs } from 'node:util';
 import { InvalidOptionError } from '../errors';
-import { QUANTIZE_FORMATS, type QuantizeFormat } from '../formats/quantize';
+import { QUANTIZE_FORMATS, type QuantizeFormat } from '../formats/quantize_on_load';
 import type { MaskableFeature } from '../gpu/capabilities';
 import { ACTIVATION_TYPES, type ActivationType, KV_TYPES, type KvType } from '../ops/op';
 

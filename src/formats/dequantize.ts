@@ -1,19 +1,7 @@
 import { InternalError } from '../errors';
 import { BLOCK_FORMATS } from './blocks';
+import { blocksOf, rowBytes } from './row_bytes';
 import type { WeightFormat } from './weight_format';
-
-function blocksOf(format: WeightFormat, values: number): number {
-  const { blockSize } = BLOCK_FORMATS[format];
-  if (!Number.isSafeInteger(values) || values < 0 || values % blockSize !== 0) {
-    throw new InternalError(`${values} values cannot be cut into ${format} blocks of ${blockSize}`);
-  }
-  return values / blockSize;
-}
-
-/** Bytes that a row of `cols` values takes. */
-export function rowBytes(format: WeightFormat, cols: number): number {
-  return blocksOf(format, cols) * BLOCK_FORMATS[format].blockBytes;
-}
 
 /**
  * The `cols` values of a row, exact to the bit with ggml's decoders. `bytes` may be longer than the row; `out` [cols], which is

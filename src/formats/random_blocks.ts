@@ -1,5 +1,5 @@
 import { BLOCK_FORMATS } from './blocks';
-import { rowBytes } from './dequantize';
+import { rowBytes } from './row_bytes';
 import type { WeightFormat } from './weight_format';
 
 /**

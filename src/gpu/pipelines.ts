@@ -1,6 +1,5 @@
 import { KernelError } from '../errors';
 import { compileError } from './compile_error';
-import { fusedOverrides, fuseShaders } from './fuse_shaders';
 import type { KernelSource } from './kernel';
 import { type LinkedShader, linkShader } from './linker';
 import { shaderSources } from './shader_sources';
@@ -39,7 +38,7 @@ export class PipelineCache {
    * others. Rejects with KernelError: the shader does not link or compile, its bindings differ, an override is unknown or missing.
    */
   get(source: KernelSource, access: readonly BindingAccess[]): Promise<GPUComputePipeline> {
-    const key = JSON.stringify([variantOf(source), sorted(overridesOf(source)), access]);
+    const key = JSON.stringify([variantOf(source), valuesOf(source), access]);
     const existing = this.pipelines.get(key);
     if (existing) return existing;
     const pipeline = this.compile(source, access);
@@ -60,8 +59,18 @@ export class PipelineCache {
   private async compile(source: KernelSource, access: readonly BindingAccess[]): Promise<GPUComputePipeline> {
     const kernel = describeKernel(source);
     const sources = this.sources ?? (await shaderSources(filesOf(source)));
-    const { module, shader } = this.module(source, sources);
-    const overrides = overridesOf(source);
+    const { beside } = source;
+    // Few models have such kernels.
+    const fusion = beside && (await import('./fuse_shaders'));
+    const { module, shader } = this.module(source, () => {
+      const linked = linkShader(source, sources);
+      return beside && fusion
+        ? fusion.fuseShaders(linked, linkShader(beside.kernel, sources), beside.bindings)
+        : linked;
+    });
+    const own = source.overrides ?? {};
+    const overrides =
+      beside && fusion ? fusion.fusedOverrides(own, beside.kernel.overrides ?? {}, beside.fromGroup) : { ...own };
     checkOverrides(kernel, overrides, shader);
     try {
       return await this.device.createComputePipelineAsync({
@@ -77,13 +86,11 @@ export class PipelineCache {
     }
   }
 
-  private module(source: KernelSource, sources: ReadonlyMap<string, string>): CompiledModule {
+  private module(source: KernelSource, link: () => LinkedShader): CompiledModule {
     const key = JSON.stringify(variantOf(source));
     const existing = this.modules.get(key);
     if (existing) return existing;
-    const { beside } = source;
-    const linked = linkShader(source, sources);
-    const shader = beside ? fuseShaders(linked, linkShader(beside.kernel, sources), beside.bindings) : linked;
+    const shader = link();
     // The scope only keeps a compile error from being reported as uncaptured: the pipeline's promise rejects with it.
     this.device.pushErrorScope('validation');
     const module = this.device.createShaderModule({ label: source.entry, code: shader.code });
@@ -136,8 +143,9 @@ function variantOf({ entry, swaps, constants, aliases, beside }: KernelSource): 
   return beside ? [...one, variantOf(beside.kernel), beside.bindings] : one;
 }
 
-function overridesOf({ overrides = {}, beside }: KernelSource): Record<string, number> {
-  return beside ? fusedOverrides(overrides, beside.kernel.overrides ?? {}, beside.fromGroup) : { ...overrides };
+/** What the pipeline depends on beside the text, likewise. */
+function valuesOf({ overrides, beside }: KernelSource): readonly unknown[] {
+  return beside ? [sorted(overrides), valuesOf(beside.kernel), beside.fromGroup] : sorted(overrides);
 }
 
 function sorted<T>(record: Readonly<Record<string, T>> | undefined): [string, T][] {

@@ -1,7 +1,8 @@
 import { InternalError } from '../errors';
-import { decodeRow, rowBytes } from '../formats/dequantize';
+import { decodeRow } from '../formats/dequantize';
 import { halfToNumber, numberToHalf } from '../formats/half';
 import { randomBlocks } from '../formats/random_blocks';
+import { rowBytes } from '../formats/row_bytes';
 import type { GpuDevice } from '../gpu/device';
 import { LARGEST_HALF } from '../ops/activation_store';
 import type { OpCall } from '../ops/calls';

@@ -2,7 +2,7 @@ import type { Purpose } from '../engine/purpose';
 import type { RunnerLimits } from '../engine/runner';
 import { InvalidOptionError } from '../errors';
 import { type Gguf, optionalString } from '../formats/gguf/gguf';
-import type { QuantizeFormat } from '../formats/quantize';
+import type { QuantizeFormat } from '../formats/quantize_on_load';
 import type { Capabilities, MaskableFeature } from '../gpu/capabilities';
 import type { OpCall } from '../ops/calls';
 import { kvBlockSize } from '../ops/kv_layout';

@@ -8,9 +8,7 @@ import type { TuningChoice } from './autotune/autotune';
 import { describe, type LoadModelOptions, layOut, type ModelDescription, type ModelLayout, plansOf } from './layout';
 import { type ModelOrigin, readHeader } from './origin';
 import { GpuPageStore } from './page_store';
-import { prepareReference } from './prepare_reference';
 import { prepareWebGpu } from './prepare_webgpu';
-import { ReferenceRunner } from './reference_runner';
 import { WebGpuRunner } from './webgpu_runner';
 import type { LoadOptions } from './weight_loader';
 
@@ -53,6 +51,10 @@ async function loadOnReference(gguf: Gguf, source: ModelOrigin, options: LoadMod
   if (options.purpose) expectPurpose(layout.limits, options.purpose);
   await options.beforeWeights?.();
   const [{ calls }] = plansOf(layout);
+  const [{ prepareReference }, { ReferenceRunner }] = await Promise.all([
+    import('./prepare_reference'),
+    import('./reference_runner'),
+  ]);
   const executor = await prepareReference(gguf, source, layout, weightOptions(options));
   const runner = new ReferenceRunner(executor, calls, layout.states, layout.limits, layout.logits, {
     spec: layout.spec,

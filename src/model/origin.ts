@@ -4,7 +4,7 @@ import type { Gguf } from '../formats/gguf/gguf';
 import { readGguf } from '../formats/gguf/read_gguf';
 import { expectWhole } from '../formats/gguf/split';
 import type { DescribedSource } from '../formats/model_files';
-import { type QuantizeFormat, quantizeOnLoad } from '../formats/quantize';
+import { type QuantizeFormat, quantizeOnLoad } from '../formats/quantize_on_load';
 
 /** A model that is described as a file would, and has no bytes. */
 export interface SyntheticModel {

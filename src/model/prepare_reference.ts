@@ -1,7 +1,8 @@
 import { InternalError, InvalidOptionError } from '../errors';
-import { decodeRow, rowBytes } from '../formats/dequantize';
+import { decodeRow } from '../formats/dequantize';
 import type { Gguf } from '../formats/gguf/gguf';
 import { roundToFormat } from '../formats/quantize';
+import { rowBytes } from '../formats/row_bytes';
 import type { ModelLayout } from './layout';
 import { isSynthetic, type ModelOrigin } from './origin';
 import { ReferenceExecutor, type WeightRows } from './reference_executor';

@@ -1,5 +1,5 @@
 import { InternalError } from '../errors';
-import { rowBytes } from '../formats/dequantize';
+import { rowBytes } from '../formats/row_bytes';
 import type { GpuDevice } from '../gpu/device';
 import type { Weight } from '../ops/op';
 import { REPACK_PARAM_WORDS } from '../ops/weights/layout';

@@ -1,5 +1,5 @@
 import { InternalError, throwIfAborted } from '../errors';
-import { rowBytes } from '../formats/dequantize';
+import { rowBytes } from '../formats/row_bytes';
 import type { GpuDevice } from '../gpu/device';
 import type { Weight } from '../ops/op';
 import type { GpuTensors, GpuWeightPart } from './gpu_tensors';

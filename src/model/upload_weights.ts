@@ -1,5 +1,5 @@
-import { rowBytes } from '../formats/dequantize';
 import type { Gguf } from '../formats/gguf/gguf';
+import { rowBytes } from '../formats/row_bytes';
 import type { GpuDevice } from '../gpu/device';
 import type { GpuTensors } from './gpu_tensors';
 import type { ModelSpec } from './model_spec';

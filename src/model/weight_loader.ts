@@ -1,6 +1,7 @@
 import { InternalError, throwIfAborted } from '../errors';
-import { decodeRow, rowBytes } from '../formats/dequantize';
+import { decodeFloatValues } from '../formats/float_values';
 import type { ByteSource, Gguf, GgufTensor } from '../formats/gguf/gguf';
+import { rowBytes } from '../formats/row_bytes';
 import type { WeightFormat } from '../formats/weight_format';
 import type { Weight } from '../ops/op';
 import type { ModelSpec } from './model_spec';
@@ -129,7 +130,7 @@ function join(parts: readonly Float32Array<ArrayBuffer>[]): Float32Array<ArrayBu
 async function readVector(reader: RunReader, tensor: GgufTensor): Promise<Float32Array<ArrayBuffer>> {
   const bytes = new Uint8Array(tensor.byteLength);
   await reader.fill(tensor.offset, bytes);
-  return Float32Array.from(decodeRow(formatOf(tensor), bytes, tensor.shape[0] * rowsOf(tensor)));
+  return decodeFloatValues(formatOf(tensor), bytes, tensor.shape[0] * rowsOf(tensor));
 }
 
 /** Reads a matrix in chunks of whole rows. A chunk ends with its run, since the row after that goes elsewhere. */

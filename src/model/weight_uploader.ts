@@ -1,5 +1,5 @@
 import { InternalError } from '../errors';
-import { rowBytes } from '../formats/dequantize';
+import { rowBytes } from '../formats/row_bytes';
 import type { WeightFormat } from '../formats/weight_format';
 import type { GpuDevice } from '../gpu/device';
 import { type Staging, StagingRing } from '../gpu/staging';

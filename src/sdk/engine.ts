@@ -1,6 +1,6 @@
 import type { MetricsEvent } from '../engine/metrics';
 import { DisposedError, InvalidOptionError } from '../errors';
-import { QUANTIZE_FORMATS } from '../formats/quantize';
+import { QUANTIZE_FORMATS } from '../formats/quantize_on_load';
 import type { MaskableFeature } from '../gpu/capabilities';
 import { ACTIVATION_TYPES, type ActivationType, KV_TYPES, type KvType } from '../ops/op';
 import type {

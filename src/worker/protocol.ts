@@ -7,7 +7,7 @@ import type { SamplingSettings } from '../engine/runner';
 import type { SpeculationUsage } from '../engine/speculation/speculator';
 import type { SpeculationSettings } from '../engine/speculation/speculators';
 import type { Strategy } from '../engine/strategies/strategy';
-import type { QuantizeFormat } from '../formats/quantize';
+import type { QuantizeFormat } from '../formats/quantize_on_load';
 import type { AdapterDescription, MaskableFeature } from '../gpu/capabilities';
 import type { ActivationType, KvType } from '../ops/op';
 import type { PickedFile } from '../storage/folder';

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { Engine } from '../../src/engine/engine';
 import { GREEDY } from '../../src/engine/runner';
-import { decodeRow, rowBytes } from '../../src/formats/dequantize';
+import { decodeRow } from '../../src/formats/dequantize';
+import { rowBytes } from '../../src/formats/row_bytes';
 import { WEIGHT_FORMATS } from '../../src/formats/weight_format';
 import { loadModel } from '../../src/model/load_model';
 import { readBuffer } from '../../src/model/read_buffer';

@@ -1,8 +1,8 @@
 /** Weights arrive in chunks of any number of rows and may lie in parts: the planes must be what one write into one part gives. */
 import { expect, test } from 'vitest';
 import { BLOCK_FORMATS } from '../../src/formats/blocks';
-import { rowBytes } from '../../src/formats/dequantize';
 import { randomBlocks } from '../../src/formats/random_blocks';
+import { rowBytes } from '../../src/formats/row_bytes';
 import { WEIGHT_FORMATS, type WeightFormat } from '../../src/formats/weight_format';
 import type { GpuDevice } from '../../src/gpu/device';
 import { GpuTensors } from '../../src/model/gpu_tensors';

@@ -2,9 +2,10 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { BLOCK_FORMATS, ENCODABLE_FORMATS } from '../../../src/formats/blocks';
-import { decodeRow, rowBytes } from '../../../src/formats/dequantize';
+import { decodeRow } from '../../../src/formats/dequantize';
 import { encodeRow } from '../../../src/formats/quantize';
 import { randomBlocks } from '../../../src/formats/random_blocks';
+import { rowBytes } from '../../../src/formats/row_bytes';
 import { WEIGHT_FORMATS, type WeightFormat } from '../../../src/formats/weight_format';
 import { seeded } from '../../support/seeded';
 

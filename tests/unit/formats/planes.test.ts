@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { BLOCK_FORMATS } from '../../../src/formats/blocks';
-import { rowBytes } from '../../../src/formats/dequantize';
+import { rowBytes } from '../../../src/formats/row_bytes';
 import { WEIGHT_FORMATS } from '../../../src/formats/weight_format';
 import { allShaderSources } from '../../../src/gpu/shader_sources';
 import { laneColumns, planeBytes, quantSwap, repackKernel } from '../../../src/ops/weights/layout';
