@@ -7,7 +7,6 @@ import { create } from 'webgpu';
 import { fileSource } from '../../src/cli/file_source';
 import { readGguf } from '../../src/formats/gguf/read_gguf';
 import { GpuDevice } from '../../src/gpu/device';
-import { tensorsOf } from '../../src/model/call_tensors';
 import { splitByBindingLimit } from '../../src/model/gpu_tensors';
 import { layOut, plansOf } from '../../src/model/layout';
 import { planDispatches } from '../../src/model/webgpu_executor';
@@ -27,12 +26,6 @@ test.each(fixtures)('$name', async ({ path, contextSize }) => {
   const layout = layOut(gguf, { backend: 'webgpu', contextLength: contextSize, activationType: 'f16' }, capabilities);
   const halves = new Set<string>();
   for (const { bucket, calls } of plansOf(layout)) {
-    const types = new Map<string, string>();
-    for (const { name, type } of calls.flatMap((call) => tensorsOf([call]).activations)) {
-      expect(type, name).toBe(types.get(name) ?? type);
-      types.set(name, type);
-      if (type === 'f16') halves.add(name);
-    }
     const { kvType, limits } = layout;
     const target = {
       capabilities,
@@ -42,6 +35,19 @@ test.each(fixtures)('$name', async ({ path, contextSize }) => {
       weightParts: (weight: Parameters<typeof splitByBindingLimit>[0]) => splitByBindingLimit(weight, 2 ** 27),
     };
     const dispatches = planDispatches(calls, target).map(({ dispatch }) => dispatch);
+    // Buffers are taken again, also for values of the other type: who reads one reads what was written last.
+    const types = new Map<string, string>();
+    for (const { bindings, label } of dispatches) {
+      for (const binding of bindings) {
+        if (binding.kind !== 'activation') continue;
+        const { name, type } = binding.tensor;
+        expect(type, `${label}: ${name}`).toBe((binding.access === 'read' && types.get(name)) || type);
+        if (type === 'f16') halves.add(name);
+      }
+      for (const binding of bindings)
+        if (binding.kind === 'activation' && binding.access === 'write')
+          types.set(binding.tensor.name, binding.tensor.type);
+    }
     await Promise.all(
       dispatches
         .filter(({ source }) => Object.values(source.aliases ?? {}).includes('f16'))
