@@ -57,5 +57,6 @@ export async function openModel(
   if (description.contextLength > description.trainedContextLength) {
     notice(`beyond the ${description.trainedContextLength} positions that it was trained for, answers get worse`);
   }
+  for (const warning of model.warnings) notice(`warning: ${warning}`);
   return model;
 }

@@ -28,6 +28,8 @@ export interface LoadProgress {
   /** Bytes of weights read so far; 0 outside the weights phase. */
   readonly loaded: number;
   readonly total: number;
+  /** A sentence for the user. */
+  readonly notice?: string;
 }
 
 export interface TuneOptions {

@@ -5,6 +5,7 @@ import type { Gguf } from '../formats/gguf/gguf';
 import type { AdapterDescription, Capabilities } from '../gpu/capabilities';
 import { GpuDevice } from '../gpu/device';
 import type { TuningChoice } from './autotune/autotune';
+import { wrongKernels } from './autotune/wrong_kernels';
 import { describe, type LoadModelOptions, layOut, type ModelDescription, type ModelLayout, plansOf } from './layout';
 import { type ModelOrigin, readHeader } from './origin';
 import { GpuPageStore } from './page_store';
@@ -22,6 +23,8 @@ export interface LoadedModel {
   readonly adapter: AdapterDescription | undefined;
   /** What the autotuner chose; empty where the defaults run. */
   readonly tuning: readonly TuningChoice[];
+  /** Sentences for the user: why the answers are not to be trusted. */
+  readonly warnings: readonly string[];
   /** Resolves when the device is lost; never on the reference backend. */
   readonly lost: Promise<DeviceLostError>;
   dispose(): void;
@@ -68,6 +71,7 @@ async function loadOnReference(gguf: Gguf, source: ModelOrigin, options: LoadMod
     capabilities: undefined,
     adapter: undefined,
     tuning: [],
+    warnings: [],
     lost: new Promise(() => {}),
     dispose: () => runner.dispose(),
   };
@@ -92,6 +96,8 @@ async function loadOnWebGpu(gguf: Gguf, source: ModelOrigin, options: LoadModelO
       onTune: () => options.onProgress?.({ phase: 'tune', loaded: 0, total: 0 }),
       onCompile: () => options.onProgress?.({ phase: 'compile', loaded: 0, total: 0 }),
     });
+    const warning = wrongKernels(prepared.tuning);
+    if (warning !== undefined) options.onProgress?.({ phase: 'tune', loaded: 0, total: 0, notice: warning });
     const { states, limits, logits } = layout;
     const pages = new GpuPageStore(device, prepared.tensors, cacheFormat(layout));
     const runner = await WebGpuRunner.create({
@@ -112,6 +118,7 @@ async function loadOnWebGpu(gguf: Gguf, source: ModelOrigin, options: LoadModelO
       capabilities: device.capabilities,
       adapter: device.capabilities.adapter,
       tuning: prepared.tuning,
+      warnings: warning === undefined ? [] : [warning],
       lost: device.lost,
       dispose() {
         runner.dispose();

@@ -165,7 +165,7 @@ export class ActiveModel {
   }
 }
 
-function describe({ description, adapter }: LoadedModel, backend: Backend): ModelInfo {
+function describe({ description, adapter, warnings }: LoadedModel, backend: Backend): ModelInfo {
   const { name, architecture, parameters, contextLength, trainedContextLength, memory } = description;
   return {
     model: name,
@@ -176,5 +176,6 @@ function describe({ description, adapter }: LoadedModel, backend: Backend): Mode
     backend,
     adapter,
     memory: { weights: memory.weights, kvCache: memory.kv, total: memory.total },
+    warnings,
   };
 }

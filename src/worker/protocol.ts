@@ -52,7 +52,7 @@ export interface LoadProgress {
   /** Bytes in the phases `header`, `download` and `weights`, kernels in `compile`. */
   readonly loaded: number;
   readonly total: number;
-  /** A sentence for the user: a download that cannot be kept, and why. */
+  /** A sentence for the user: a download that cannot be kept, and why; a GPU that computes wrongly. */
   readonly notice?: string;
 }
 
@@ -69,6 +69,8 @@ export interface ModelInfo {
   readonly adapter: AdapterDescription | undefined;
   /** Bytes that the weights and the KV cache occupy. */
   readonly memory: { readonly weights: number; readonly kvCache: number; readonly total: number };
+  /** Sentences for people: why its answers are not to be trusted. Empty unless kernels were seen to compute wrongly on this GPU. */
+  readonly warnings: readonly string[];
 }
 
 export interface ChatMessage {

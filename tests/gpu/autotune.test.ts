@@ -16,6 +16,8 @@ import { autotune } from '../../src/model/autotune/autotune';
 import type { TrialBench } from '../../src/model/autotune/bench';
 import { candidatesOf } from '../../src/model/autotune/jobs';
 import { allocateTrials, Judge } from '../../src/model/autotune/trial';
+import { wrongKernels } from '../../src/model/autotune/wrong_kernels';
+import { describeChoices } from '../../src/model/bench/choices';
 import { GpuTensors } from '../../src/model/gpu_tensors';
 import type { LoadModelOptions } from '../../src/model/layout';
 import { type LoadedModel, loadModel } from '../../src/model/load_model';
@@ -133,14 +135,22 @@ describe('autotuner', () => {
     expect(again.tuning.some(({ measured, candidates }) => measured < candidates)).toBe(true);
   }, 300_000);
 
-  it('measures a few variants of every kernel before more of any', async () => {
+  it('measures a few variants of every kernel before more of any, and says aloud where all were wrong', async () => {
     // Dawn's null backend compiles in moments and computes nothing: every variant is wrong, and none is timed.
     const gpu: GPU = create(['backend=null']);
     const store = new MemoryStore();
     for (const budgetMs of [30, 300]) {
       const tune = { mode: 'always', budgetMs, store } as const;
-      const { tuning } = await loadedFrom(loadModel(MODEL, { backend: 'webgpu', gpu, maxRows: 64, tune }));
+      const said: (string | undefined)[] = [];
+      const onProgress = ({ notice }: { notice?: string }): void => void said.push(notice);
+      const options = { backend: 'webgpu', gpu, maxRows: 64, tune, onProgress } as const;
+      const { tuning, warnings } = await loadedFrom(loadModel(MODEL, options));
       expect(tuning.length).toBeGreaterThan(10);
+      expect(warnings).toEqual([expect.stringMatching(/^Do not trust the answers: .* kernels compute/)]);
+      expect(said).toContain(warnings[0]);
+      for (const { choice } of describeChoices(tuning.filter(({ measured }) => measured > 0))) {
+        expect(choice).toContain('WRONG');
+      }
       const least = Math.min(...tuning.map(({ measured, candidates }) => (measured < candidates ? measured : 1000)));
       for (const { key, measured, wrong } of tuning) {
         expect(measured, key).toBeLessThanOrEqual(least + 4);
@@ -169,7 +179,7 @@ describe('autotuner', () => {
     };
     const bench = await benchOf(gpu, call);
     const { tensors } = bench;
-    const job = { key: tuningKey(call, 1), rowTile: 1, calls: [call], rows: 1, bytes: 1 } as const;
+    const job = { key: tuningKey(call, 1), rowTile: 1, calls: [call], rows: 1, partialRows: 1, bytes: 1 } as const;
     const judge = await Judge.create(bench, job, 7);
     const [byDefault] = candidatesOf(job, gpu.capabilities, undefined);
     const [right] = await allocateTrials(bench, job, [byDefault]);
@@ -181,16 +191,30 @@ describe('autotuner', () => {
     await wrong.prepare();
     expect(await judge.accepts(wrong)).toBe(false);
 
+    // A kernel of four rows that is right with four, and writes as many with three.
+    const tileOf4 = { ...job, key: tuningKey(call, 4), rowTile: 4, rows: 4, partialRows: 3 } as const;
+    const sources = await allShaderSources();
+    const withFault = (entry: string, from: string, to: string): GpuDevice => {
+      const text = sources.get(entry)?.replace(from, to);
+      expect(text).not.toBe(sources.get(entry));
+      const pipelines = new PipelineCache(gpu.device, new Map([...sources, [entry, text ?? '']]));
+      return Object.create(gpu, { pipelines: { value: pipelines } }) as GpuDevice;
+    };
+    const careless = withFault('lib/linear_lanes.wgsl', 'if (row < rows) { store_value', '{ store_value');
+    const judgeOf4 = await Judge.create(bench, tileOf4, 7);
+    for (const [on, accepted] of [
+      [gpu, true],
+      [careless, false],
+    ] as const) {
+      const [plan] = await allocateTrials({ ...bench, gpu: on }, tileOf4, [byDefault]);
+      await plan.prepare();
+      expect(await judgeOf4.accepts(plan)).toBe(accepted);
+    }
+
     // The whole tuner on a GPU whose driver gets the default's kernel wrong: it is found out, never timed, and another one is chosen.
     const { x: broken } = byDefault as GemvTuning;
     const entry = broken === 'direct' ? 'ops/linear_gemv_direct.wgsl' : 'ops/linear_gemv.wgsl';
-    const sources = await allShaderSources();
-    const shifted = sources
-      .get(entry)
-      ?.replace('first_out, first_row, rows, one);', 'first_out + 1u, first_row, rows, one);');
-    expect(shifted).not.toBe(sources.get(entry));
-    const pipelines = new PipelineCache(gpu.device, new Map([...sources, [entry, shifted ?? '']]));
-    const faulty = Object.create(gpu, { pipelines: { value: pipelines } }) as GpuDevice;
+    const faulty = withFault(entry, 'first_out, first_row, rows, one);', 'first_out + 1u, first_row, rows, one);');
     const plans = [{ bucket: { minRows: 1, maxRows: 1 }, calls: [call] }];
     const store = new MemoryStore();
     const tune = () => autotune({ ...bench, gpu: faulty }, plans, { budgetMs: 1, store, version: '1' });
@@ -201,6 +225,7 @@ describe('autotuner', () => {
     expect((found.choice as GemvTuning).x).not.toBe(broken);
     expect(found.ms).toBeGreaterThan(0);
     expect(found.defaultMs).toBeUndefined();
+    expect(wrongKernels(tuned.choices)).toBeUndefined();
     expect(tuned.tuning.linear(job.key)).toEqual(found.choice);
     const [records] = [...store.texts.values()].map(
       (text) => JSON.parse(text) as Record<string, Record<string, unknown>>,
@@ -229,7 +254,14 @@ describe('autotuner', () => {
       epilogue: 'none',
     };
     const bench = await benchOf(gpu, call);
-    const job = { key: tuningKey(call, 'many'), rowTile: 'many', calls: [call], rows: 32, bytes: 1 } as const;
+    const job = {
+      key: tuningKey(call, 'many'),
+      rowTile: 'many',
+      calls: [call],
+      rows: 32,
+      partialRows: 27,
+      bytes: 1,
+    } as const;
     const candidates = candidatesOf(job, gpu.capabilities, undefined) as GemmTuning[];
     const several = candidates.filter(
       (tuning) => tuning.splitTo > 0 && tuning.tileRows === 32 && tuning.tileType === (type === 'f16' ? 'i8' : 'f32'),
@@ -243,46 +275,54 @@ describe('autotuner', () => {
     bench.tensors.dispose();
   }, 300_000);
 
-  it('checks and times the attention of large steps', async () => {
-    const model = await load({ mode: 'never' });
-    const gpu = model.device as GpuDevice;
-    const activation = (name: string): Activation => ({ name, cols: 64, rows: 'step', type: 'f32' });
-    const cache = { layer: 0, numKvHeads: 2, headDim: 16 };
-    const call: AttentionCall = {
-      op: 'attention',
-      q: activation('q'),
-      out: activation('out'),
-      cache,
-      numHeads: 4,
-      scale: 0.25,
-    };
-    const capacity = { maxRows: 40, maxSegments: 1, maxSampledRows: 1, contextLength: 96, tileRows: 32 };
-    const tensors = await GpuTensors.create(gpu, {
-      maxRows: 40,
-      maxSampledRows: 1,
-      numPages: 3,
-      kvType: 'f16',
-      stepWords: stepBufferWords(capacity),
-    });
-    const target = {
-      capabilities: gpu.capabilities,
-      kvType: 'f16' as const,
-      contextLength: 96,
-      maxSampledRows: 1,
-      maxSlots: 1,
-      weightParts: () => [],
-    };
-    const lastTokens = { name: 'last_tokens', words: 1 };
-    const bench = { gpu, tensors, encoder: new StepEncoder(capacity), lastTokens, maxRows: 40, target };
-    const plans = [
-      { bucket: { minRows: 1, maxRows: 16 }, calls: [call] },
-      { bucket: { minRows: 17, maxRows: 40 }, calls: [call] },
-    ];
-    const job = attentionJobs(plans, bench).find(({ kernel }) => kernel === 'prefill') as AttentionJob;
-    const candidates = attentionCandidates(job);
-    expect(candidates.length).toBeGreaterThan(4);
-    const times = await measureAttention(bench, job, candidates.slice(-3));
-    expect(times.every((time) => typeof time === 'number' && time > 0)).toBe(true);
-    tensors.dispose();
-  }, 300_000);
+  it.each([
+    ['prefill', 'q8_0'],
+    ['decode', 'q4_0'],
+  ] as const)(
+    'checks and times the attention of a %s over a %s cache',
+    async (kernel, kvType) => {
+      const model = await load({ mode: 'never' });
+      const gpu = model.device as GpuDevice;
+      const activation = (name: string): Activation => ({ name, cols: 128, rows: 'step', type: 'f32' });
+      const cache = { layer: 0, numKvHeads: 2, headDim: 32 };
+      const call: AttentionCall = {
+        op: 'attention',
+        q: activation('q'),
+        out: activation('out'),
+        cache,
+        numHeads: 4,
+        scale: 0.2,
+      };
+      const contextLength = 320;
+      const capacity = { maxRows: 40, maxSegments: 1, maxSampledRows: 1, contextLength, tileRows: 32 };
+      const tensors = await GpuTensors.create(gpu, {
+        maxRows: 40,
+        maxSampledRows: 1,
+        numPages: 10,
+        kvType,
+        stepWords: stepBufferWords(capacity),
+      });
+      const target = {
+        capabilities: gpu.capabilities,
+        kvType,
+        contextLength,
+        maxSampledRows: 1,
+        maxSlots: 1,
+        weightParts: () => [],
+      };
+      const lastTokens = { name: 'last_tokens', words: 1 };
+      const bench = { gpu, tensors, encoder: new StepEncoder(capacity), lastTokens, maxRows: 40, target };
+      const plans = [
+        { bucket: { minRows: 1, maxRows: 16 }, calls: [call] },
+        { bucket: { minRows: 17, maxRows: 40 }, calls: [call] },
+      ];
+      const job = attentionJobs(plans, bench).find((one) => one.kernel === kernel) as AttentionJob;
+      const candidates = attentionCandidates(job);
+      expect(candidates.length).toBeGreaterThan(4);
+      const times = await measureAttention(bench, job, candidates.slice(-2));
+      expect(times.every((time) => typeof time === 'number' && time > 0)).toBe(true);
+      tensors.dispose();
+    },
+    300_000,
+  );
 });

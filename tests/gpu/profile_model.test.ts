@@ -48,6 +48,7 @@ const TUNED: TuningChoice = {
   measured: 1,
   candidates: 1,
   wrong: [],
+  isWrong: false,
 };
 
 test('every kernel of a decode step, as it was tuned, has a time and its bytes', async () => {

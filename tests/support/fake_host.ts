@@ -50,6 +50,7 @@ export class FakeHost implements Host {
       backend: 'reference',
       adapter: undefined,
       memory: { weights: 1, kvCache: 1, total: 2 },
+      warnings: [],
     };
   }
 

@@ -9,23 +9,24 @@ import {
   prefillTunings,
 } from '../../ops/attention/tuning';
 import type { AttentionCall } from '../../ops/calls';
+import { decodeKv, encodeKv } from '../../ops/kv_codec';
+import { kvValueBytes } from '../../ops/kv_layout';
 import type { RowBucket } from '../../ops/op';
 import { PAGE_SIZE } from '../../ops/step_layout';
 import type { AttentionTuning } from '../../ops/tuning';
 import { decodeFloats, encodeFloats, normalisedError } from '../case_runner';
 import { normals, seededRandom } from '../random';
-import { readBuffer } from '../read_buffer';
 import { describeStep } from '../step_encoder';
 import { allocatePlans, type PreparedPlan } from '../webgpu_executor';
 import {
   compiles,
   noReference,
   readVector,
-  runOnce,
   type TrialBench,
   timePlan,
   trialSegment,
   writeSegment,
+  writtenBy,
 } from './bench';
 import { nameOf, type PlanOfBucket } from './jobs';
 
@@ -41,13 +42,17 @@ const MAX_CALLS = 8;
 /** Positions that are attended to: several splits, and some pages of a cache. */
 const POSITIONS = 600;
 
+/** Pages that are drawn at random and come again and again: encoding them all would take longer than measuring. No divisor of a split's. */
+const DRAWN_PAGES = 7;
 /** Rows that are held against the reference: enough for the kernel of larger steps. */
 const CHECKED_ROWS = MAX_DECODE_ROWS + 4;
+const CHECKED_DECODE_ROWS = 3;
 
-/** What the attention of a model leaves open: of one row first, then of large steps. Quantised caches run with the default: nobody here knows what their bits say. */
-export function attentionJobs(plans: readonly PlanOfBucket[], bench: Pick<TrialBench, 'target'>): AttentionJob[] {
-  const { kvType } = bench.target;
-  if (kvType !== 'f32' && kvType !== 'f16') return [];
+/** What the attention of a model leaves open: of one row first, then of large steps. */
+export function attentionJobs(
+  plans: readonly PlanOfBucket[],
+  bench: Pick<TrialBench, 'target' | 'maxRows'>,
+): AttentionJob[] {
   return (['decode', 'prefill'] as const).flatMap((kernel) => {
     const plan = plans.find(({ bucket }) => kernel === 'decode' || bucket.minRows > MAX_DECODE_ROWS);
     if (!plan) return [];
@@ -57,7 +62,9 @@ export function attentionJobs(plans: readonly PlanOfBucket[], bench: Pick<TrialB
       const key = attentionTuningKey(call, bench.target, kernel);
       found.set(key, [...(found.get(key) ?? []), call]);
     }
-    const { bucket } = plan;
+    // The kernel of one row is that of up to 16.
+    const decodeRows = Math.min(CHECKED_DECODE_ROWS, bench.maxRows);
+    const bucket = kernel === 'decode' ? { minRows: 1, maxRows: decodeRows } : plan.bucket;
     return [...found].map(([key, calls]) => ({ key, kernel, bucket, calls: calls.slice(0, MAX_CALLS) }));
   });
 }
@@ -93,15 +100,16 @@ export async function measureAttention(
   );
   const compiled = await Promise.all(plans.map(compiles));
   const rows = rowsOf(bench, job);
-  const checked = Math.min(rows, CHECKED_ROWS);
+  const checked = Math.min(bucket.maxRows, positionsOf(bench), CHECKED_ROWS);
   const expected = await fillAndExpect(bench, call, checked);
   const times: (number | 'wrong')[] = [];
   for (const [i, plan] of plans.entries()) {
     const right = compiled[i] && (await accepts(bench, call, plan, checked, expected));
     times.push(right ? await timePlan(bench, plan, writeStep(bench, rows)) : 'wrong');
   }
+  const cleared = new Uint8Array(kvValueBytes(target.kvType, cacheValues(bench, call)));
   for (const which of ['k', 'v'] as const) {
-    gpu.device.queue.writeBuffer(tensors.kv(call.cache, which), 0, new Uint8Array(cacheBytes(bench, call)));
+    gpu.device.queue.writeBuffer(tensors.kv(call.cache, which), 0, cleared);
   }
   return times;
 }
@@ -111,9 +119,9 @@ function positionsOf({ target, tensors }: TrialBench): number {
   return Math.min(POSITIONS, target.contextLength, PAGE_SIZE * Math.min(numPages, sliding?.numPages ?? numPages));
 }
 
-/** Of the step that is measured: the largest of the job's plan that fits. */
-function rowsOf(bench: TrialBench, { bucket }: AttentionJob): number {
-  return Math.min(bucket.maxRows, positionsOf(bench));
+/** Of the step that is measured: the largest of the job's plan that fits, and one when decoding. */
+function rowsOf(bench: TrialBench, { kernel, bucket }: AttentionJob): number {
+  return kernel === 'decode' ? 1 : Math.min(bucket.maxRows, positionsOf(bench));
 }
 
 /** The last `rows` positions. */
@@ -132,10 +140,10 @@ function writeStep(bench: TrialBench, rows: number) {
   return writeSegment(bench, segmentOf(bench, rows));
 }
 
-/** Of the pages that the step reads. */
-function cacheBytes(bench: TrialBench, { cache }: AttentionCall): number {
+/** Of K or of V in the pages that the step reads. */
+function cacheValues(bench: TrialBench, { cache }: AttentionCall): number {
   const pages = Math.ceil(positionsOf(bench) / PAGE_SIZE);
-  return pages * cache.numKvHeads * PAGE_SIZE * cache.headDim * (bench.target.kvType === 'f32' ? 4 : 2);
+  return pages * cache.numKvHeads * PAGE_SIZE * cache.headDim;
 }
 
 /** Random queries, and random keys and values in the pages that the step reads; what the reference makes of them. */
@@ -144,16 +152,25 @@ async function fillAndExpect(bench: TrialBench, call: AttentionCall, rows: numbe
   const { q, cache, out } = call;
   const random = seededRandom(2);
   const { queue } = gpu.device;
-  const fill = (buffer: GPUBuffer, count: number, type: 'f32' | 'f16'): Float32Array => {
-    const bytes = encodeFloats(normals(count, random), type);
-    queue.writeBuffer(buffer, 0, bytes);
-    return decodeFloats(bytes, type, count);
+  const { kvType } = target;
+  const encoded = encodeFloats(normals(rows * q.cols, random), q.type);
+  queue.writeBuffer(tensors.activation(q), 0, encoded);
+  const queries = decodeFloats(encoded, q.type, rows * q.cols);
+  const count = cacheValues(bench, call);
+  const drawn = Math.min(count, DRAWN_PAGES * PAGE_SIZE * cache.numKvHeads * cache.headDim);
+  const fill = (which: 'k' | 'v'): Float32Array => {
+    const bytes = encodeKv(normals(drawn, random), kvType);
+    const values = decodeKv(bytes, kvType, drawn);
+    const cached = new Float32Array(count);
+    for (let from = 0; from < count; from += drawn) {
+      const part = Math.min(drawn, count - from);
+      queue.writeBuffer(tensors.kv(cache, which), kvValueBytes(kvType, from), bytes, 0, kvValueBytes(kvType, part));
+      cached.set(values.subarray(0, part), from);
+    }
+    return cached;
   };
-  const queries = fill(tensors.activation(q), rows * q.cols, q.type);
-  const kvType = target.kvType === 'f32' ? 'f32' : 'f16';
-  const count = cacheBytes(bench, call) / (kvType === 'f32' ? 4 : 2);
-  const k = fill(tensors.kv(cache, 'k'), count, kvType);
-  const v = fill(tensors.kv(cache, 'v'), count, kvType);
+  const k = fill('k');
+  const v = fill('v');
   const sinks = call.sinks && (await readVector(bench, call.sinks));
   const result = new Float32Array(rows * out.cols);
   attentionOp.reference(call, {
@@ -173,13 +190,7 @@ async function accepts(
   rows: number,
   expected: Float32Array,
 ): Promise<boolean> {
-  const { gpu, tensors } = bench;
-  const buffer = tensors.activation(out);
-  const size = rows * out.cols;
-  gpu.device.queue.writeBuffer(buffer, 0, encodeFloats(new Float32Array(size), out.type));
-  const shape = writeStep(bench, rows);
-  await runOnce(bench, plan, shape, 0);
-  const bytes = out.type === 'f16' ? Math.ceil(size / 2) * 4 : size * 4;
-  const found = decodeFloats(await readBuffer(gpu, buffer, 0, bytes), out.type, size);
-  return normalisedError(found, expected) <= (out.type === 'f16' ? 1e-6 : 1e-9);
+  const columns = { from: 0, to: out.cols };
+  const found = await writtenBy(bench, plan, writeStep(bench, rows), { out, rows, columns });
+  return found !== undefined && normalisedError(found, expected) <= (out.type === 'f16' ? 1e-6 : 1e-9);
 }

@@ -10,6 +10,8 @@ import { allocateTrials, Judge } from './trial';
 
 /** A choice must be faster than the default by this much: less may be noise. */
 const GUARD = 0.97;
+/** Times the budget that kernels get of which nothing right is known. */
+const PATIENCE = 5;
 /** Candidates that are compiled side by side. */
 const COMPILED_AT_ONCE = 4;
 
@@ -34,8 +36,10 @@ export interface TuningChoice {
   readonly defaultMs?: number;
   readonly measured: number;
   readonly candidates: number;
-  /** Tunings that computed something else than the reference, by name: they are never run. */
+  /** Tunings that computed something else than the reference, by name: none of them is run if there is another. */
   readonly wrong: readonly string[];
+  /** The choice is one of those: nothing that was tried is right. */
+  readonly isWrong: boolean;
 }
 
 export interface Tuned {
@@ -47,13 +51,15 @@ export interface Tuned {
 interface OpenKernel {
   /** Groups of candidates that are measured already. */
   readonly round: number;
+  /** The best so far computes nonsense. */
+  readonly isWrong: boolean;
   readonly measure: () => Promise<void>;
 }
 
 /**
  * Chooses the kernels' variants for a model and a machine: each legal one is checked against the reference, then timed over the model's own
  * weights, until the time is up: a few variants of every kernel before more of any, the most promising kernels first, and of each the variants
- * nearest to the best one so far. What was measured is remembered, so that later loads go on from there.
+ * nearest to the best one so far. Of a kernel that was wrong so far more are tried. What was measured is remembered: later loads go on from there.
  * Rejects when the device is lost or runs out of memory; a kernel that does not compile is one that is not chosen.
  */
 export async function autotune(
@@ -68,16 +74,18 @@ export async function autotune(
   const records = parseRecords(await store?.read(name));
   const jobs = tuningJobs(plans, { maxRows: bench.maxRows, maxSampledRows }, capabilities);
   const attention = attentionJobs(plans, bench);
-  const deadline = performance.now() + budgetMs;
+  const start = performance.now();
   let changed = false;
-  while (performance.now() < deadline) {
+  for (let spent = 0; spent < PATIENCE * budgetMs; spent = performance.now() - start) {
     const heads = (kernel: AttentionJob['kernel']): (OpenKernel | undefined)[] =>
       attention.filter((job) => job.kernel === kernel).map((job) => openAttention(bench, job, records));
     const linear = jobs.map((job) => {
       const order = orderFor(job, jobs, records, capabilities);
       return openLinear(bench, job, candidatesOf(job, capabilities, order), records);
     });
-    const open = [...heads('decode'), ...linear, ...heads('prefill')].filter((kernel) => kernel !== undefined);
+    const open = [...heads('decode'), ...linear, ...heads('prefill')]
+      .filter((kernel) => kernel !== undefined)
+      .filter(({ isWrong }) => isWrong || spent < budgetMs);
     if (open.length === 0) break;
     signal?.throwIfAborted();
     changed = true;
@@ -97,7 +105,7 @@ function openAttention(bench: TrialBench, job: AttentionJob, records: TuningReco
     const times = await measureAttention(bench, job, group);
     group.forEach((candidate, i) => measured.set(nameOf(candidate), times[i]));
   };
-  return { round: roundOf(candidates, measured), measure };
+  return { round: roundOf(candidates, measured), isWrong: runsWrong(measured, candidates), measure };
 }
 
 /** Undefined when everything is known. */
@@ -110,7 +118,8 @@ function openLinear(
   const measured = measuredOf(records, job.key);
   const group = nextGroup(candidates, measured);
   if (group.length === 0) return undefined;
-  return { round: roundOf(candidates, measured), measure: () => measureLinear(bench, job, group, measured) };
+  const measure = (): Promise<void> => measureLinear(bench, job, group, measured);
+  return { round: roundOf(candidates, measured), isWrong: runsWrong(measured, candidates), measure };
 }
 
 function roundOf(candidates: readonly (LinearTuning | AttentionTuning)[], measured: Measured): number {
@@ -204,6 +213,11 @@ function best<T extends LinearTuning | AttentionTuning>(
   return { choice, ms: Number.isFinite(ms) ? ms : undefined, defaultMs };
 }
 
+/** Whether all that could be chosen is what was seen to be wrong. */
+function runsWrong(measured: Measured | undefined, candidates: readonly (LinearTuning | AttentionTuning)[]): boolean {
+  return measured?.get(nameOf(best(measured, candidates).choice)) === 'wrong';
+}
+
 function conclude(
   jobs: readonly TuningJob[],
   attention: readonly AttentionJob[],
@@ -248,5 +262,6 @@ function choiceOf<T extends LinearTuning | AttentionTuning>(
     measured: names.filter((name) => measured?.has(name)).length,
     candidates: names.length,
     wrong: names.filter((name) => measured?.get(name) === 'wrong'),
+    isWrong: runsWrong(measured, candidates),
   };
 }

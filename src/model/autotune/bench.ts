@@ -1,8 +1,9 @@
 import { GREEDY, type Segment } from '../../engine/runner';
 import { InternalError, KernelError } from '../../errors';
 import type { GpuDevice } from '../../gpu/device';
-import type { KernelTarget, ReferenceEnv, State, Vector } from '../../ops/op';
+import type { Activation, KernelTarget, ReferenceEnv, State, Vector } from '../../ops/op';
 import type { StepShape } from '../../ops/step_layout';
+import { decodeFloats, encodeFloats } from '../case_runner';
 import type { GpuTensors } from '../gpu_tensors';
 import { readBuffer } from '../read_buffer';
 import type { StepEncoder } from '../step_encoder';
@@ -59,6 +60,47 @@ export async function runOnce({ gpu }: TrialBench, plan: PreparedPlan, shape: St
     pass.end();
     gpu.device.queue.submit([encoder.finish()]);
   });
+}
+
+/** What an output holds before a call writes it: a number that both types have, and no result is likely to be. */
+const UNWRITTEN = 12344;
+/** Rows behind the step's that are looked at. */
+const ROWS_BEHIND = 4;
+
+/** Where a call writes, and what is there before: absent where the call does not add to it. */
+interface Written {
+  readonly out: Activation;
+  readonly rows: number;
+  readonly columns: { readonly from: number; readonly to: number };
+  readonly before?: number;
+}
+
+/** Runs a plan's first call and gives what it writes: [rows][columns]. Undefined when it leaves any of that out, or writes elsewhere. */
+export async function writtenBy(
+  bench: TrialBench,
+  plan: PreparedPlan,
+  shape: StepShape,
+  { out, rows, columns, before = UNWRITTEN }: Written,
+): Promise<Float32Array | undefined> {
+  const { gpu, tensors } = bench;
+  const { from, to } = columns;
+  const buffer = tensors.activation(out);
+  const elementBytes = out.type === 'f16' ? 2 : 4;
+  const count = Math.min(Math.floor(buffer.size / elementBytes / out.cols), rows + ROWS_BEHIND) * out.cols;
+  gpu.device.queue.writeBuffer(buffer, 0, encodeFloats(new Float32Array(count).fill(before), out.type));
+  await runOnce(bench, plan, shape, 0);
+  const bytes = Math.ceil((count * elementBytes) / 4) * 4;
+  const found = decodeFloats(await readBuffer(gpu, buffer, 0, bytes), out.type, count);
+  const values = new Float32Array(rows * (to - from));
+  for (let row = 0; row * out.cols < count; row++) {
+    const all = found.subarray(row * out.cols, (row + 1) * out.cols);
+    const written = row < rows ? all.subarray(from, to) : all.subarray(0, 0);
+    if (row < rows) values.set(written, row * (to - from));
+    const besides = row < rows ? [all.subarray(0, from), all.subarray(to)] : [all];
+    if (besides.some((part) => part.some((value) => value !== before))) return undefined;
+    if (before === UNWRITTEN && written.includes(UNWRITTEN)) return undefined;
+  }
+  return values;
 }
 
 export async function readVector({ gpu, tensors }: TrialBench, vector: Vector): Promise<Float32Array> {

@@ -3,7 +3,14 @@ import type { LinearCall, OpCall } from '../../ops/calls';
 import { codesFit } from '../../ops/linear/gemm_codes';
 import { gemmRowTiles, gemmSplits } from '../../ops/linear/gemm_space';
 import { MAX_GEMV_ROWS } from '../../ops/linear/gemv';
-import { defaultLinearTuning, gemvOrders, type LinearRowTile, linearTunings, tuningKey } from '../../ops/linear/tuning';
+import {
+  defaultLinearTuning,
+  GEMV_ROW_TILES,
+  gemvOrders,
+  type LinearRowTile,
+  linearTunings,
+  tuningKey,
+} from '../../ops/linear/tuning';
 import type { RowBucket } from '../../ops/op';
 import type { AttentionTuning, GemmTuning, GemvOrder, LinearTuning } from '../../ops/tuning';
 import { planeBytes } from '../../ops/weights/layout';
@@ -16,6 +23,8 @@ export interface TuningJob {
   readonly calls: readonly LinearCall[];
   /** Rows of the step that is measured. */
   readonly rows: number;
+  /** The same or a few less, which fill no tile: to be right with too. */
+  readonly partialRows: number;
   /** Bytes of all the weights: what the choice is worth. */
   readonly bytes: number;
 }
@@ -55,17 +64,27 @@ export function tuningJobs(
       found.set(key, [...(found.get(key) ?? []), call]);
     }
     const rows = rowTile === 'many' ? limits.maxRows : rowTile;
-    if (rows > limits.maxRows) continue;
+    // Fewer rows are the next smaller tile's.
+    const least = leastRows(rowTile, large);
+    if (rows > limits.maxRows || rows < least) continue;
+    const partialRows = Math.max(least, rows - (rows <= 4 ? 1 : rows <= MAX_GEMV_ROWS ? 3 : 5));
     const ofTile = [...found].map(([key, calls]): TuningJob => {
       const bytes = calls.reduce((sum, { weight }) => {
         const planes = planeBytes(weight.format, weight.rows, weight.cols);
         return sum + planes.quants + planes.scales;
       }, 0);
-      return { key, rowTile, calls, rows, bytes };
+      return { key, rowTile, calls, rows, partialRows, bytes };
     });
     jobs.push(...ofTile.sort((a, b) => b.bytes - a.bytes));
   }
   return jobs;
+}
+
+/** Of the steps that a row tile serves. */
+function leastRows(rowTile: LinearRowTile, large: readonly LinearRowTile[]): number {
+  const tiles = [...GEMV_ROW_TILES, ...large];
+  const below = tiles[tiles.indexOf(rowTile) - 1] ?? 0;
+  return Number(below) + 1;
 }
 
 /**

@@ -1,6 +1,7 @@
 import type { Segment } from '../../engine/runner';
 import type { LinearCall } from '../../ops/calls';
 import { isGated } from '../../ops/linear/epilogue';
+import { MAX_GEMV_ROWS } from '../../ops/linear/gemv';
 import { linearOp } from '../../ops/linear/linear';
 import type { Activation, Weight } from '../../ops/op';
 import { PAGE_SIZE, type StepShape } from '../../ops/step_layout';
@@ -10,7 +11,16 @@ import { normals, seededRandom } from '../random';
 import { readBuffer } from '../read_buffer';
 import { describeStep } from '../step_encoder';
 import { allocatePlans, type PreparedPlan, preparePlans } from '../webgpu_executor';
-import { noReference, readVector, runOnce, type TrialBench, timePlan, trialSegment, writeSegment } from './bench';
+import {
+  noReference,
+  readVector,
+  runOnce,
+  type TrialBench,
+  timePlan,
+  trialSegment,
+  writeSegment,
+  writtenBy,
+} from './bench';
 import { singleRowKey, type TuningJob } from './jobs';
 
 /** Layers that are run in turn, so that their weights come from memory and not from a cache. */
@@ -39,8 +49,12 @@ export async function allocateTrials(
   );
 }
 
+/** What results are added to. */
+const BEFORE = 1;
+
 /** Knows what every tuning of a job must compute: some columns by the reference in f64, all of them by the tuning that came first. */
 export class Judge {
+  /** [rows][outputs] */
   #accepted: Float32Array | undefined;
 
   private constructor(
@@ -58,7 +72,7 @@ export class Judge {
     for (const tensor of [call.x, call.out]) {
       await bench.tensors.ensure({ kind: 'activation', tensor, access: 'write' });
     }
-    const outputs = isGated(call) ? call.weight.rows / 2 : call.weight.rows;
+    const outputs = outputsOf(call);
     const count = Math.min(CHECKED_COLUMNS, Math.floor(bench.maxRows / 2));
     const columns = Array.from({ length: count }, (_, i) =>
       i === 0 ? 0 : i === 1 ? outputs - 1 : Math.floor(random() * outputs),
@@ -73,31 +87,56 @@ export class Judge {
     return new Judge(bench, job, columns, expected);
   }
 
-  /** Runs the plan's first call and says whether its output is right. */
+  /**
+   * Runs the plan's first call and says whether its output is right: with all rows, unless they are many, and with a few less, which fill no
+   * tile. Nothing else may be written, and where the order of sums is promised a row's bits must not depend on the number of rows.
+   */
   async accepts(plan: PreparedPlan): Promise<boolean> {
-    const { bench, job, columns } = this;
-    const { gpu, tensors } = bench;
+    const { rows, partialRows } = this.job;
+    const counts = new Set(rows > MAX_GEMV_ROWS ? [partialRows] : [rows, partialRows]);
+    let first: Float32Array | undefined;
+    for (const count of counts) {
+      const values = await this.#run(plan, count);
+      if (!values || !this.#isRight(values)) return false;
+      if (first && values.some((value, i) => value !== first?.[i])) return false;
+      first ??= values;
+    }
+    this.#accepted ??= first;
+    return true;
+  }
+
+  /** What the first call writes in a step of `rows` rows: [rows][outputs]. Undefined when it left any of that out, or wrote elsewhere. */
+  async #run(plan: PreparedPlan, rows: number): Promise<Float32Array | undefined> {
+    const { bench, job } = this;
     const [call] = job.calls;
-    const size = job.rows * call.out.cols;
-    const out = tensors.activation(call.out);
-    gpu.device.queue.writeBuffer(out, 0, encodeFloats(new Float32Array(size), call.out.type));
-    const shape = writeRows(bench, job);
-    await runOnce(bench, plan, shape, 0);
-    const bytes = call.out.type === 'f16' ? Math.ceil(size / 2) * 4 : size * 4;
-    const values = decodeFloats(await readBuffer(gpu, out, 0, bytes), call.out.type, size);
-    const found = Float32Array.from({ length: job.rows * columns.length }, (_, i) => {
+    const { out, outColumn, accumulate } = call;
+    const columns = { from: outColumn, to: outColumn + outputsOf(call) };
+    return writtenBy(bench, plan, writeRows(bench, job, rows), {
+      out,
+      rows,
+      columns,
+      before: accumulate ? BEFORE : undefined,
+    });
+  }
+
+  #isRight(values: Float32Array): boolean {
+    const { columns, expected, job } = this;
+    const [call] = job.calls;
+    const outputs = outputsOf(call);
+    const rows = values.length / outputs;
+    const found = Float32Array.from({ length: rows * columns.length }, (_, i) => {
       const row = Math.floor(i / columns.length);
-      return values[row * call.out.cols + call.outColumn + columns[i % columns.length]];
+      return values[row * outputs + columns[i % columns.length]];
     });
     const budget = call.x.type === 'f16' || call.out.type === 'f16' ? 1e-6 : 1e-9;
-    if (!(normalisedError(found, this.expected) <= budget)) return false;
-    this.#accepted ??= values;
-    return normalisedError(values, this.#accepted) <= budget;
+    if (!(normalisedError(found, expected.subarray(0, found.length)) <= budget)) return false;
+    const accepted = this.#accepted?.subarray(0, values.length);
+    return !accepted || normalisedError(values, accepted) <= budget;
   }
 
   /** Milliseconds of the job's calls, once each. */
   time(plan: PreparedPlan): Promise<number> {
-    return timePlan(this.bench, plan, writeRows(this.bench, this.job));
+    return timePlan(this.bench, plan, writeRows(this.bench, this.job, this.job.rows));
   }
 }
 
@@ -111,8 +150,13 @@ function segmentOf(tokens: readonly number[], sample: 'all' | 'none'): Segment {
   return trialSegment({ tokens, position: 0, pages, sample });
 }
 
-/** A step of as many rows as the job has; each is sampled where the output has a row for each sampled one. */
-function writeRows(bench: TrialBench, { rows, calls: [call] }: TuningJob): StepShape {
+/** Columns that a call writes. */
+function outputsOf(call: LinearCall): number {
+  return isGated(call) ? call.weight.rows / 2 : call.weight.rows;
+}
+
+/** A step of so many rows; each is sampled where the output has a row for each sampled one. */
+function writeRows(bench: TrialBench, { calls: [call] }: TuningJob, rows: number): StepShape {
   const tokens = Array.from({ length: rows }, () => 0);
   return writeStep(bench, tokens, call.out.rows === 'sampled' ? 'all' : 'none');
 }
@@ -156,7 +200,7 @@ async function referenceColumns(
   }
   const columns = isGated(call) ? weightRows.length / 2 : weightRows.length;
   const out: Activation = { ...call.out, name: 'some columns', cols: columns, rows: 'step' };
-  const result = new Float32Array(rows * columns);
+  const result = new Float32Array(rows * columns).fill(call.accumulate ? BEFORE : 0);
   const weight: Weight = { ...call.weight, rows: weightRows.length };
   const tokens = Array.from({ length: rows }, () => 0);
   linearOp.reference(
