@@ -13,8 +13,12 @@ alias Out = f32;
 
 // Weight rows that a lane computes side by side: 1, 2 or 4. With an epilogue one half are gates, the other the up projections.
 const OUTS: u32 = 2u;
-// With COMBINE several blocks of invocations share the slots of a row: block b takes slots b, b + SPLIT, …
+// Invocations that compute the same slots.
+const BLOCK: u32 = 64u;
+// With COMBINE several blocks share the slots of a row: block b takes slots b, b + SPLIT, …
 const SPLIT: u32 = 1u;
+// Sweeps of 256 columns that the lanes of an output cover side by side.
+const SPLIT_K: u32 = 1u;
 const NORM: bool = false;
 const BIAS: bool = false;
 const SLOT_X: bool = false;
@@ -23,9 +27,9 @@ const ACCUMULATE: bool = false;
 const EPILOGUE: u32 = 0u;
 
 const SWEEP_QUADS: u32 = 64u;
-const LANES: u32 = SWEEP_QUADS / QUANT_QUADS;
+const SWEEP_LANES: u32 = SWEEP_QUADS / QUANT_QUADS;
+const LANES: u32 = SPLIT_K * SWEEP_LANES;
 const REDUCE_LANES: u32 = LANES;
-const BLOCK: u32 = 64u;
 const WORKGROUP: u32 = BLOCK * SPLIT;
 const GROUPS: u32 = BLOCK / LANES;
 const OUT_SLOTS: u32 = select(OUTS, OUTS / 2u, EPILOGUE != 0u);
@@ -53,7 +57,7 @@ override EPS: f32 = 0.0;
 @group(0) @binding(5) var<storage, read> bias: array<f32>;
 @group(0) @binding(6) var<storage, read_write> out: array<Out>;
 
-// [block][sweep][quad of a lane][lane]; the lanes' sums at the end.
+// [block][sweep][quad of a lane][lane of the sweep]; the lanes' sums at the end.
 var<workgroup> tile: array<vec4<f32>, SPLIT * TILE_QUADS>;
 var<workgroup> squares: array<f32, WORKGROUP>;
 
@@ -75,7 +79,7 @@ struct Packed { v0: QuantVec, v1: QuantVec, v2: QuantVec, v3: QuantVec }
 
 fn quad_add(sums: Products, packed: Packed, quad: u32, at: u32) -> Products {
   var p = sums;
-  let v = tile[at + quad * LANES];
+  let v = tile[at + quad * SWEEP_LANES];
   p.rows.x = dot_add(quant_quad(packed.v0, quad), v, p.rows.x);
   if (OUTS > 1u) { p.rows.y = dot_add(quant_quad(packed.v1, quad), v, p.rows.y); }
   if (OUTS > 2u) {
@@ -130,7 +134,7 @@ fn load_tile(thread: u32, start: u32, first: u32, sum: f32, one: u32) -> f32 {
   let to = (thread / BLOCK) * TILE_QUADS;
   for (var item = thread % BLOCK; item < TILE_QUADS * one; item += BLOCK) {
     let place = item % SWEEP_QUADS;
-    let at = first * SWEEP_QUADS + (item - place) + (place % LANES) * QUANT_QUADS + place / LANES;
+    let at = first * SWEEP_QUADS + (item - place) + (place % SWEEP_LANES) * QUANT_QUADS + place / SWEEP_LANES;
     var v = vec4<f32>();
     if (at < COLS / 4u) {
       v = vec4<f32>(x[start + at]);
@@ -203,9 +207,10 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) count: ve
       if (here) { square_sum = load_tile(thread, start, first, square_sum, one); }
       workgroupBarrier();
       if (here) {
-        for (var s = 0u; s < min(TILE_SWEEPS, sweeps - first); s++) {
-          let tile_at = block_tile + s * SWEEP_QUADS + lane;
-          products = vec_add(products, clamped_rows, (first + s) * LANES + lane, tile_at, quads);
+        for (var s = lane / SWEEP_LANES; s < min(TILE_SWEEPS, sweeps - first); s += SPLIT_K) {
+          let place = lane % SWEEP_LANES;
+          let tile_at = block_tile + s * SWEEP_QUADS + place;
+          products = vec_add(products, clamped_rows, (first + s) * SWEEP_LANES + place, tile_at, quads);
         }
       }
       workgroupBarrier();

@@ -127,6 +127,10 @@ function tuningOf(choices: readonly TuningChoice[]): KernelTuning {
       const choice = chosen.get(key);
       return choice?.kernel === 'decode' || choice?.kernel === 'prefill' ? choice : undefined;
     },
+    experts(key) {
+      const choice = chosen.get(key);
+      return choice?.kernel === 'expert_gemv' || choice?.kernel === 'expert_gemm' ? choice : undefined;
+    },
   };
 }
 

@@ -7,6 +7,7 @@ import type { OpCall } from '../ops/calls';
 import { dolaCases } from '../ops/dola_cases';
 import { embedCases } from '../ops/embed_cases';
 import { expertCases } from '../ops/experts/cases';
+import { expertVariantCases } from '../ops/experts/variant_cases';
 import { gluCases } from '../ops/glu';
 import { guideLogitsCases } from '../ops/guide_logits_cases';
 import { layerNormCases } from '../ops/layer_norm';
@@ -73,6 +74,7 @@ function allOpCases(seed: number): readonly OpCase[] {
     ...attentionCases(seed),
     ...gluCases(seed),
     ...expertCases(seed),
+    ...expertVariantCases(seed),
     ...maskLogitsCases(seed),
     ...dolaCases(seed),
     ...guideLogitsCases(seed),

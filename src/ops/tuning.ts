@@ -68,10 +68,44 @@ export interface PrefillAttentionTuning {
 
 export type AttentionTuning = DecodeAttentionTuning | PrefillAttentionTuning;
 
+/** Experts of up to 16 rows. One choice for all row counts of a call, which is one kernel. */
+export interface ExpertGemvTuning {
+  readonly kernel: 'expert_gemv';
+  /** Invocations that compute the same experts of a row. */
+  readonly block: 64 | 128 | 256;
+  /** Output rows that a lane computes side by side. */
+  readonly outputsPerLane: 1 | 2 | 4;
+  /** Experts of a row that are computed side by side where they are added up, by a block each. */
+  readonly slots: 1 | 2 | 4;
+  /** As GemvOrder's. */
+  readonly splitK: 1 | 2 | 4 | 8;
+  readonly reduction: Reduction;
+}
+
+/** Experts of larger steps. But for `tileType` it changes no bit of the result. */
+export interface ExpertGemmTuning {
+  readonly kernel: 'expert_gemm';
+  /** Pairs (row, slot) of a workgroup's tile of 64 weight rows, at most those of the step's list of tiles. */
+  readonly tileRows: 32 | 64;
+  /** Pairs of those that an invocation computes, in 4 weight rows. */
+  readonly rowsPerLane: 2 | 4 | 8;
+  /** Columns of x and W in workgroup memory at a time. */
+  readonly kStep: 16 | 32;
+  /** What the operands are kept as in workgroup memory. */
+  readonly tileType: 'f32' | 'f16';
+}
+
+export type ExpertTuning = ExpertGemvTuning | ExpertGemmTuning;
+
 /** The choices for one machine and model; absent ones are left to the ops' defaults. */
 export interface KernelTuning {
   /** By `tuningKey` of ops/linear/tuning.ts. */
   linear(key: string): LinearTuning | undefined;
   /** By the names that ops/attention/tuning.ts gives to a call's kernels. */
   attention?(key: string): AttentionTuning | undefined;
+  /** By `expertTuningKey` of ops/experts/tuning.ts. */
+  experts?(key: string): ExpertTuning | undefined;
 }
+
+/** Of any family. */
+export type Tuning = LinearTuning | AttentionTuning | ExpertTuning;

@@ -11,10 +11,11 @@ import { GpuDevice } from '../../src/gpu/device';
 import { caseTarget } from '../../src/model/case_target';
 import { splitByBindingLimit } from '../../src/model/gpu_tensors';
 import { planDispatches } from '../../src/model/webgpu_executor';
-import type { LinearCall } from '../../src/ops/calls';
+import type { LinearCall, OpCall } from '../../src/ops/calls';
+import { expertTuningCases } from '../../src/ops/experts/variant_cases';
 import { gemvOrders, LINEAR_ROW_TILES, type LinearRowTile, linearTunings } from '../../src/ops/linear/tuning';
 import { linearTuningCase } from '../../src/ops/linear/variant_cases';
-import type { Activation, ActivationType } from '../../src/ops/op';
+import type { Activation, ActivationType, Weight } from '../../src/ops/op';
 import type { LinearTuning } from '../../src/ops/tuning';
 
 let gpu: GpuDevice;
@@ -80,6 +81,22 @@ test.each([
   expect(gpu.capabilities.subgroups).toBe(true);
   expect(seen.has('ops/linear_gemm_sum.wgsl')).toBe(!fused);
   expect(seen.has('ops/linear_gemm_dot4.wgsl')).toBe(!fused && type === 'f16');
+});
+
+test('every tuning of the expert kernels compiles at default limits', async () => {
+  const cases = expertTuningCases(gpu.capabilities, 1);
+  const seen = await Promise.all(
+    cases.map(async (opCase) => {
+      const parts = (weight: Weight) => splitByBindingLimit(weight, 2 ** 27);
+      const target = caseTarget(opCase, gpu.capabilities, parts);
+      for (const { dispatch } of planDispatches(opCase.calls as readonly OpCall[], target)) {
+        const access = dispatch.bindings.map((binding) => ('access' in binding ? binding.access : 'read'));
+        await gpu.pipelines.get(dispatch.source, access);
+      }
+      return opCase.label;
+    }),
+  );
+  expect(seen.length).toBeGreaterThan(100);
 });
 
 test.each([

@@ -1,9 +1,10 @@
 import type { Capabilities } from '../../gpu/capabilities';
 import { orderOf } from '../../ops/linear/tuning';
-import type { AttentionTuning, GemvOrder, KernelTuning, LinearTuning } from '../../ops/tuning';
+import type { GemvOrder, KernelTuning, LinearTuning, Tuning } from '../../ops/tuning';
 import type { TextStore } from '../../storage/text_store';
 import { type AttentionJob, attentionCandidates, attentionJobs, measureAttention } from './attention';
 import { compiles, type TrialBench } from './bench';
+import { type ExpertJob, expertCandidates, expertJobs, measureExperts } from './experts';
 import { candidatesOf, differences, nameOf, type PlanOfBucket, singleRowKey, type TuningJob, tuningJobs } from './jobs';
 import { formatRecords, type Measured, parseRecords, recordsName, type TuningRecords } from './records';
 import { allocateTrials, Judge } from './trial';
@@ -28,7 +29,7 @@ export interface AutotuneOptions {
 /** What was chosen for one kernel, for people to read. */
 export interface TuningChoice {
   readonly key: string;
-  readonly choice: LinearTuning | AttentionTuning;
+  readonly choice: Tuning;
   /** The default was kept: nothing is faster by more than noise. */
   readonly isDefault: boolean;
   /** Milliseconds of the choice and of the default over the model's layers, where they were measured. */
@@ -72,62 +73,68 @@ export async function autotune(
   const runtime = globalThis.navigator?.userAgent;
   const name = recordsName(capabilities.adapter, featuresOf(capabilities), options.version, runtime);
   const records = parseRecords(await store?.read(name));
-  const jobs = tuningJobs(plans, { maxRows: bench.maxRows, maxSampledRows }, capabilities);
-  const attention = attentionJobs(plans, bench);
+  const matrices = tuningJobs(plans, { maxRows: bench.maxRows, maxSampledRows }, capabilities);
+  const heads = attentionJobs(plans, bench);
+  const experts = expertJobs(plans, bench);
   const start = performance.now();
   let changed = false;
   for (let spent = 0; spent < PATIENCE * budgetMs; spent = performance.now() - start) {
-    const heads = (kernel: AttentionJob['kernel']): (OpenKernel | undefined)[] =>
-      attention.filter((job) => job.kernel === kernel).map((job) => openAttention(bench, job, records));
-    const linear = jobs.map((job) => {
-      const order = orderFor(job, jobs, records, capabilities);
-      return openLinear(bench, job, candidatesOf(job, capabilities, order), records);
+    const ofHeads = (kernel: AttentionJob['kernel']): (OpenKernel | undefined)[] =>
+      heads
+        .filter((job) => job.kernel === kernel)
+        .map((job) => open(job.key, attentionCandidates(job), records, (group) => measureAttention(bench, job, group)));
+    const ofExperts = (kernel: ExpertJob['kernel']): (OpenKernel | undefined)[] =>
+      experts
+        .filter((job) => job.kernel === kernel)
+        .map((job) => {
+          const candidates = expertCandidates(job, capabilities);
+          return open(job.key, candidates, records, (group) => measureExperts(bench, job, group));
+        });
+    const ofMatrices = matrices.map((job) => {
+      const candidates = candidatesOf(job, capabilities, orderFor(job, matrices, records, capabilities));
+      return open(job.key, candidates, records, (group) => measureLinear(bench, job, group));
     });
-    const open = [...heads('decode'), ...linear, ...heads('prefill')]
+    const kernels = [
+      ...ofHeads('decode'),
+      ...ofExperts('few rows'),
+      ...ofMatrices,
+      ...ofExperts('many rows'),
+      ...ofHeads('prefill'),
+    ]
       .filter((kernel) => kernel !== undefined)
       .filter(({ isWrong }) => isWrong || spent < budgetMs);
-    if (open.length === 0) break;
+    if (kernels.length === 0) break;
     signal?.throwIfAborted();
     changed = true;
-    await open.reduce((least, kernel) => (kernel.round < least.round ? kernel : least)).measure();
+    await kernels.reduce((least, kernel) => (kernel.round < least.round ? kernel : least)).measure();
   }
   if (changed) await store?.write(name, formatRecords(records));
-  return conclude(jobs, attention, records, capabilities);
+  return conclude({ matrices, heads, experts }, records, capabilities);
 }
 
 /** Undefined when everything is known. */
-function openAttention(bench: TrialBench, job: AttentionJob, records: TuningRecords): OpenKernel | undefined {
-  const measured = measuredOf(records, job.key);
-  const candidates = attentionCandidates(job);
+function open<T extends Tuning>(
+  key: string,
+  candidates: readonly T[],
+  records: TuningRecords,
+  run: (group: readonly T[]) => Promise<readonly (number | 'wrong')[]>,
+): OpenKernel | undefined {
+  const measured = measuredOf(records, key);
   const group = nextGroup(candidates, measured);
   if (group.length === 0) return undefined;
   const measure = async (): Promise<void> => {
-    const times = await measureAttention(bench, job, group);
+    const times = await run(group);
     group.forEach((candidate, i) => measured.set(nameOf(candidate), times[i]));
   };
   return { round: roundOf(candidates, measured), isWrong: runsWrong(measured, candidates), measure };
 }
 
-/** Undefined when everything is known. */
-function openLinear(
-  bench: TrialBench,
-  job: TuningJob,
-  candidates: readonly LinearTuning[],
-  records: TuningRecords,
-): OpenKernel | undefined {
-  const measured = measuredOf(records, job.key);
-  const group = nextGroup(candidates, measured);
-  if (group.length === 0) return undefined;
-  const measure = (): Promise<void> => measureLinear(bench, job, group, measured);
-  return { round: roundOf(candidates, measured), isWrong: runsWrong(measured, candidates), measure };
-}
-
-function roundOf(candidates: readonly (LinearTuning | AttentionTuning)[], measured: Measured): number {
+function roundOf(candidates: readonly Tuning[], measured: Measured): number {
   return Math.floor(candidates.filter((candidate) => measured.has(nameOf(candidate))).length / COMPILED_AT_ONCE);
 }
 
 /** What to measure next: what is nearest to the best so far, at first the default and its neighbours. */
-function nextGroup<T extends LinearTuning | AttentionTuning>(candidates: readonly T[], measured: Measured): T[] {
+function nextGroup<T extends Tuning>(candidates: readonly T[], measured: Measured): T[] {
   const { choice } = best(measured, candidates);
   return candidates
     .filter((candidate) => !measured.has(nameOf(candidate)))
@@ -168,16 +175,16 @@ async function measureLinear(
   bench: TrialBench,
   job: TuningJob,
   group: readonly LinearTuning[],
-  measured: Measured,
-): Promise<void> {
+): Promise<(number | 'wrong')[]> {
   const judge = await Judge.create(bench, job, 1);
   const plans = await allocateTrials(bench, job, group);
   const compiled = await Promise.all(plans.map(compiles));
+  const times: (number | 'wrong')[] = [];
   for (const [i, plan] of plans.entries()) {
     // What was compiled is measured, even if that took longer than it should: otherwise a slow driver would never get anywhere.
-    const right = compiled[i] && (await judge.accepts(plan));
-    measured.set(nameOf(group[i]), right ? await judge.time(plan) : 'wrong');
+    times.push(compiled[i] && (await judge.accepts(plan)) ? await judge.time(plan) : 'wrong');
   }
+  return times;
 }
 
 interface Best<T> {
@@ -187,10 +194,7 @@ interface Best<T> {
 }
 
 /** The fastest right candidate, if it beats the default (the first) by more than the guard. */
-function best<T extends LinearTuning | AttentionTuning>(
-  measured: Measured | undefined,
-  candidates: readonly T[],
-): Best<T> {
+function best<T extends Tuning>(measured: Measured | undefined, candidates: readonly T[]): Best<T> {
   const timeOf = (tuning: T): number | undefined => {
     const found = measured?.get(nameOf(tuning));
     return typeof found === 'number' ? found : undefined;
@@ -214,38 +218,43 @@ function best<T extends LinearTuning | AttentionTuning>(
 }
 
 /** Whether all that could be chosen is what was seen to be wrong. */
-function runsWrong(measured: Measured | undefined, candidates: readonly (LinearTuning | AttentionTuning)[]): boolean {
+function runsWrong(measured: Measured | undefined, candidates: readonly Tuning[]): boolean {
   return measured?.get(nameOf(best(measured, candidates).choice)) === 'wrong';
 }
 
-function conclude(
-  jobs: readonly TuningJob[],
-  attention: readonly AttentionJob[],
-  records: TuningRecords,
-  capabilities: Capabilities,
-): Tuned {
-  const chosen = new Map<string, LinearTuning>();
-  const linear = jobs.map((job): TuningChoice => {
-    const candidates = candidatesOf(job, capabilities, orderFor(job, jobs, records, capabilities));
+interface Jobs {
+  readonly matrices: readonly TuningJob[];
+  readonly heads: readonly AttentionJob[];
+  readonly experts: readonly ExpertJob[];
+}
+
+function conclude({ matrices, heads, experts }: Jobs, records: TuningRecords, capabilities: Capabilities): Tuned {
+  const ofMatrices = new Map<string, LinearTuning>();
+  const linear = matrices.map((job): TuningChoice => {
+    const candidates = candidatesOf(job, capabilities, orderFor(job, matrices, records, capabilities));
     const found = choiceOf(job.key, records, candidates);
     // The default of another order than the usual one has to be said too.
-    if (!found.isDefault || job.rowTile !== 1) chosen.set(job.key, found.choice);
+    if (!found.isDefault || job.rowTile !== 1) ofMatrices.set(job.key, found.choice);
     return found;
   });
-  const ofHeads = new Map<string, AttentionTuning>();
-  const heads = attention.map((job): TuningChoice => {
-    const found = choiceOf(job.key, records, attentionCandidates(job));
-    ofHeads.set(job.key, found.choice);
-    return found;
-  });
+  const ofHeads = heads.map((job) => choiceOf(job.key, records, attentionCandidates(job)));
+  const ofExperts = experts.map((job) => choiceOf(job.key, records, expertCandidates(job, capabilities)));
+  const byKey = <T>(found: readonly { key: string; choice: T }[]) =>
+    new Map(found.map(({ key, choice }) => [key, choice]));
+  const headsByKey = byKey(ofHeads);
+  const expertsByKey = byKey(ofExperts);
   return {
-    tuning: { linear: (key) => chosen.get(key), attention: (key) => ofHeads.get(key) },
-    choices: [...linear, ...heads],
+    tuning: {
+      linear: (key) => ofMatrices.get(key),
+      attention: (key) => headsByKey.get(key),
+      experts: (key) => expertsByKey.get(key),
+    },
+    choices: [...linear, ...ofHeads, ...ofExperts],
   };
 }
 
 /** What is known of the candidates, the default first, and which of them to run. */
-function choiceOf<T extends LinearTuning | AttentionTuning>(
+function choiceOf<T extends Tuning>(
   key: string,
   records: TuningRecords,
   candidates: readonly T[],

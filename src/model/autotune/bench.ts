@@ -1,13 +1,13 @@
 import { GREEDY, type Segment } from '../../engine/runner';
 import { InternalError, KernelError } from '../../errors';
 import type { GpuDevice } from '../../gpu/device';
-import type { Activation, KernelTarget, ReferenceEnv, State, Vector } from '../../ops/op';
-import type { StepShape } from '../../ops/step_layout';
+import type { Activation, KernelTarget, ReferenceEnv, State, Vector, Weight } from '../../ops/op';
+import { PAGE_SIZE, type StepShape } from '../../ops/step_layout';
 import { decodeFloats, encodeFloats } from '../case_runner';
 import type { GpuTensors } from '../gpu_tensors';
 import { readBuffer } from '../read_buffer';
 import type { StepEncoder } from '../step_encoder';
-import type { PreparedPlan } from '../webgpu_executor';
+import { type PreparedPlan, preparePlans } from '../webgpu_executor';
 
 /** What a trial runs on: a model whose weights are in place. */
 export interface TrialBench {
@@ -49,6 +49,41 @@ export function writeSegment({ gpu, tensors, encoder }: TrialBench, segment: Seg
   const { words, shape } = encoder.encode({ segments: [segment] });
   gpu.device.queue.writeBuffer(tensors.step, 0, words);
   return shape;
+}
+
+/** A segment of these tokens from position 0 on. */
+export function plainSegment(tokens: readonly number[], sample: 'all' | 'none' = 'none'): Segment {
+  const pages = Array.from({ length: Math.ceil(tokens.length / PAGE_SIZE) }, (_, page) => page);
+  return trialSegment({ tokens, position: 0, pages, sample });
+}
+
+/** Rows of a weight as the embedding kernel reads them, which shares nothing with the matmuls but the block format. Overwrites `into`. */
+export async function decodeRows(
+  bench: TrialBench,
+  weight: Weight,
+  into: Activation,
+  rows: readonly number[],
+): Promise<Float32Array> {
+  const { gpu, tensors, target, lastTokens, maxRows } = bench;
+  const { cols } = weight;
+  const out: Activation = { ...into, cols, rows: 'step' };
+  const decoded = new Float32Array(rows.length * cols);
+  const atOnce = Math.min(maxRows, rows.length);
+  const [plan] = await preparePlans(gpu, tensors, [
+    {
+      calls: [{ op: 'embed', table: weight, lastTokens, out, scale: 1 }],
+      target: { ...target, bucket: { minRows: 1, maxRows: atOnce } },
+    },
+  ]);
+  for (let first = 0; first < rows.length; first += atOnce) {
+    const some = rows.slice(first, first + atOnce);
+    await runOnce(bench, plan, writeSegment(bench, plainSegment(some)));
+    const size = some.length * cols;
+    const bytes = out.type === 'f16' ? Math.ceil(size / 2) * 4 : size * 4;
+    const values = decodeFloats(await readBuffer(gpu, tensors.activation(out), 0, bytes), out.type, size);
+    decoded.set(values, first * cols);
+  }
+  return decoded;
 }
 
 /** Runs a plan, or one call of it, once; inside error scopes. */

@@ -12,7 +12,7 @@ import {
   tuningKey,
 } from '../../ops/linear/tuning';
 import type { RowBucket } from '../../ops/op';
-import type { AttentionTuning, GemmTuning, GemvOrder, LinearTuning } from '../../ops/tuning';
+import type { GemmTuning, GemvOrder, LinearTuning, Tuning } from '../../ops/tuning';
 import { planeBytes } from '../../ops/weights/layout';
 
 /** Calls that run the same kernels at a row tile: what one choice decides. */
@@ -35,7 +35,7 @@ export interface PlanOfBucket {
 }
 
 /** Equal for equal tunings, whatever the order of their fields. */
-export function nameOf(tuning: LinearTuning | AttentionTuning): string {
+export function nameOf(tuning: Tuning): string {
   return JSON.stringify(Object.fromEntries(Object.entries(tuning).sort(([a], [b]) => (a < b ? -1 : 1))));
 }
 
@@ -126,7 +126,7 @@ function distinctAt(
 }
 
 /** In how many fields two tunings differ: time may not suffice for all of them, and a small step from a good place is the best guess. */
-export function differences(a: LinearTuning | AttentionTuning, b: LinearTuning | AttentionTuning): number {
+export function differences(a: Tuning, b: Tuning): number {
   const fields = new Map<string, unknown>(Object.entries(a));
   return Object.entries(b).filter(([field, value]) => fields.get(field) !== value).length;
 }

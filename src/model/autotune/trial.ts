@@ -1,23 +1,21 @@
-import type { Segment } from '../../engine/runner';
 import type { LinearCall } from '../../ops/calls';
 import { isGated } from '../../ops/linear/epilogue';
 import { MAX_GEMV_ROWS } from '../../ops/linear/gemv';
 import { linearOp } from '../../ops/linear/linear';
 import type { Activation, Weight } from '../../ops/op';
-import { PAGE_SIZE, type StepShape } from '../../ops/step_layout';
+import type { StepShape } from '../../ops/step_layout';
 import type { LinearTuning } from '../../ops/tuning';
 import { decodeFloats, encodeFloats, normalisedError } from '../case_runner';
 import { normals, seededRandom } from '../random';
-import { readBuffer } from '../read_buffer';
 import { describeStep } from '../step_encoder';
-import { allocatePlans, type PreparedPlan, preparePlans } from '../webgpu_executor';
+import { allocatePlans, type PreparedPlan } from '../webgpu_executor';
 import {
+  decodeRows,
   noReference,
+  plainSegment,
   readVector,
-  runOnce,
   type TrialBench,
   timePlan,
-  trialSegment,
   writeSegment,
   writtenBy,
 } from './bench';
@@ -78,7 +76,7 @@ export class Judge {
       i === 0 ? 0 : i === 1 ? outputs - 1 : Math.floor(random() * outputs),
     );
     const weightRows = [...columns, ...(isGated(call) ? columns.map((column) => column + outputs) : [])];
-    const decoded = await decodeRows(bench, call, weightRows);
+    const decoded = await decodeRows(bench, call.weight, call.x, weightRows);
     const values = normals(job.rows * call.x.cols, random);
     const bytes = encodeFloats(values, call.x.type);
     bench.gpu.device.queue.writeBuffer(bench.tensors.activation(call.x), 0, bytes);
@@ -140,16 +138,6 @@ export class Judge {
   }
 }
 
-/** Writes a step of one sequence with these tokens, sampled or not. */
-function writeStep(bench: TrialBench, tokens: readonly number[], sample: 'all' | 'none'): StepShape {
-  return writeSegment(bench, segmentOf(tokens, sample));
-}
-
-function segmentOf(tokens: readonly number[], sample: 'all' | 'none'): Segment {
-  const pages = Array.from({ length: Math.ceil(tokens.length / PAGE_SIZE) }, (_, page) => page);
-  return trialSegment({ tokens, position: 0, pages, sample });
-}
-
 /** Columns that a call writes. */
 function outputsOf(call: LinearCall): number {
   return isGated(call) ? call.weight.rows / 2 : call.weight.rows;
@@ -158,26 +146,7 @@ function outputsOf(call: LinearCall): number {
 /** A step of so many rows; each is sampled where the output has a row for each sampled one. */
 function writeRows(bench: TrialBench, { calls: [call] }: TuningJob, rows: number): StepShape {
   const tokens = Array.from({ length: rows }, () => 0);
-  return writeStep(bench, tokens, call.out.rows === 'sampled' ? 'all' : 'none');
-}
-
-/** Rows of the call's weight as the embedding kernel reads them, which shares nothing with the matmuls but the block format. Overwrites x. */
-async function decodeRows(
-  bench: TrialBench,
-  { weight, x }: LinearCall,
-  weightRows: readonly number[],
-): Promise<Float32Array> {
-  const { gpu, tensors, target, lastTokens } = bench;
-  const out: Activation = { ...x, rows: 'step' };
-  const size = weightRows.length * x.cols;
-  const bucket = { minRows: weightRows.length, maxRows: weightRows.length };
-  const [plan] = await preparePlans(gpu, tensors, [
-    { calls: [{ op: 'embed', table: weight, lastTokens, out, scale: 1 }], target: { ...target, bucket } },
-  ]);
-  const shape = writeStep(bench, weightRows, 'none');
-  await runOnce(bench, plan, shape);
-  const bytes = x.type === 'f16' ? Math.ceil(size / 2) * 4 : size * 4;
-  return decodeFloats(await readBuffer(gpu, tensors.activation(out), 0, bytes), x.type, size);
+  return writeSegment(bench, plainSegment(tokens, call.out.rows === 'sampled' ? 'all' : 'none'));
 }
 
 /** The job's first call on some rows of its weight, by the op's reference. */
@@ -207,7 +176,7 @@ async function referenceColumns(
     { ...call, x: { ...call.x, rows: 'step' }, weight, out, outColumn: 0, bias },
     {
       ...noReference,
-      batch: describeStep({ segments: [segmentOf(tokens, 'none')] }),
+      batch: describeStep({ segments: [plainSegment(tokens)] }),
       activation: (tensor) => (tensor.name === out.name ? result : x),
       weightRow: (_, row) => decoded.subarray(row * weight.cols, (row + 1) * weight.cols),
       vector: (vector) => vectors.get(vector.name) ?? noReference.vector(vector),

@@ -2,6 +2,7 @@ import type { WeightFormat } from '../../formats/weight_format';
 import type { ExpertLinearCall, ExpertSumCall, GateRowsCall, GroupExpertsCall, RouteCall } from '../calls';
 import { caseBatch } from '../case_batch';
 import type { Activation, ActivationType, OpCase } from '../op';
+import type { ExpertTuning } from '../tuning';
 import { planeBytes } from '../weights/layout';
 import { expertGroups } from './groups';
 
@@ -59,7 +60,8 @@ function routeCases(seed: number): OpCase<ExpertCall>[] {
   });
 }
 
-interface Shape {
+/** What an expert_linear case is made of. */
+export interface ExpertShapes {
   readonly format: WeightFormat;
   readonly rows: number;
   readonly experts: number;
@@ -76,7 +78,7 @@ interface Shape {
 }
 
 /** Both kernels: epilogues, biases, widths that fill no block, sweep or tile; parts of whole experts and parts that cut them. */
-const SHAPES: readonly Shape[] = [
+const SHAPES: readonly ExpertShapes[] = [
   { format: 'f32', rows: 3, experts: 8, topK: 3, cols: 64, outs: 38, epilogue: 'swiglu', with: ['norm'] },
   { format: 'q4_0', rows: 1, experts: 4, topK: 2, cols: 288, outs: 36, epilogue: 'geglu', with: ['norm', 'bias'] },
   { format: 'mxfp4', rows: 2, experts: 4, topK: 2, cols: 96, outs: 26, epilogue: 'swiglu_clamped', with: ['bias'] },
@@ -105,9 +107,10 @@ const SHAPES: readonly Shape[] = [
   },
 ];
 
-function linearCase(shape: Shape, seed: number): OpCase<ExpertCall> {
+/** Routing, the list of tiles in large steps, and the experts' matmul: as tuned, or as by default. */
+export function expertLinearCase(shape: ExpertShapes, seed: number, tuning?: ExpertTuning): OpCase<ExpertCall> {
   const { format, rows, experts, topK, cols, outs, epilogue = 'none', type = 'f32', partRows, tileRows } = shape;
-  const has = (extra: NonNullable<Shape['with']>[number]): boolean => shape.with?.includes(extra) ?? false;
+  const has = (extra: NonNullable<ExpertShapes['with']>[number]): boolean => shape.with?.includes(extra) ?? false;
   const combine = has('combine');
   const width = (epilogue === 'none' ? outs : outs / 2) * (combine ? 1 : topK);
   const logits = step('logits', experts);
@@ -132,7 +135,7 @@ function linearCase(shape: Shape, seed: number): OpCase<ExpertCall> {
   };
   const extras = [epilogue, ...(shape.with ?? []), ...(partRows ? ['in parts'] : [])].filter((s) => s !== 'none');
   return expertCase(
-    `expert_linear ${format} ${experts}→${topK} ${cols}→${outs} ${type}${extras.map((extra) => ` ${extra}`).join('')}`,
+    `expert_linear ${format} ${experts}→${topK} ${cols}→${outs} ${type}${extras.map((extra) => ` ${extra}`).join('')}${tuning ? ` ${Object.values(tuning).join(' ')}` : ''}`,
     [
       { op: 'route', logits, experts, out: routing, scoring: 'softmax', normalise: true, scale: 1 },
       ...(groups ? [{ op: 'group_experts', routing, experts, groups } as const] : []),
@@ -142,6 +145,8 @@ function linearCase(shape: Shape, seed: number): OpCase<ExpertCall> {
     seed,
     { tensor: out, budget: type === 'f16' ? 1e-6 : 1e-9 },
     {
+      ...(tuning && { tuning: { linear: () => undefined, experts: () => tuning } }),
+      ...(tuning?.kernel === 'expert_gemv' && tuning.reduction === 'subgroup' && { needs: ['subgroups'] }),
       maxBindingBytes: partRows && planeBytes(format, partRows, cols).quants,
       // The columns beside the written ones are compared too: what out held has to be known.
       inputs: {
@@ -193,7 +198,7 @@ function otherCases(seed: number): OpCase<ExpertCall>[] {
 export function expertCases(seed: number): readonly OpCase<ExpertCall>[] {
   return [
     ...routeCases(seed),
-    ...SHAPES.map((shape, i) => linearCase(shape, seed + 100 + i)),
+    ...SHAPES.map((shape, i) => expertLinearCase(shape, seed + 100 + i)),
     ...otherCases(seed + 200),
   ];
 }

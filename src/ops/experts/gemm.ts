@@ -5,9 +5,7 @@ import type { Binding, Dispatch, KernelTarget } from '../op';
 import { blocksPerRow, quantSwap } from '../weights/layout';
 import { tileBound } from './groups';
 import { cutsExperts, EPILOGUES, expertTraffic, shapeOf } from './shapes';
-
-/** Weight rows of a workgroup's tile. */
-const TILE_OUTS = 64;
+import { expertGemmTuning, TILE_OUTS } from './tuning';
 
 /** The compute-bound kernel: tiles of pairs of one expert each. One dispatch for each part of the weight. */
 export function groupedDispatches(
@@ -20,18 +18,21 @@ export function groupedDispatches(
   if (epilogue !== 'none' && cutsExperts(call, target)) {
     throw new InternalError(`expert_linear: experts of "${weight.name}" lie in two parts and cannot be gated`);
   }
-  const { tileRows, pairsAt, state } = groups;
-  const tileType = target.capabilities.f16 && x.type === 'f16' ? 'f16' : 'f32';
+  const { tileRows: listRows, pairsAt, state } = groups;
+  const { tileRows, rowsPerLane, kStep, tileType } = expertGemmTuning(call, target);
   return target.weightParts(weight).map((part, index): Dispatch => {
     const scales: Binding = { kind: 'weight', tensor: weight, part: index, plane: 'scales' };
     return {
-      label: `expert gemm ${weight.format} ${weight.cols}→${width}${epilogue === 'none' ? '' : ` ${epilogue}`} ${tileRows}×${TILE_OUTS} ${tileType}`,
+      label: `expert gemm ${weight.format} ${weight.cols}→${width}${epilogue === 'none' ? '' : ` ${epilogue}`} ${tileRows}×${TILE_OUTS}×${kStep} ${rowsPerLane} rows a lane ${tileType}`,
       source: {
         entry: 'ops/expert_gemm.wgsl',
         swaps: { ...quantSwap(weight.format), ...keptAs(out.type) },
         aliases: { Act: x.type, Out: out.type, Tile: tileType },
         constants: {
+          LIST_ROWS: listRows,
           TILE_ROWS: tileRows,
+          ROWS_PER_LANE: rowsPerLane,
+          STEP_QUADS: kStep / 4,
           BIAS: bias !== undefined,
           SLOT_X: slotX,
           EPILOGUE: EPILOGUES[epilogue],
@@ -57,7 +58,11 @@ export function groupedDispatches(
         { kind: 'activation', tensor: out, access: 'write' },
       ],
       // How many tiles there are is known on the GPU alone; the others end at once.
-      workgroups: (step) => [Math.ceil(outRows / TILE_OUTS), tileBound(step.rows * topK, experts, tileRows), 1],
+      workgroups: (step) => [
+        Math.ceil(outRows / TILE_OUTS),
+        tileBound(step.rows * topK, experts, listRows) * (listRows / tileRows),
+        1,
+      ],
       traffic: (step) => {
         const pairs = step.rows * topK;
         // The least that so many pairs can read: every expert once, or every full tile.

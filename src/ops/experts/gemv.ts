@@ -2,12 +2,10 @@ import { InternalError } from '../../errors';
 import { keptAs } from '../activation_store';
 import type { ExpertLinearCall } from '../calls';
 import type { Binding, Dispatch, KernelTarget, WeightPart } from '../op';
-import { blocksPerRow, laneColumns, quantSwap } from '../weights/layout';
+import { reductionSwap } from '../reduction';
+import { blocksPerRow, quantSwap } from '../weights/layout';
 import { cutsExperts, EPILOGUES, expertTraffic, shapeOf } from './shapes';
-
-const COLUMNS_PER_SWEEP = 256;
-/** Invocations that share the output rows of one slot. */
-const BLOCK = 64;
+import { expertGemvTuning, expertLanes } from './tuning';
 
 /**
  * The memory-bound kernel: every (row, slot) pair reads its expert's matrix, with `combine` every row those of its experts. One dispatch
@@ -23,25 +21,22 @@ export function pairwiseDispatches(call: ExpertLinearCall, target: KernelTarget)
 function partDispatch(call: ExpertLinearCall, target: KernelTarget, part: WeightPart, index: number): Dispatch {
   const { x, weight, routing, norm, bias, out, combine, epilogue } = call;
   const { topK, outRows, width, slotX } = shapeOf(call);
-  const lanes = COLUMNS_PER_SWEEP / laneColumns(weight.format);
-  const outsPerLane = weight.rows / call.experts >= 2048 ? 4 : 2;
-  const groups = Math.ceil(width / ((BLOCK / lanes) * (epilogue === 'none' ? outsPerLane : outsPerLane / 2)));
+  const { block, outputsPerLane, slots, splitK, reduction } = expertGemvTuning(call, target);
+  const outputsOfGroup = epilogue === 'none' ? outputsPerLane : outputsPerLane / 2;
+  const groups = Math.ceil(width / ((block / expertLanes(call, splitK)) * outputsOfGroup));
   const groupsX = Math.min(groups, target.capabilities.limits.maxComputeWorkgroupsPerDimension);
   const scales: Binding = { kind: 'weight', tensor: weight, part: index, plane: 'scales' };
   return {
-    label: `expert gemv ${weight.format} ${weight.cols}→${width}${epilogue === 'none' ? '' : ` ${epilogue}`}${combine ? ' combine' : ''}`,
+    label: `expert gemv ${weight.format} ${weight.cols}→${width} ${block}×${outputsPerLane}${combine ? ` ${slots} slots` : ''} split ${splitK} ${reduction}${epilogue === 'none' ? '' : ` ${epilogue}`}${combine ? ' combine' : ''}`,
     source: {
       entry: 'ops/expert_gemv.wgsl',
-      swaps: {
-        ...quantSwap(weight.format),
-        ...keptAs(out.type),
-        ...(target.capabilities.subgroups ? { 'lib/reduce_workgroup.wgsl': 'lib/reduce_subgroup.wgsl' } : {}),
-      },
+      swaps: { ...quantSwap(weight.format), ...keptAs(out.type), ...reductionSwap(reduction) },
       aliases: { Act: x.type, Out: out.type },
       constants: {
-        OUTS: outsPerLane,
-        // One slot after another would leave a large GPU idle: a row has few workgroups.
-        SPLIT: combine ? (topK >= 4 ? 4 : topK >= 2 ? 2 : 1) : 1,
+        OUTS: outputsPerLane,
+        BLOCK: block,
+        SPLIT: slots,
+        SPLIT_K: splitK,
         NORM: norm !== undefined,
         BIAS: bias !== undefined,
         SLOT_X: slotX,
