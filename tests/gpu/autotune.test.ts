@@ -63,6 +63,11 @@ afterAll(() => {
 });
 
 const MODEL = syntheticModel('tiny', SHAPE, 'f16');
+const WITH_EXPERTS = syntheticModel(
+  'tiny experts',
+  { ...SHAPE, architecture: 'qwen3moe', experts: { count: 5, used: 2, size: 64 } },
+  'f16',
+);
 
 async function loadedFrom(loading: Promise<LoadedModel>): Promise<LoadedModel> {
   const model = await loading;
@@ -135,7 +140,7 @@ describe('autotuner', () => {
     expect(again.tuning.some(({ measured, candidates }) => measured < candidates)).toBe(true);
   }, 300_000);
 
-  it('measures a few variants of every kernel before more of any, and says aloud where all were wrong', async () => {
+  it('says aloud where all variants were wrong', async () => {
     // Dawn's null backend compiles in moments and computes nothing: every variant is wrong, and none is timed.
     const gpu: GPU = create(['backend=null']);
     const store = new MemoryStore();
@@ -144,16 +149,16 @@ describe('autotuner', () => {
       const said: (string | undefined)[] = [];
       const onProgress = ({ notice }: { notice?: string }): void => void said.push(notice);
       const options = { backend: 'webgpu', gpu, maxRows: 64, tune, onProgress } as const;
-      const { tuning, warnings } = await loadedFrom(loadModel(MODEL, options));
+      const { tuning, warnings } = await loadedFrom(loadModel(WITH_EXPERTS, options));
       expect(tuning.length).toBeGreaterThan(10);
-      expect(warnings).toEqual([expect.stringMatching(/^Do not trust the answers: .* kernels compute/)]);
+      const kernels = new Set(tuning.map(({ choice }) => choice.kernel));
+      expect([...kernels].sort()).toEqual(['decode', 'expert_gemm', 'expert_gemv', 'gemm', 'gemv', 'prefill']);
+      expect(warnings).toEqual([expect.stringMatching(/^Do not trust the answers: on this GPU /)]);
       expect(said).toContain(warnings[0]);
       for (const { choice } of describeChoices(tuning.filter(({ measured }) => measured > 0))) {
         expect(choice).toContain('WRONG');
       }
-      const least = Math.min(...tuning.map(({ measured, candidates }) => (measured < candidates ? measured : 1000)));
       for (const { key, measured, wrong } of tuning) {
-        expect(measured, key).toBeLessThanOrEqual(least + 4);
         expect(wrong, key).toHaveLength(measured);
       }
     }

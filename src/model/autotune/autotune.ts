@@ -6,13 +6,12 @@ import { type AttentionJob, attentionCandidates, attentionJobs, measureAttention
 import { compiles, type TrialBench } from './bench';
 import { type ExpertJob, expertCandidates, expertJobs, measureExperts } from './experts';
 import { candidatesOf, differences, nameOf, type PlanOfBucket, singleRowKey, type TuningJob, tuningJobs } from './jobs';
+import { nextKernel, type Unfinished } from './order';
 import { formatRecords, type Measured, parseRecords, recordsName, type TuningRecords } from './records';
 import { allocateTrials, Judge } from './trial';
 
 /** A choice must be faster than the default by this much: less may be noise. */
 const GUARD = 0.97;
-/** Times the budget that kernels get of which nothing right is known. */
-const PATIENCE = 5;
 /** Candidates that are compiled side by side. */
 const COMPILED_AT_ONCE = 4;
 
@@ -49,11 +48,7 @@ export interface Tuned {
 }
 
 /** A kernel of which not everything is measured. */
-interface OpenKernel {
-  /** Groups of candidates that are measured already. */
-  readonly round: number;
-  /** The best so far computes nonsense. */
-  readonly isWrong: boolean;
+interface OpenKernel extends Unfinished {
   readonly measure: () => Promise<void>;
 }
 
@@ -78,7 +73,7 @@ export async function autotune(
   const experts = expertJobs(plans, bench);
   const start = performance.now();
   let changed = false;
-  for (let spent = 0; spent < PATIENCE * budgetMs; spent = performance.now() - start) {
+  for (let spent = 0; ; spent = performance.now() - start) {
     const ofHeads = (kernel: AttentionJob['kernel']): (OpenKernel | undefined)[] =>
       heads
         .filter((job) => job.kernel === kernel)
@@ -100,13 +95,12 @@ export async function autotune(
       ...ofMatrices,
       ...ofExperts('many rows'),
       ...ofHeads('prefill'),
-    ]
-      .filter((kernel) => kernel !== undefined)
-      .filter(({ isWrong }) => isWrong || spent < budgetMs);
-    if (kernels.length === 0) break;
+    ].filter((kernel) => kernel !== undefined);
+    const next = nextKernel(kernels, spent, budgetMs);
+    if (!next) break;
     signal?.throwIfAborted();
     changed = true;
-    await kernels.reduce((least, kernel) => (kernel.round < least.round ? kernel : least)).measure();
+    await next.measure();
   }
   if (changed) await store?.write(name, formatRecords(records));
   return conclude({ matrices, heads, experts }, records, capabilities);

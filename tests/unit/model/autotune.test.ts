@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { candidatesOf, nameOf, type TuningJob, tuningJobs } from '../../../src/model/autotune/jobs';
+import { nextKernel } from '../../../src/model/autotune/order';
 import { formatRecords, parseRecords, recordsName } from '../../../src/model/autotune/records';
 import { PACKAGE_VERSION } from '../../../src/model/autotune/version';
 import type { LinearCall } from '../../../src/ops/calls';
@@ -92,6 +93,18 @@ describe('autotuner', () => {
     expect(codes(few)).toBeGreaterThan(codes(many));
     expect(codes(many)).toBe(4);
     expect(codes(variants(2048, 16384, 8192))).toBe(0);
+  });
+
+  it('measures a few variants of every kernel before more of any, and after its time only where nothing right is known', () => {
+    const kernel = (round: number, isWrong = false) => ({ round, isWrong });
+    const [first, second, third] = [kernel(1), kernel(0), kernel(0)];
+    expect(nextKernel([first, second, third], 10, 1000)).toBe(second);
+    expect(nextKernel([first, second], 1000, 1000)).toBeUndefined();
+    const wrong = kernel(3, true);
+    expect(nextKernel([first, second, wrong], 10, 1000)).toBe(second);
+    expect(nextKernel([first, second, wrong], 1000, 1000)).toBe(wrong);
+    expect(nextKernel([wrong], 5000, 1000)).toBeUndefined();
+    expect(nextKernel([wrong], 0, 0)).toBeUndefined();
   });
 
   it('keeps what it measured as text, and takes nothing from a text that is broken', () => {
