@@ -87,7 +87,7 @@ export async function decodeRows(
 }
 
 /** Runs a plan, or one call of it, once; inside error scopes. */
-export async function runOnce({ gpu }: TrialBench, plan: PreparedPlan, shape: StepShape, call?: number): Promise<void> {
+async function runOnce({ gpu }: TrialBench, plan: PreparedPlan, shape: StepShape, call?: number): Promise<void> {
   await gpu.checked('tuning check', () => {
     const encoder = gpu.device.createCommandEncoder();
     const pass = encoder.beginComputePass();
