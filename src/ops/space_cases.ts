@@ -1,5 +1,6 @@
 import type { Capabilities } from '../gpu/capabilities';
 import { attentionSpaceCases } from './attention/cases';
+import { linearPairSpaceCases } from './linear/pair_cases';
 import { linearSpaceCases } from './linear/space_cases';
 import type { OpCase } from './op';
 
@@ -8,5 +9,9 @@ import type { OpCase } from './op';
  * kernels' own lists say, so that a new variant is here by itself.
  */
 export function spaceCases(capabilities: Capabilities, seed: number): readonly OpCase[] {
-  return [...attentionSpaceCases(capabilities, seed), ...linearSpaceCases(capabilities, seed)];
+  return [
+    ...attentionSpaceCases(capabilities, seed),
+    ...linearSpaceCases(capabilities, seed),
+    ...linearPairSpaceCases(capabilities, seed),
+  ];
 }

@@ -1,8 +1,10 @@
 import type { WeightFormat } from '../../formats/weight_format';
+import type { Capabilities } from '../../gpu/capabilities';
 import type { LinearCall } from '../calls';
 import { rowsBatch } from '../case_batch';
-import type { Activation, ActivationType, OpCase } from '../op';
+import { ACTIVATION_TYPES, type Activation, type ActivationType, type OpCase } from '../op';
 import type { GemvTuning } from '../tuning';
+import { type GemvRowTile, gemvOrders, isGemvTuning, linearTunings } from './tuning';
 
 interface PairShape {
   /** Of the two weights, of which the first is the wider one. */
@@ -71,7 +73,7 @@ function pairCase(
       epilogue: 'none',
     }),
   );
-  const how = tuning ? [tuning.arithmetic, tuning.x] : [];
+  const how = Object.values(tuning ?? {});
   return {
     label: `linear ${formats.join(' beside ')} ${cols}→${outs.join('+')} rows ${rows} ${[type, ...extras, ...how].join(' ')}`,
     calls,
@@ -81,7 +83,10 @@ function pairCase(
     numPages,
     kvType: 'f32',
     tuning: tuning && { linear: () => tuning },
-    needs: tuning?.arithmetic === 'dot4' ? ['dot4'] : [],
+    needs: [
+      ...(tuning?.arithmetic === 'dot4' ? ['dot4' as const] : []),
+      ...(tuning?.reduction === 'subgroup' ? ['subgroups' as const] : []),
+    ],
     outputs: [{ tensor: out, budget: type === 'f16' ? 1e-6 : 1e-9 }],
   };
 }
@@ -89,4 +94,32 @@ function pairCase(
 /** Two weights of different formats that write side by side, in one dispatch where the device has bindings for both. */
 export function linearPairCases(seed: number): readonly OpCase<LinearCall>[] {
   return SHAPES.map((shape, i) => pairCase(shape, seed + i));
+}
+
+/** Of which real files make their Q, K and V: Q4_K_M and Q5_K_M. */
+const PAIRS: readonly PairShape['formats'][] = [
+  ['q4_k', 'q6_k'],
+  ['q5_k', 'q6_k'],
+];
+const ROWS_OF_TILES: readonly (readonly [GemvRowTile, number])[] = [
+  [1, 1],
+  [4, 3],
+  [16, 13],
+];
+
+/** One case for every tuning that two such weights can share on a device. */
+export function linearPairSpaceCases(capabilities: Capabilities, seed: number): readonly OpCase<LinearCall>[] {
+  const types = ACTIVATION_TYPES.filter((type) => type === 'f32' || capabilities.f16);
+  return PAIRS.flatMap((formats) =>
+    types.flatMap((type) =>
+      ROWS_OF_TILES.flatMap(([tile, rows]) => {
+        const shape: PairShape = { formats, rows, cols: 2304, outs: [74, 38], with: ['norm'], type };
+        const [first, second] = pairCase(shape, seed).calls;
+        return gemvOrders(first, capabilities)
+          .flatMap((order) => linearTunings(first, tile, capabilities, order))
+          .filter((tuning) => tuning.kernel === 'gemv' && isGemvTuning(second, tile, tuning, capabilities))
+          .map((tuning) => pairCase({ ...shape, tuning: tuning as GemvTuning }, seed));
+      }),
+    ),
+  );
 }

@@ -35,6 +35,7 @@ describe('the variants of all kernels', () => {
           true,
         );
     expect(all.some((label) => label.includes(' dot4 '))).toBe(true);
+    expect(all.some((label) => label.includes(' q4_k beside q6_k '))).toBe(true);
   });
 
   it('run once, on the first guise of the device that has them', () => {
