@@ -1,7 +1,7 @@
 import type { Capabilities } from '../../gpu/capabilities';
 import type { LinearCall, OpCall } from '../../ops/calls';
 import { codesFit } from '../../ops/linear/gemm_codes';
-import { gemmRowTiles, gemmSplits } from '../../ops/linear/gemm_space';
+import { distinctGemms, gemmRowTiles } from '../../ops/linear/gemm_space';
 import { MAX_GEMV_ROWS } from '../../ops/linear/gemv';
 import {
   defaultLinearTuning,
@@ -12,7 +12,7 @@ import {
   tuningKey,
 } from '../../ops/linear/tuning';
 import type { RowBucket } from '../../ops/op';
-import type { GemmTuning, GemvOrder, LinearTuning, Tuning } from '../../ops/tuning';
+import type { GemvOrder, LinearTuning, Tuning } from '../../ops/tuning';
 import { planeBytes } from '../../ops/weights/layout';
 
 /** Calls that run the same kernels at a row tile: what one choice decides. */
@@ -103,26 +103,12 @@ export function candidatesOf(job: TuningJob, capabilities: Capabilities, order: 
       : linearTunings(call, rowTile, capabilities, order);
   const first = nameOf(byDefault);
   const candidates = [byDefault, ...all.filter((tuning) => nameOf(tuning) !== first)];
-  return byDefault.kernel === 'gemm' ? distinctAt(job, capabilities, candidates, byDefault.splitTo) : candidates;
-}
-
-/**
- * Of the large kernels' variants that run alike at the job's rows only one, which splits as the default does in other steps: measuring the
- * rest would choose by noise. Those for which the device cannot bind what they need are left out.
- */
-function distinctAt(
-  { calls: [call], rows }: TuningJob,
-  capabilities: Capabilities,
-  candidates: readonly LinearTuning[],
-  splitTo: GemmTuning['splitTo'],
-): LinearTuning[] {
-  const kept = new Map<string, LinearTuning>();
-  for (const tuning of candidates) {
-    if (tuning.kernel !== 'gemm' || (tuning.tileType === 'i8' && !codesFit(call, rows, capabilities))) continue;
-    const runs = nameOf({ ...tuning, splitTo: 0 }) + gemmSplits(call, tuning, rows);
-    if (!kept.has(runs) || tuning.splitTo === splitTo) kept.set(runs, tuning);
-  }
-  return [...kept.values()];
+  if (byDefault.kernel !== 'gemm') return candidates;
+  // What runs alike at the job's rows would be chosen by noise, and what the device cannot bind there not run at all.
+  const large = candidates
+    .filter((tuning) => tuning.kernel === 'gemm')
+    .filter(({ tileType }) => tileType !== 'i8' || codesFit(call, job.rows, capabilities));
+  return distinctGemms(call, large, job.rows, byDefault.splitTo);
 }
 
 /** In how many fields two tunings differ: time may not suffice for all of them, and a small step from a good place is the best guess. */

@@ -94,6 +94,21 @@ export function gemmSplits(call: LinearCall, tuning: GemmTuning, rows: number, o
   return Math.max(1, Math.min(maxSplits(call), Math.floor(tuning.splitTo / Math.max(1, grid))));
 }
 
+/** Of tunings that run alike in a step of so many rows, because as many workgroups share columns, one: with `splitTo` where that is one of them. */
+export function distinctGemms(
+  call: LinearCall,
+  tunings: readonly GemmTuning[],
+  rows: number,
+  splitTo: GemmTuning['splitTo'],
+): GemmTuning[] {
+  const kept = new Map<string, GemmTuning>();
+  for (const tuning of tunings) {
+    const runs = JSON.stringify({ ...tuning, splitTo: gemmSplits(call, tuning, rows) });
+    if (!kept.has(runs) || tuning.splitTo === splitTo) kept.set(runs, tuning);
+  }
+  return [...kept.values()];
+}
+
 /** Output columns of a workgroup's tile. */
 export function tileColumnsOf({ tileRows, matrix }: Pick<GemmTuning, 'tileRows' | 'matrix'>): number {
   return matrix ? tileRows : GEMM_TILE_COLUMNS;

@@ -2,9 +2,9 @@ import { WEIGHT_FORMATS, type WeightFormat } from '../../formats/weight_format';
 import type { Capabilities } from '../../gpu/capabilities';
 import type { LinearCall } from '../calls';
 import { ACTIVATION_TYPES, type Activation, type ActivationType, type OpCase } from '../op';
-import { gemmRowTiles, isGemm } from './gemm_space';
+import { distinctGemms, gemmRowTiles, gemmTunings, isGemm } from './gemm_space';
 import { GEMV_ROW_TILES, gemvOrders, type LinearRowTile, linearTunings } from './tuning';
-import { linearTuningCase } from './variant_cases';
+import { linearTuningCase, TRIED_ROWS } from './variant_cases';
 
 /** Formats whose rows are whole super-blocks of 256. */
 const SUPER_BLOCKS: readonly WeightFormat[] = ['q2_k', 'q3_k', 'q4_k', 'q5_k', 'q6_k', 'iq4_xs'];
@@ -56,6 +56,6 @@ export function linearSpaceCases(
 }
 
 function tuningsOf(call: LinearCall, tile: LinearRowTile, capabilities: Capabilities) {
-  if (isGemm(tile)) return linearTunings(call, tile, capabilities);
+  if (isGemm(tile)) return distinctGemms(call, gemmTunings(call, capabilities), TRIED_ROWS[tile], 0);
   return gemvOrders(call, capabilities).flatMap((order) => linearTunings(call, tile, capabilities, order));
 }

@@ -14,7 +14,7 @@ function usesCodes(tuning: LinearTuning): boolean {
 }
 
 /** Rows that a row tile is tried with. */
-const ROWS: Readonly<Record<LinearRowTile, number>> = { 1: 1, 4: 3, 16: 13, 48: 40, many: 70 };
+export const TRIED_ROWS: Readonly<Record<LinearRowTile, number>> = { 1: 1, 4: 3, 16: 13, 48: 40, many: 70 };
 
 function variantCase(
   call: LinearCall,
@@ -76,7 +76,7 @@ export function linearTuningCase(
     norm: norm && { ...norm, weight: { name: 'norm', length: cols } },
     bias: bias && { name: 'bias', length: rows },
   };
-  return variantCase(small, tuning, seed, ROWS[rowTile]);
+  return variantCase(small, tuning, seed, TRIED_ROWS[rowTile]);
 }
 
 interface Variant {
@@ -230,7 +230,7 @@ const VARIANTS: readonly Variant[] = [
 export function linearVariantCases(seed: number): readonly OpCase<LinearCall>[] {
   return VARIANTS.map((variant, i) => {
     const { format, cols, outs, tile, type = 'f32', normed, with: extras = [], tuning } = variant;
-    const { rows = ROWS[tile], minRows, inParts = false } = variant;
+    const { rows = TRIED_ROWS[tile], minRows, inParts = false } = variant;
     const gated = normed === 'swiglu';
     const call: LinearCall = {
       op: 'linear',
