@@ -15,3 +15,9 @@ export function blocksOf(format: WeightFormat, values: number): number {
 export function rowBytes(format: WeightFormat, cols: number): number {
   return blocksOf(format, cols) * GGML_TYPES[format.toUpperCase() as GgmlType].blockBytes;
 }
+
+/** The least number of values from `least` on that fills blocks. */
+export function wholeBlocks(format: WeightFormat, least: number): number {
+  const { blockSize } = GGML_TYPES[format.toUpperCase() as GgmlType];
+  return Math.ceil(least / blockSize) * blockSize;
+}

@@ -1,5 +1,6 @@
 import type { Capabilities } from '../gpu/capabilities';
 import { attentionSpaceCases } from './attention/cases';
+import { expertSpaceCases } from './experts/variant_cases';
 import { linearPairSpaceCases } from './linear/pair_cases';
 import { linearSpaceCases } from './linear/space_cases';
 import type { OpCase } from './op';
@@ -13,5 +14,6 @@ export function spaceCases(capabilities: Capabilities, seed: number): readonly O
     ...attentionSpaceCases(capabilities, seed),
     ...linearSpaceCases(capabilities, seed),
     ...linearPairSpaceCases(capabilities, seed),
+    ...expertSpaceCases(capabilities, seed),
   ];
 }

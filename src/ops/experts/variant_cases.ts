@@ -1,7 +1,9 @@
 /** Cases that run the expert kernels as tuned, not as by default. */
+import { wholeBlocks } from '../../formats/row_bytes';
+import { WEIGHT_FORMATS } from '../../formats/weight_format';
 import type { Capabilities } from '../../gpu/capabilities';
 import type { ExpertLinearCall } from '../calls';
-import type { OpCase } from '../op';
+import { ACTIVATION_TYPES, type OpCase } from '../op';
 import type { ExpertGemmTuning, ExpertGemvTuning, ExpertTuning } from '../tuning';
 import { type ExpertShapes, expertLinearCase } from './cases';
 import { expertTunings } from './tuning';
@@ -87,9 +89,23 @@ export function expertVariantCases(seed: number): readonly OpCase[] {
 
 /** Every tuning that the expert kernels can run with on a device, each on a small call. */
 export function expertTuningCases(capabilities: Capabilities, seed: number): readonly OpCase[] {
-  return [FEW, FEW_COMBINED, MANY, MANY_IN_HALVES].flatMap((shape, i) => {
-    const { calls } = expertLinearCase(shape, seed + i);
-    const call = calls.find(({ op }) => op === 'expert_linear') as ExpertLinearCall;
-    return expertTunings(call, capabilities).map((tuning) => expertLinearCase(shape, seed + i, tuning));
-  });
+  return [FEW, FEW_COMBINED, MANY, MANY_IN_HALVES].flatMap((shape, i) => tunedCases(shape, capabilities, seed + i));
+}
+
+/** The same in every weight format, with every type of activations. */
+export function expertSpaceCases(capabilities: Capabilities, seed: number): readonly OpCase[] {
+  const types = ACTIVATION_TYPES.filter((type) => type === 'f32' || capabilities.f16);
+  return WEIGHT_FORMATS.flatMap((format) =>
+    types.flatMap((type) =>
+      [FEW, FEW_COMBINED, MANY].flatMap((shape) =>
+        tunedCases({ ...shape, format, type, cols: wholeBlocks(format, shape.cols) }, capabilities, seed),
+      ),
+    ),
+  );
+}
+
+function tunedCases(shape: ExpertShapes, capabilities: Capabilities, seed: number): readonly OpCase[] {
+  const { calls } = expertLinearCase(shape, seed);
+  const call = calls.find(({ op }) => op === 'expert_linear') as ExpertLinearCall;
+  return expertTunings(call, capabilities).map((tuning) => expertLinearCase(shape, seed, tuning));
 }

@@ -1,3 +1,4 @@
+import { wholeBlocks } from '../../formats/row_bytes';
 import { WEIGHT_FORMATS, type WeightFormat } from '../../formats/weight_format';
 import type { Capabilities } from '../../gpu/capabilities';
 import type { LinearCall } from '../calls';
@@ -6,16 +7,13 @@ import { distinctGemms, gemmRowTiles, gemmTunings, isGemm } from './gemm_space';
 import { GEMV_ROW_TILES, gemvOrders, type LinearRowTile, linearTunings } from './tuning';
 import { linearTuningCase, TRIED_ROWS } from './variant_cases';
 
-/** Formats whose rows are whole super-blocks of 256. */
-const SUPER_BLOCKS: readonly WeightFormat[] = ['q2_k', 'q3_k', 'q4_k', 'q5_k', 'q6_k', 'iq4_xs'];
 /** Wide enough for every splitK, and where the format allows it not in whole sweeps; a tile of outputs and a bit, also on matrix units. */
 const COLS = 2080;
-const COLS_OF_SUPER_BLOCKS = 2304;
 const OUTS = 74;
 const OUTS_ON_MATRIX_UNITS = 132;
 
 function spaceCall(format: WeightFormat, type: ActivationType, outs: number, fused: boolean): LinearCall {
-  const cols = SUPER_BLOCKS.includes(format) ? COLS_OF_SUPER_BLOCKS : COLS;
+  const cols = wholeBlocks(format, COLS);
   const activation = (name: string, width: number): Activation => ({ name, cols: width, rows: 'step', type });
   return {
     op: 'linear',

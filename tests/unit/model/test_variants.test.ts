@@ -29,6 +29,12 @@ describe('the variants of all kernels', () => {
         }
       }
     }
+    for (const format of WEIGHT_FORMATS)
+      for (const kernel of ['expert_gemv', 'expert_gemm'])
+        expect(
+          all.some((label) => label.startsWith(`expert_linear ${format} `) && label.includes(` ${kernel} `)),
+          `${format} ${kernel}`,
+        ).toBe(true);
     for (const kernel of ['decode', 'prefill'])
       for (const cache of ['f32', 'f16', 'q8_0', 'q4_0'])
         expect(all.some((label) => label.startsWith(`attention ${kernel} `) && label.includes(` kv ${cache} `))).toBe(
