@@ -1,5 +1,5 @@
 // Penalties and bias, on order keys. The including file declares the storage `counts`, `past` and `bias`, `keys` with the private
-// `first_logit`, VOCAB and CONTEXT; it imports lib/sampling.wgsl and lib/past_tokens.wgsl. LANES comes from lib/radix_select.wgsl.
+// `first_logit`; it imports lib/step.wgsl, lib/sampling.wgsl and lib/past_tokens.wgsl. LANES comes from lib/radix_select.wgsl.
 
 // What is known before the choice at a sampled row. In a step that verifies guesses the rows before have chosen the tokens of the rows behind
 // them: if they have not, nobody looks at this one.
@@ -22,14 +22,15 @@ fn before_row(sampled_row: u32, segment: u32) -> Before {
 
 // As the word of `counts`.
 fn seen_before(token: u32, before: Before) -> u32 {
-  var seen = counts[before.slot * VOCAB + token];
+  let vocab = step_vocab();
+  var seen = counts[before.slot * vocab + token];
   for (var i = 1u; i <= before.guesses; i++) {
     if (before.guesses - i < before.window && step_row_token(before.row + i) == token) { seen += 1u; }
   }
   if (before.window == NO_WINDOW) { return seen; }
   for (var i = 1u; i <= min(before.guesses, before.window); i++) {
     if (before.position + i < before.window) { continue; }
-    let left = past[before.slot * CONTEXT + before.position + i - before.window];
+    let left = past[before.slot * step_context() + before.position + i - before.window];
     if ((left & PAST_TOKEN) != token) { continue; }
     if ((left & IN_OUTPUT) != 0u) {
       seen -= 1u;
@@ -63,10 +64,11 @@ fn penalised_key(key: u32, token: u32, before: Before, temperature: f32) -> u32 
 
 // Adds to `keys`; no token is listed twice.
 fn add_bias(lane: u32, segment: u32, slot: u32) {
+  let vocab = step_vocab();
   let first_bias = slot * MAX_LOGIT_BIAS * 2u;
   for (var i = lane; i < step_sampling(segment, BIAS_COUNT); i += LANES) {
     let token = bias[first_bias + 2u * i];
-    if (token >= VOCAB) { continue; }
+    if (token >= vocab) { continue; }
     let bits = bias[first_bias + 2u * i + 1u];
     let key = keys[first_logit + token];
     if (bits == NEGATIVE_INFINITY_BITS) {

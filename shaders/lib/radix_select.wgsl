@@ -8,7 +8,7 @@
 // normalised to a total of 1, `high` counts 2^-31 and `low` 2^-43.
 //
 // The including file defines key_at(t: u32, raw: bool) -> u32, selection_mass(t: u32, key: u32, scale: Scale) -> f32 (a token's share of the
-// total of 1) and VOCAB.
+// total of 1); it imports lib/step.wgsl.
 
 const LANES = 256u;
 const BINS = 256u;
@@ -104,6 +104,7 @@ fn matches(key: u32, rank: u32, bound: Bound, level: u32) -> bool {
 }
 
 fn fill_histogram(lane: u32, goal: Goal, scale: Scale, bound: Bound, level: u32) {
+  let vocab = step_vocab();
   for (var i = lane; i < BINS * HISTOGRAM_COPIES; i += LANES) {
     atomicStore(&bin_counts[i], 0u);
     atomicStore(&bin_high[i], 0u);
@@ -111,7 +112,7 @@ fn fill_histogram(lane: u32, goal: Goal, scale: Scale, bound: Bound, level: u32)
   }
   workgroupBarrier();
   let copy = (lane % HISTOGRAM_COPIES) * BINS;
-  for (var t = lane; t < VOCAB; t += LANES) {
+  for (var t = lane; t < vocab; t += LANES) {
     let key = key_at(t, goal.raw);
     let rank = rank_of(t);
     if (matches(key, rank, bound, level)) {

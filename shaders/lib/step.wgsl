@@ -25,6 +25,10 @@ fn step_segments() -> u32 { return step_data[1]; }
 fn step_sampled_rows() -> u32 { return step_data[2]; }
 fn step_tiles() -> u32 { return step_data[3]; }
 
+// Of samplers: tokens of a row of logits, positions of a slot's past.
+fn step_vocab() -> u32 { return step_data[14]; }
+fn step_context() -> u32 { return step_data[15]; }
+
 fn step_row_token(row: u32) -> u32 { return step_data[step_data[4] + row * STEP_ROW_WORDS]; }
 fn step_row_position(row: u32) -> u32 { return step_data[step_data[4] + row * STEP_ROW_WORDS + 1u]; }
 fn step_row_segment(row: u32) -> u32 { return step_data[step_data[4] + row * STEP_ROW_WORDS + 2u]; }

@@ -1,5 +1,5 @@
 // Draws a token: inverse CDF in lane order, tokens 0, 256, 512 …, then 1, 257 …, so that every pass over the logits is coalesced. The
-// including file defines key_at(t: u32, raw: bool) -> u32 and VOCAB, and imports lib/sampling.wgsl, lib/radix_select.wgsl, lib/workgroup_scan.wgsl.
+// including file defines key_at(t: u32, raw: bool) -> u32, and imports lib/step.wgsl, lib/sampling.wgsl, lib/radix_select.wgsl, lib/workgroup_scan.wgsl.
 
 var<workgroup> drawn_first: atomic<u32>;
 var<workgroup> drawn_last: atomic<u32>;
@@ -32,10 +32,11 @@ fn pick(lane: u32, own: f32, through: f32, wanted: f32) -> Pick {
 }
 
 fn draw(lane: u32, raw: bool, best: u32, bound: Bound, scale: f32, uniform_draw: f32) -> u32 {
+  let vocab = step_vocab();
   // First each lane has the column of tokens lane + LANES · i; then a contiguous share of the chosen column's i.
-  let share = (VOCAB + LANES * LANES - 1u) / (LANES * LANES);
+  let share = (vocab + LANES * LANES - 1u) / (LANES * LANES);
   var first = lane;
-  var end = VOCAB;
+  var end = vocab;
   var chosen = Pick(0u, 0.0);
   for (var narrowing = 0u; narrowing < 2u; narrowing++) {
     var own = 0.0;
@@ -48,7 +49,7 @@ fn draw(lane: u32, raw: bool, best: u32, bound: Bound, scale: f32, uniform_draw:
     chosen = pick(lane, own, through, select(chosen.rest, uniform_draw * total, narrowing == 0u));
     if (narrowing == 0u) {
       first = chosen.lane + LANES * share * lane;
-      end = min(VOCAB, first + LANES * share);
+      end = min(vocab, first + LANES * share);
     }
   }
 

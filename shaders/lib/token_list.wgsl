@@ -1,5 +1,5 @@
-// The best tokens of a row as a list, and how many of them mirostat 1 keeps. The including file defines key_at(t: u32, raw: bool) -> u32, VOCAB and
-// the private `sharpness`, one over the temperature so far; it imports lib/order_key.wgsl and lib/radix_select.wgsl.
+// The best tokens of a row as a list, and how many of them mirostat 1 keeps. The including file defines key_at(t: u32, raw: bool) -> u32 and
+// the private `sharpness`, one over the temperature so far; it imports lib/step.wgsl, lib/order_key.wgsl and lib/radix_select.wgsl.
 
 // Tokens from which mirostat 1 estimates how fast probabilities fall.
 const MIROSTAT_TOKENS = 100u;
@@ -13,9 +13,10 @@ var<workgroup> mirostat_count: u32;
 
 // The tokens within the bound in descending order, lowest id first among equals: at most as many as the lists hold.
 fn list_tokens(lane: u32, raw: bool, bound: Bound) {
+  let vocab = step_vocab();
   if (lane == 0u) { atomicStore(&listed, 0u); }
   workgroupBarrier();
-  for (var t = lane; t < VOCAB; t += LANES) {
+  for (var t = lane; t < vocab; t += LANES) {
     let key = key_at(t, raw);
     if (key > 0u && in_bound(key, t, bound)) {
       let i = atomicAdd(&listed, 1u);
@@ -41,10 +42,11 @@ fn place_of(i: u32, count: u32) -> u32 {
 
 // Basu et al. 2021, algorithm 1: how many tokens to keep, from the fall of the probabilities of the listed ones.
 fn estimate_count(lane: u32, count: u32, limit: f32) {
+  let vocab = step_vocab();
   if (lane < count) { sorted_keys[place_of(lane, count)] = listed_keys[lane]; }
   workgroupBarrier();
   if (lane == 0u) {
-    mirostat_count = VOCAB;
+    mirostat_count = vocab;
     if (count >= 2u) {
       var products = 0.0;
       var squares = 0.0;
@@ -56,8 +58,8 @@ fn estimate_count(lane: u32, count: u32, limit: f32) {
       let exponent = max(products / squares, 1e-6);
       var excess = exponent - 1.0;
       if (abs(excess) < 1e-6) { excess = 1e-6; }
-      let size = log(f32(VOCAB));
-      // excess / (1 - VOCAB^-excess); a power of less than 2 by a polynomial, which keeps what the difference would cancel.
+      let size = log(f32(vocab));
+      // excess / (1 - vocab^-excess); a power of less than 2 by a polynomial, which keeps what the difference would cancel.
       let power = excess * size;
       var share = excess / (1.0 - exp(-power));
       if (abs(power) < 0.05) { share = 1.0 / (size * (1.0 - power * (0.5 - power * (1.0 / 6.0 - power / 24.0)))); }

@@ -1,5 +1,5 @@
 // The general sampler: one workgroup chooses the token of one sampled row. Settings come from the row's segment in the step buffer.
-// logits: [sampled rows, VOCAB]. keys: the same shape, order keys of the adjusted logits, written only when something adjusts them.
+// logits: [sampled rows, vocabulary]. keys: the same shape, order keys of the adjusted logits, written only when something adjusts them.
 // Order: repetition, frequency and presence penalty, bias; top-k, top-p, min-p; temperature; one draw. docs/kernels/sampling.md
 // has the definition, and src/ops/sample/reference.ts computes it in f64. Record layout: src/ops/sample/record.ts.
 //
@@ -18,9 +18,6 @@
 // #import "lib/radix_select.wgsl"
 
 alias Act = f32;
-
-override VOCAB: u32 = 1u;
-override CONTEXT: u32 = 1u;
 
 @group(0) @binding(0) var<storage, read> step_data: array<u32>;
 @group(0) @binding(1) var<storage, read> logits: array<Act>;
@@ -45,7 +42,8 @@ fn key_at(token: u32, raw: bool) -> u32 {
 
 // Writes the keys of the logits after penalties and bias.
 fn adjust(lane: u32, before: Before) {
-  for (var t = lane; t < VOCAB; t += LANES) {
+  let vocab = step_vocab();
+  for (var t = lane; t < vocab; t += LANES) {
     keys[first_logit + t] = penalised_key(raw_key(t), t, before, 1.0);
   }
   storageBarrier();
@@ -66,10 +64,11 @@ struct Statistics {
 
 // One pass with a running maximum (Milakov & Gimelshein 2018). The result is uniform.
 fn statistics(lane: u32, raw: bool, with_sum: bool) -> Statistics {
+  let vocab = step_vocab();
   var best = 0u;
   var token = 0xffffffffu;
   var sum = 0.0;
-  for (var t = lane; t < VOCAB; t += LANES) {
+  for (var t = lane; t < vocab; t += LANES) {
     let key = key_at(t, raw);
     if (with_sum) {
       if (key > best) {
@@ -111,9 +110,10 @@ fn nucleus_mass(top_p: f32, whole: Mass) -> Mass {
 
 // The `wanted` tokens within the bound, in descending order of raw logits, lowest id first among equals.
 fn write_top(lane: u32, at: u32, wanted: u32, bound: Bound, found: Statistics) {
+  let vocab = step_vocab();
   if (lane == 0u) { atomicStore(&top_count, 0u); }
   workgroupBarrier();
-  for (var t = lane; t < VOCAB; t += LANES) {
+  for (var t = lane; t < vocab; t += LANES) {
     let key = raw_key(t);
     if (in_bound(key, t, bound)) {
       let i = atomicAdd(&top_count, 1u);
@@ -136,11 +136,12 @@ fn write_top(lane: u32, at: u32, wanted: u32, bound: Bound, found: Statistics) {
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let vocab = step_vocab();
   let sampled_row = group.x;
   let segment = step_sampled_segment(sampled_row);
   // ops/sample_chain.wgsl chooses those.
   if (step_sampling(segment, CHAINED) != 0u) { return; }
-  first_logit = sampled_row * VOCAB;
+  first_logit = sampled_row * vocab;
 
   let temperature = setting_f32(segment, TEMPERATURE);
   let top_logprobs = step_sampling(segment, TOP_LOGPROBS);
@@ -152,7 +153,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let top_k = step_sampling(segment, TOP_K);
   let top_p = setting_f32(segment, TOP_P);
   let by_mass = samples_token && top_p < 1.0;
-  let wanted = select(0u, min(top_logprobs, min(MAX_TOP_LOGPROBS, VOCAB)), wants_logprobs);
+  let wanted = select(0u, min(top_logprobs, min(MAX_TOP_LOGPROBS, vocab)), wants_logprobs);
 
   // `chosen_from` describes the distribution that is drawn from, `model` the raw one. A loop with one call of each, instead of calls
   // in a row: compilers inline them all, and they are most of the code.
@@ -168,13 +169,13 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       if (!for_model) { chosen_from = model; }
     }
     var goal = Goal(false, top_k, Mass(0u, 0u), by_mass, raw);
-    var needed = samples_token && top_k > 0u && top_k < VOCAB;
+    var needed = samples_token && top_k > 0u && top_k < vocab;
     if (search == SEARCH_TOP_P) {
       goal = Goal(true, 0u, nucleus_mass(top_p, kept_mass), true, raw);
       needed = by_mass;
     } else if (for_model) {
       goal = Goal(false, wanted, Mass(0u, 0u), false, true);
-      needed = wanted > 0u && wanted < VOCAB;
+      needed = wanted > 0u && wanted < vocab;
     }
     if (!needed) { continue; }
     let selected = radix_select(lane, goal, Scale(model.best, 1.0 / max(model.sum, 1.0)));

@@ -3,7 +3,7 @@
 // what the ones before it left: `keys` holds the order keys of the logits, that of -inf for what was dropped. The temperature stays a
 // number beside them, so that dividing costs no precision. docs/kernels/sampling.md has the definition, src/ops/sample/chain.ts computes it in f64.
 //
-// logits: [sampled rows, VOCAB]. keys: the same shape. Record layout: src/ops/sample/record.ts.
+// logits: [sampled rows, vocabulary]. keys: the same shape. Record layout: src/ops/sample/record.ts.
 
 // #import "lib/step.wgsl"
 // #import "lib/rng.wgsl"
@@ -19,9 +19,6 @@
 // #import "lib/judge_guess.wgsl"
 
 alias Act = f32;
-
-override VOCAB: u32 = 1u;
-override CONTEXT: u32 = 1u;
 
 // Stages.
 const PENALTIES = 1u;
@@ -89,9 +86,10 @@ fn distance_to(key: u32, best: u32) -> f32 { return 2.0 * max(0.5 * key_value(ke
 
 // Two passes over what is left, three with the deviation; sums in a fixed order. The result is uniform.
 fn moments(lane: u32, raw: bool, scale: f32, with_deviation: bool) -> Moments {
+  let vocab = step_vocab();
   var best = 0u;
   var token = 0xffffffffu;
-  for (var t = lane; t < VOCAB; t += LANES) {
+  for (var t = lane; t < vocab; t += LANES) {
     let key = key_at(t, raw);
     if (key > best) {
       best = key;
@@ -102,7 +100,7 @@ fn moments(lane: u32, raw: bool, scale: f32, with_deviation: bool) -> Moments {
   // weight, weight · d, tokens, d, (d - mean)²
   var own = array<f32, 5>(0.0, 0.0, 0.0, 0.0, 0.0);
   var totals = array<f32, 5>(0.0, 0.0, 0.0, 0.0, 0.0);
-  for (var t = lane; t < VOCAB; t += LANES) {
+  for (var t = lane; t < vocab; t += LANES) {
     let key = key_at(t, raw);
     if (key <= KEY_NEGATIVE_INFINITY) { continue; }
     let d = distance_to(key, all.x);
@@ -115,7 +113,7 @@ fn moments(lane: u32, raw: bool, scale: f32, with_deviation: bool) -> Moments {
   for (var quantity = 0u; quantity < select(3u, 5u, with_deviation); quantity++) {
     if (quantity == 4u) {
       let mean = totals[3] / max(totals[2], 1.0);
-      for (var t = lane; t < VOCAB; t += LANES) {
+      for (var t = lane; t < vocab; t += LANES) {
         let key = key_at(t, raw);
         if (key <= KEY_NEGATIVE_INFINITY) { continue; }
         let d = distance_to(key, all.x) - mean;
@@ -135,13 +133,14 @@ fn part_of_all(p: f32) -> Mass {
 }
 
 fn lower_by_dry(lane: u32, before: Before, temperature: f32) {
+  let vocab = step_vocab();
   let table = step_sampling(before.segment, DRY_OFFSET);
   if (table == 0u) { return; }
   let first = step_data[table + 2u * before.guesses];
   let count = step_data[table + 2u * before.guesses + 1u];
   for (var i = lane; i < count; i += LANES) {
     let token = step_data[first + 2u * i];
-    if (token >= VOCAB) { continue; }
+    if (token >= vocab) { continue; }
     let key = keys[first_logit + token];
     if (key > KEY_NEGATIVE_INFINITY) {
       keys[first_logit + token] = order_key(key_value(key) - bitcast<f32>(step_data[first + 2u * i + 1u]) * temperature);
@@ -165,9 +164,10 @@ fn next_temperature(segment: u32, now: Moments) -> f32 {
 
 // The last in the order of the tokens whose key is at least `least`: all of them but this one are top choices.
 fn last_above(lane: u32, least: u32) -> u32 {
+  let vocab = step_vocab();
   var key = 0u;
   var rank = 0xffffffffu;
-  for (var t = lane; t < VOCAB; t += LANES) {
+  for (var t = lane; t < vocab; t += LANES) {
     let own = keys[first_logit + t];
     // The key turned round, so that the largest is the worst; of equals the largest id.
     if (own >= least && ~own >= key) {
@@ -181,10 +181,11 @@ fn last_above(lane: u32, least: u32) -> u32 {
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let vocab = step_vocab();
   let sampled_row = group.x;
   let segment = step_sampled_segment(sampled_row);
   if (step_sampling(segment, CHAINED) == 0u) { return; }
-  first_logit = sampled_row * VOCAB;
+  first_logit = sampled_row * vocab;
   by_distance = false;
   sharpness = 1.0;
   let row = step_sampled_row(sampled_row);
@@ -192,12 +193,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let stages = step_sampling(segment, STAGES);
   let top_logprobs = step_sampling(segment, TOP_LOGPROBS);
   let wants_logprobs = top_logprobs != 0xffffffffu;
-  let wanted = select(0u, min(top_logprobs, min(MAX_TOP_LOGPROBS, VOCAB)), wants_logprobs);
+  let wanted = select(0u, min(top_logprobs, min(MAX_TOP_LOGPROBS, vocab)), wants_logprobs);
   let proposes = step_sampling(segment, PROPOSES) != 0u;
   let limit = mu[before.slot];
   let xtc_applies = drawn_at(segment, row, XTC_STREAM) < setting_f32(segment, XTC_PROBABILITY);
 
-  for (var t = lane; t < VOCAB; t += LANES) { keys[first_logit + t] = raw_key(t); }
+  for (var t = lane; t < vocab; t += LANES) { keys[first_logit + t] = raw_key(t); }
   storageBarrier();
 
   var temperature = 1.0;
@@ -210,7 +211,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     if (i < stages) { stage = (step_sampling(segment, STAGE_CODES + i / 8u) >> (4u * (i % 8u))) & 15u; }
     if (stage == PENALTIES || stage == DRY || stage == BIAS) {
       if (stage == PENALTIES) {
-        for (var t = lane; t < VOCAB; t += LANES) {
+        for (var t = lane; t < vocab; t += LANES) {
           keys[first_logit + t] = penalised_key(keys[first_logit + t], t, before, temperature);
         }
       } else if (stage == DRY) {
@@ -266,7 +267,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       }
       default: {}
     }
-    if (goal.count > 0u && goal.count < select(u32(now.count), VOCAB, raw)) { searches = true; }
+    if (goal.count > 0u && goal.count < select(u32(now.count), vocab, raw)) { searches = true; }
     if (searches) { kept = radix_select(lane, goal, Scale(now.best, 1.0 / max(now.sum, 1.0))).bound; }
     if (raw) {
       top = kept;
@@ -284,7 +285,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       if (!xtc_applies) { continue; }
       spared = last_above(lane, kept.key);
     }
-    for (var t = lane; t < VOCAB; t += LANES) {
+    for (var t = lane; t < vocab; t += LANES) {
       let keeps = in_bound(key_at(t, false), t, kept);
       if (select(!keeps, keeps && t != spared, stage == EXCLUDE_TOP)) { keys[first_logit + t] = KEY_NEGATIVE_INFINITY; }
     }

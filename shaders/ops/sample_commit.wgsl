@@ -6,9 +6,6 @@
 // #import "lib/step.wgsl"
 // #import "lib/past_tokens.wgsl"
 
-override VOCAB: u32 = 1u;
-override CONTEXT: u32 = 1u;
-
 const SAMPLE_WORDS = 44u;
 const TOP_COUNT = 2u;
 const ACCEPTED = 0x80000000u;
@@ -25,10 +22,11 @@ const MIROSTAT = 22u;
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+  let vocab = step_vocab();
   if (id.x >= step_segments()) { return; }
   let segment = step_segment(id.x);
   let window = step_sampling(id.x, REPEAT_LAST_N);
-  let first_past = segment.slot * CONTEXT;
+  let first_past = segment.slot * step_context();
   // A row stands as long as those before it chose the tokens behind them.
   var stands = true;
   for (var i = 0u; i < segment.sampled_rows; i++) {
@@ -37,15 +35,15 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     last_tokens[segment.slot] = token;
     if (!stands) { continue; }
     stands = samples[row * SAMPLE_WORDS + TOP_COUNT] >= ACCEPTED;
-    counts[segment.slot * VOCAB + token] += 1u;
+    counts[segment.slot * vocab + token] += 1u;
     if (step_sampling(id.x, MIROSTAT) != 0u) { mu[segment.slot] = samples[row * SAMPLE_WORDS + MU]; }
     if (window == NO_WINDOW) { continue; }
     let position = step_row_position(step_sampled_row(row)) + 1u;
     // Behind the last position of the context nothing is computed.
-    if (position < CONTEXT) { past[first_past + position] = token | IN_OUTPUT; }
+    if (position < step_context()) { past[first_past + position] = token | IN_OUTPUT; }
     if (position < window) { continue; }
     let left = past[first_past + position - window];
-    let count = segment.slot * VOCAB + (left & PAST_TOKEN);
+    let count = segment.slot * vocab + (left & PAST_TOKEN);
     if ((left & IN_OUTPUT) != 0u) {
       counts[count] -= 1u;
     } else if ((left & LAST_IN_PROMPT) != 0u) {

@@ -20,7 +20,14 @@ export function caseCapacity(opCase: OpCase): StepCapacity {
       ...opCase.batch.segments.flatMap(({ masks = [] }) => masks.map((mask) => mask?.length ?? 0)),
     ),
     tileRows: tileRowsOf(opCase.calls as readonly OpCall[]),
+    sampler: samplerOf(opCase.calls as readonly OpCall[]),
   };
+}
+
+function samplerOf(calls: readonly OpCall[]): StepCapacity['sampler'] {
+  const call = calls.find(({ op }) => op === 'sample' || op === 'sample_chain');
+  if (call?.op !== 'sample' && call?.op !== 'sample_chain') return undefined;
+  return { vocabSize: call.logits.cols, contextLength: call.past.words / call.mu.words };
 }
 
 /** What the kernels of a case are chosen by. */

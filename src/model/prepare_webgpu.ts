@@ -53,6 +53,7 @@ export async function prepareWebGpu(
     maxSegments: limits.maxSlots,
     maskWords: limits.embeddingSize === undefined ? maskWords(limits.vocabSize) : 0,
     tileRows: tileRowsOf(plans[0].calls),
+    sampler: limits,
   };
   const tensors = await GpuTensors.create(device, {
     maxRows: limits.maxRows,

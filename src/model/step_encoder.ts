@@ -39,6 +39,8 @@ export interface StepCapacity {
   readonly maskWords?: number;
   /** Rows of one attention tile (ops/attention/tile.ts). */
   readonly tileRows: number;
+  /** Tokens of a row of logits and positions of a slot's past. Absent: every row is greedy. */
+  readonly sampler?: { readonly vocabSize: number; readonly contextLength: number };
 }
 
 /** Rows of an attention tile that suits every attention call of a plan. */
@@ -179,6 +181,8 @@ export class StepEncoder {
     words[HEADER.tilesOffset] = tilesOffset;
     const slidingTables = capacity.sliding ? tableWords : 0;
     words[HEADER.slidingTables] = slidingTables;
+    words[HEADER.vocabSize] = capacity.sampler?.vocabSize ?? 0;
+    words[HEADER.contextLength] = capacity.sampler?.contextLength ?? 0;
 
     let row = 0;
     let sampledRow = 0;

@@ -49,6 +49,9 @@ export const HEADER = {
   dolaOffset: 12,
   /** 0: no segment is guided. */
   guidanceOffset: 13,
+  /** Tokens of a row of logits, and positions that a slot has a past token for: what samplers need. Read, so that one pipeline serves every model. */
+  vocabSize: 14,
+  contextLength: 15,
 } as const;
 
 export const SEGMENT = {

@@ -140,7 +140,14 @@ export class SamplerHarness {
 
   private capacity() {
     const rows = 3 * this.rows;
-    return { maxRows: rows, maxSegments: this.rows, maxSampledRows: this.rows, contextLength: CONTEXT, tileRows: 1 };
+    return {
+      maxRows: rows,
+      maxSegments: this.rows,
+      maxSampledRows: this.rows,
+      contextLength: CONTEXT,
+      tileRows: 1,
+      sampler: { vocabSize: this.vocab, contextLength: this.states.past.words / this.slots },
+    };
   }
 
   private async output(sampledRows: number, read: (name: string) => Promise<Uint32Array>): Promise<SamplerOutput> {

@@ -72,9 +72,6 @@ export const sampleChainOp: Op<SampleChainCall> = {
   },
 
   dispatches(call, target): readonly Dispatch[] {
-    const context = call.past.words / call.mu.words;
-    return [
-      choiceDispatch(call, target, { name: 'sample chain', entry: 'ops/sample_chain.wgsl', context, mu: call.mu }),
-    ];
+    return [choiceDispatch(call, target, { name: 'sample chain', entry: 'ops/sample_chain.wgsl', mu: call.mu })];
   },
 };

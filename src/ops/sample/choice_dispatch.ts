@@ -6,8 +6,6 @@ import { SAMPLE_WORDS } from './record';
 interface ChoiceKernel {
   readonly name: string;
   readonly entry: string;
-  /** Positions of a slot's tokens so far. */
-  readonly context: number;
   /** Of kernels that read what mirostat has learned. */
   readonly mu?: State;
 }
@@ -16,7 +14,7 @@ interface ChoiceKernel {
 export function choiceDispatch(
   { logits, counts, bias, past, samples }: Pick<SampleCall, 'logits' | 'counts' | 'bias' | 'past' | 'samples'>,
   { maxSampledRows, capabilities }: KernelTarget,
-  { name, entry, context, mu }: ChoiceKernel,
+  { name, entry, mu }: ChoiceKernel,
 ): Dispatch {
   if (maxSampledRows > capabilities.limits.maxComputeWorkgroupsPerDimension) {
     throw new InternalError(`${name}: ${maxSampledRows} sampled rows exceed the device's workgroups per dimension`);
@@ -24,7 +22,7 @@ export function choiceDispatch(
   const { cols, type } = logits;
   return {
     label: `${name} ${type}`,
-    source: { entry, aliases: { Act: type }, overrides: { VOCAB: cols, CONTEXT: context } },
+    source: { entry, aliases: { Act: type } },
     bindings: [
       { kind: 'step' },
       { kind: 'activation', tensor: logits, access: 'read' },

@@ -98,16 +98,11 @@ export const sampleOp: Op<SampleCall> = {
   },
 
   dispatches(call, target): readonly Dispatch[] {
-    const { cols } = call.logits;
-    const context = call.past.words / call.lastTokens.words;
     return [
-      choiceDispatch(call, target, { name: 'sample', entry: 'ops/sample.wgsl', context }),
+      choiceDispatch(call, target, { name: 'sample', entry: 'ops/sample.wgsl' }),
       {
         label: 'sample commit',
-        source: {
-          entry: 'ops/sample_commit.wgsl',
-          overrides: { VOCAB: cols, CONTEXT: context },
-        },
+        source: { entry: 'ops/sample_commit.wgsl' },
         bindings: [
           { kind: 'step' },
           { kind: 'state', state: call.samples, access: 'read' },
