@@ -16,7 +16,7 @@ test('the page and its worker run from the sources, as `npm start` serves them a
   try {
     await server.listen();
     const page = await browser.newPage();
-    page.setDefaultTimeout(90_000);
+    page.setDefaultTimeout(240_000);
     const complaints: string[] = [];
     page.on('pageerror', (error) => complaints.push(error.message));
     page.on('console', (message) => {

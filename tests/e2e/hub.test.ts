@@ -42,7 +42,7 @@ beforeAll(async () => {
   const context = await browser.newContext();
   await context.route('https://huggingface.co/**', answerForTheHub);
   page = await context.newPage();
-  page.setDefaultTimeout(90_000);
+  page.setDefaultTimeout(240_000);
   page.on('pageerror', (error) => complaints.push(error.message));
   await page.goto(SITE);
   await page.waitForSelector('#send:enabled');

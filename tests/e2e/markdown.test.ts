@@ -17,7 +17,7 @@ beforeAll(async () => {
   await server.listen();
   browser = await launchChromium({ webgpu: false });
   page = await browser.newPage();
-  page.setDefaultTimeout(90_000);
+  page.setDefaultTimeout(240_000);
   // Of the page only its Content-Security-Policy is wanted: in place of its script comes the module under test.
   const body = "import { MarkdownView } from '/src/pages/chat/markdown.ts'; Object.assign(window, { MarkdownView });";
   await page.route('**/main.ts', (route) => route.fulfill({ contentType: 'text/javascript', body }));

@@ -88,4 +88,4 @@ it(`${SCHEMAS} answers of the demo model parse and validate, with and without gu
   for (const [seed, { result }] of others.entries())
     expect(result.outputTokens, `${seed}`).toEqual(answers[seed].result.outputTokens);
   engine.checkIntegrity();
-}, 400_000);
+});

@@ -55,7 +55,7 @@ describe('tessera bench on the reference executor', () => {
     const leftOut = report['leftOut'] as { what: string; reason: string }[];
     expect(leftOut.find(({ what }) => what === 'decode at depth 60')?.reason).toMatch(/asked for holds 64/);
     expect(leftOut.find(({ what }) => what.includes('load'))?.reason).toMatch(/reference executor/);
-  }, 60_000);
+  });
 
   test('Markdown that can be pasted', async () => {
     const { status, stdout } = await run('bench', DEMO, '--backend', 'reference', ...SMALL, '--decode', '12');
@@ -64,7 +64,7 @@ describe('tessera bench on the reference executor', () => {
       expect(stdout).toContain(`### ${title}\n\n| `);
     }
     expect(stdout).toMatch(/^\| 1 \| 1\.00 \| [\d.]+ \| /m);
-  }, 60_000);
+  });
 
   test.each([
     [['--profile'], /--profile/],

@@ -107,5 +107,5 @@ describe('BlockManager', () => {
       for (const owner of contents.keys()) blocks.free(owner);
       expect(blocks.pagesInUse).toBe(0);
     }
-  }, 60_000);
+  });
 });

@@ -323,5 +323,5 @@ describe('random schedules', () => {
     for (const key of Object.keys(seen) as (keyof typeof seen)[]) {
       expect(seen[key], key).toBeGreaterThan(least[key]);
     }
-  }, 60_000);
+  });
 });

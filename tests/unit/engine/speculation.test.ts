@@ -150,7 +150,7 @@ describe('speculation keeps the distribution', () => {
     expect(accepted / drafted).toBeLessThan(most + noise);
     const coupled = await draw(draws, { ngram: false, draft: true, length: 1, acceptance: 'coupled' });
     expect(accepted / drafted).toBeGreaterThan(coupled.accepted / coupled.drafted);
-  }, 60_000);
+  });
 
   it('with settings on both sides: what they drop is never said, nor what penalties forbid', async () => {
     const speculation = { ngram: false, draft: true, length: 3, acceptance: 'rejection' } as const;

@@ -65,5 +65,5 @@ describe(`speculation over prompts of Spec-Bench, seed ${SEED}`, () => {
       expect(await answers(engine, batched, mode), JSON.stringify(mode)).toEqual(plain);
     }
     engine.dispose();
-  }, 120_000);
+  });
 });

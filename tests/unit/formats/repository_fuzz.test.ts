@@ -126,7 +126,7 @@ it(`${WEIGHTS} mutated safetensors files`, async () => {
       new DataView(changed.buffer).setBigUint64(0, BigInt(end - 8), true);
     return [{ ...original, 'model.safetensors': changed }, 'model.safetensors'];
   });
-}, 20_000);
+}, 60_000);
 
 it(`${CONFIGS} mutated configurations`, async () => {
   const kinds = [
@@ -147,7 +147,7 @@ it(`${CONFIGS} mutated configurations`, async () => {
     const config = mutate(pick(random, kinds), Number.POSITIVE_INFINITY, random);
     return [{ ...original, 'config.json': config }, 'model.safetensors'];
   });
-}, 20_000);
+}, 60_000);
 
 it(`${INDEXES} mutated indexes`, async () => {
   const tensors = Object.entries(storedTensors(fixture, LLAMA_CHECKPOINT));
@@ -162,7 +162,7 @@ it(`${INDEXES} mutated indexes`, async () => {
   };
   const path = 'model.safetensors.index.json';
   await expectMostRefused(INDEXES, (random) => [{ ...files, [path]: mutate(index, index.length, random) }, path]);
-}, 20_000);
+}, 60_000);
 
 it.each([
   ['{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}', 12, /tensors end at byte .* the file at/],

@@ -74,7 +74,7 @@ describe('tessera perplexity on a trained model', () => {
     const [f32, f16, q8] = [await of('f32'), await of('f16'), await of('q8_0')];
     expect(Math.abs(f16 / f32 - 1)).toBeLessThan(0.001);
     expect(Math.abs(q8 / f32 - 1)).toBeLessThan(0.01);
-  }, 60_000);
+  });
 
   it('changes by less than 0.5 % with a KV cache in q8_0 and by less than 5 % in q4_0', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'perplexity-'));
@@ -86,5 +86,5 @@ describe('tessera perplexity on a trained model', () => {
     expect(Math.abs(q8 / f32 - 1)).toBeLessThan(0.005);
     expect(Math.abs(q4 / f32 - 1)).toBeLessThan(0.05);
     expect(q4).not.toBe(f32);
-  }, 60_000);
+  });
 });

@@ -59,7 +59,7 @@ test('layers that slide keep a smaller pool, and what they compute is the same t
   expect(results[0].outputs).toEqual(results[1].outputs);
   expect(results[0].pagesInUse).toBeGreaterThan(1);
   expect(results[0].pagesInUse).toBeLessThanOrEqual(sliding?.numPages ?? 0);
-}, 60_000);
+});
 
 test('pages come back from bytes and from host memory as they were', async () => {
   const [{ runner }, fresh] = await Promise.all([open(16), open(16)]);
@@ -83,4 +83,4 @@ test('pages come back from bytes and from host memory as they were', async () =>
   expect(swapping.metrics.swapped.in).toBeGreaterThan(0);
   const alone = await run(new Engine(runner, { prefixCache: false }));
   expect(swapped.map((result) => result.outputTokens)).toEqual(alone.map((result) => result.outputTokens));
-}, 60_000);
+});

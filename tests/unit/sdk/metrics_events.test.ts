@@ -51,4 +51,4 @@ test('a listener that throws is reported and stops no answer; what is no functio
   await expect(refused).rejects.toSatisfy(
     (error) => error instanceof InvalidOptionError && error.field === 'onMetrics',
   );
-}, 60_000);
+});

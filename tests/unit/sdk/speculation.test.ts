@@ -47,5 +47,5 @@ describe('a draft model', () => {
     await expect(ask({ length: 99 })).rejects.toBeInstanceOf(InvalidOptionError);
     await expect(ask({ acceptance: 'always' as 'coupled' })).rejects.toThrow(/speculation.acceptance.*rejection/);
     await engine.dispose();
-  }, 60_000);
+  });
 });
