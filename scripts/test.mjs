@@ -1,5 +1,5 @@
-// `npm test`: makes sure of a driver and a browser, then runs every test: on this machine's GPU (or lavapipe), on SwiftShader where
-// Chromium brings it, and the kernel self-test under wgpu/naga. Ends with one line: N passed, N failed.
+// `npm test`: makes sure of a driver and a browser, then runs every test: without a GPU, on this machine's GPU (or lavapipe), on
+// SwiftShader where Chromium brings it, in the browser, and the kernel self-test under wgpu/naga. Ends with one line: N passed, N failed.
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -8,8 +8,6 @@ import { join } from 'node:path';
 const runtimeFolder = process.env.XDG_RUNTIME_DIR ?? mkdtempSync(join(tmpdir(), 'tessera-runtime-'));
 const env = { ...process.env, XDG_RUNTIME_DIR: runtimeFolder };
 const reports = mkdtempSync(join(tmpdir(), 'tessera-test-'));
-let passed = 0;
-let failed = 0;
 
 function run(title, command, args) {
   console.log(`\n== ${title}`);
@@ -21,44 +19,23 @@ function run(title, command, args) {
   return status === 0;
 }
 
-function vitest(title, projects) {
-  const report = join(reports, `${title.replaceAll(/\W+/g, '-')}.json`);
-  const ok = run(title, process.execPath, [
-    'node_modules/vitest/vitest.mjs',
-    'run',
-    ...projects.flatMap((project) => ['--project', project]),
-    '--reporter=default',
-    '--reporter=json',
-    `--outputFile.json=${report}`,
-  ]);
-  const result = existsSync(report)
-    ? JSON.parse(readFileSync(report, 'utf8'))
-    : { numPassedTests: 0, numFailedTests: 0 };
-  passed += result.numPassedTests;
-  failed += result.numFailedTests;
-  // A file that fails to load has no failed test of its own.
-  if (!ok && result.numFailedTests === 0) failed++;
-}
-
-function check(title, command, args) {
-  if (run(title, command, args)) passed++;
-  else failed++;
-}
-
 if (!run('driver and browser', process.execPath, ['scripts/ensure-gpu.mjs'])) process.exit(1);
-vitest('unit', ['unit']);
-const swiftshader = existsSync('/usr/lib/chromium/vk_swiftshader_icd.json');
-if (!swiftshader)
+if (!existsSync('/usr/lib/chromium/vk_swiftshader_icd.json'))
   console.log('\n== SwiftShader: Chromium on this machine does not bring a Vulkan driver file; left out');
-// In one run, so that no core waits for the other's last file.
-vitest(swiftshader ? 'GPU and SwiftShader' : 'GPU', ['gpu', 'conformance', ...(swiftshader ? ['swiftshader'] : [])]);
-vitest('browser', ['e2e']);
-check('self-test under wgpu/naga', 'node_modules/.bin/deno', [
+// In one run, so that no core waits for the last file of a part.
+const report = join(reports, 'tests.json');
+const ok = run('tests', process.execPath, [
+  'node_modules/vitest/vitest.mjs',
   'run',
-  '--unstable-webgpu',
-  '-A',
-  'scripts/naga-selftest.mjs',
+  '--reporter=default',
+  '--reporter=json',
+  `--outputFile.json=${report}`,
 ]);
+const { numPassedTests: passed, numFailedTests } = existsSync(report)
+  ? JSON.parse(readFileSync(report, 'utf8'))
+  : { numPassedTests: 0, numFailedTests: 0 };
+// A file that fails to load has no failed test of its own.
+const failed = numFailedTests === 0 && !ok ? 1 : numFailedTests;
 
 rmSync(reports, { recursive: true });
 console.log(`\n${passed} passed, ${failed} failed`);
