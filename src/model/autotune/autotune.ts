@@ -59,12 +59,14 @@ interface OpenKernel extends Unfinished {
  * Rejects when the device is lost or runs out of memory; a kernel that does not compile is one that is not chosen.
  */
 export async function autotune(
-  bench: TrialBench,
+  model: TrialBench,
   plans: readonly PlanOfBucket[],
   options: AutotuneOptions,
 ): Promise<Tuned> {
   const { store, budgetMs = 1000, signal } = options;
-  const { capabilities, maxSampledRows } = bench.target;
+  const { capabilities, maxSampledRows, contextLength } = model.target;
+  // All rows of a trial are of one sequence.
+  const bench = { ...model, maxRows: Math.min(model.maxRows, contextLength) };
   const runtime = globalThis.navigator?.userAgent;
   const name = recordsName(capabilities.adapter, featuresOf(capabilities), options.version, runtime);
   const records = parseRecords(await store?.read(name));

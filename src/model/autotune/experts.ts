@@ -55,6 +55,7 @@ export function expertJobs(plans: readonly PlanOfBucket[], bench: Pick<TrialBenc
     }
     const maxRows = Math.min(kernel === 'few rows' ? FEW_ROWS : plan.bucket.maxRows, bench.maxRows);
     const bucket = { minRows: kernel === 'few rows' ? 1 : plan.bucket.minRows, maxRows };
+    if (maxRows < bucket.minRows) return [];
     return [...found].map(([key, calls]) => ({ key, kernel, bucket, calls: calls.slice(0, MAX_CALLS) }));
   });
 }

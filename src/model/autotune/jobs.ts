@@ -51,8 +51,13 @@ export function tuningJobs(
   const jobs: TuningJob[] = [];
   const large = gemmRowTiles(capabilities);
   for (const rowTile of [1, 'many', 16, 4, ...large.filter((tile) => tile !== 'many')] satisfies LinearRowTile[]) {
+    const rows = rowTile === 'many' ? limits.maxRows : Math.min(rowTile, limits.maxRows);
+    // Fewer rows are the next smaller tile's.
+    const least = leastRows(rowTile, large);
+    if (rows < least) continue;
+    const partialRows = Math.max(least, rows - (rows <= 4 ? 1 : rows <= MAX_GEMV_ROWS ? 3 : 5));
     const plan = plans.find(({ bucket }) =>
-      rowTile === 'many' ? bucket.minRows > MAX_GEMV_ROWS : bucket.maxRows >= rowTile,
+      rowTile === 'many' ? bucket.minRows > MAX_GEMV_ROWS : bucket.maxRows >= rows,
     );
     const found = new Map<string, LinearCall[]>();
     for (const call of plan?.calls ?? []) {
@@ -63,11 +68,6 @@ export function tuningJobs(
       const key = tuningKey(call, rowTile);
       found.set(key, [...(found.get(key) ?? []), call]);
     }
-    const rows = rowTile === 'many' ? limits.maxRows : rowTile;
-    // Fewer rows are the next smaller tile's.
-    const least = leastRows(rowTile, large);
-    if (rows > limits.maxRows || rows < least) continue;
-    const partialRows = Math.max(least, rows - (rows <= 4 ? 1 : rows <= MAX_GEMV_ROWS ? 3 : 5));
     const ofTile = [...found].map(([key, calls]): TuningJob => {
       const bytes = calls.reduce((sum, { weight }) => {
         const planes = planeBytes(weight.format, weight.rows, weight.cols);

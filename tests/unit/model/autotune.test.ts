@@ -60,6 +60,10 @@ describe('autotuner', () => {
   it('leaves out row counts that no step has', () => {
     const jobs = tuningJobs(plans.slice(0, 1), { maxRows: 1, maxSampledRows: 1 }, CAPABILITIES);
     expect(new Set(jobs.map(({ rowTile }) => rowTile))).toEqual(new Set([1]));
+    // Of 20 rows, 17 to 20 are the tile's of 48, and none the one's behind it.
+    const few = tuningJobs(plans, { maxRows: 20, maxSampledRows: 1 }, CAPABILITIES);
+    expect(few.map(({ rowTile, rows, partialRows }) => [rowTile, rows, partialRows])).toContainEqual([48, 20, 17]);
+    expect(few.map(({ rowTile }) => rowTile)).not.toContain('many');
   });
 
   it('measures the default first and every legal variant once', () => {
