@@ -11,8 +11,9 @@ const TOKEN_STREAM = 0u;
 const XTC_STREAM = 1u;
 const PROPOSAL_STREAM = 2u;
 const ACCEPT_STREAM = 3u;
-// In the record's word of top entries: the next row's token is this one.
+// In the record's word of top entries: the next row's token is this one; no token has a chance.
 const ACCEPTED = 0x80000000u;
+const NO_CHANCE = 0x40000000u;
 const LARGEST = 0x1.fffffep127f;
 
 const TEMPERATURE = 0u;

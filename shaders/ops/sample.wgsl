@@ -205,7 +205,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     samples[at + 1u] = NO_LOGPROB;
     if (wants_logprobs) { samples[at + 1u] = logprob_bits(raw_key(token), model.best, model.sum); }
     let guessed = step_is_guessed(step_sampled_row(sampled_row), step_segment(segment), token);
-    samples[at + 2u] = wanted | select(0u, ACCEPTED, guessed);
+    samples[at + 2u] = wanted | select(0u, ACCEPTED, guessed) | select(NO_CHANCE, 0u, chosen_from.best > KEY_NEGATIVE_INFINITY);
     samples[at + 3u] = 0u;
   }
 }

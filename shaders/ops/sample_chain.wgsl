@@ -335,7 +335,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     samples[at + 1u] = NO_LOGPROB;
     if (wants_logprobs) { samples[at + 1u] = logprob_bits(raw_key(token), model.best, model.sum); }
     let guessed = step_is_guessed(row, step_segment(segment), token);
-    samples[at + 2u] = entries | select(0u, ACCEPTED, guessed);
+    samples[at + 2u] = entries | select(0u, ACCEPTED, guessed) | select(NO_CHANCE, 0u, final_moments.best > KEY_NEGATIVE_INFINITY);
     var bits = 0u;
     if (step_sampling(segment, MIROSTAT) != 0u) {
       bits = bitcast<u32>(learned);

@@ -1,4 +1,5 @@
 import { InternalError } from '../errors';
+import { noNumbers } from './no_numbers';
 import { GREEDY, type SegmentResult } from './runner';
 import { type RowRange, Sequence } from './sequence';
 
@@ -37,7 +38,8 @@ export class EmbeddingSequence extends Sequence {
 
   accept(_rows: RowRange, { logits }: SegmentResult): boolean {
     if (logits?.length !== 1) throw new InternalError(`${logits?.length ?? 0} vectors were returned for one text`);
-    this.#settle.resolve(logits[0]);
+    if (logits[0].every(Number.isFinite)) this.#settle.resolve(logits[0]);
+    else this.#settle.reject(noNumbers('the vector of a text holds something else than finite numbers'));
     return true;
   }
 

@@ -6,6 +6,7 @@ import type { DolaLayers } from './dola';
 import { type DryBreakers, dryPenalties } from './dry';
 import { type Generation, GenerationOutput } from './generation_output';
 import type { RequestMetrics } from './metrics';
+import { noNumbers } from './no_numbers';
 import type { Sample, SamplingSettings, Segment, SegmentResult } from './runner';
 import { isMemoryless, usesDry } from './sampler_chain';
 import { type RowRange, Sequence } from './sequence';
@@ -304,7 +305,11 @@ export class GeneratingSequence extends Sequence {
   /** True when the token ends the request. */
   #append(sample: Sample): boolean {
     const constraint = this.#constraint;
-    if (!constraint) return this.#output.append(sample);
+    if (!constraint) {
+      if (!sample.noChance) return this.#output.append(sample);
+      this.fail(noNumbers('no token has a probability: the logits are no numbers, or every token is banned'));
+      return true;
+    }
     if (!constraint.allows(sample.token)) {
       const reason =
         'the model gives none of the tokens that may follow a chance: they are banned, or its logits are no numbers';

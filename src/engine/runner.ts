@@ -100,6 +100,8 @@ export interface Sample {
   readonly top: readonly (readonly [token: number, logprob: number])[];
   /** The token of the segment's next row is this one: as a guess it is right. */
   readonly accepted?: boolean;
+  /** No token has a chance: the logits are no numbers, or every token is banned. `token` means nothing. */
+  readonly noChance?: boolean;
   /** Mirostat's limit of surprise for the token after this one, in bits. */
   readonly mu?: number;
 }

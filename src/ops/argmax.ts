@@ -2,7 +2,8 @@ import { InternalError } from '../errors';
 import type { ArgmaxCall } from './decoding_calls';
 import type { Dispatch, Op } from './op';
 import { checkSampledLogits } from './sample/check';
-import { ACCEPTED, NO_LOGPROB, SAMPLE, SAMPLE_WORDS } from './sample/record';
+import { ACCEPTED, NO_CHANCE, NO_LOGPROB, SAMPLE, SAMPLE_WORDS } from './sample/record';
+import { clean } from './sample/reference';
 import { guessBehind } from './sample/rejection';
 
 /** Tokens of one workgroup of the first dispatch: 64 workgroups at a vocabulary of 128 K. */
@@ -31,9 +32,11 @@ export const argmaxOp: Op<ArgmaxCall> = {
     const samples = env.state(call.samples);
     const lastTokens = env.state(call.lastTokens);
     batch.sampled.forEach((_, row) => {
-      const token = argmax(logits.subarray(row * cols, (row + 1) * cols));
-      const flag = guessBehind(batch, row)?.token === token ? ACCEPTED : 0;
-      samples.set([token, NO_LOGPROB, flag, 0], row * SAMPLE_WORDS);
+      const rowLogits = logits.subarray(row * cols, (row + 1) * cols);
+      const token = argmax(rowLogits);
+      const accepted = guessBehind(batch, row)?.token === token ? ACCEPTED : 0;
+      const noChance = clean(rowLogits[token]) === Number.NEGATIVE_INFINITY ? NO_CHANCE : 0;
+      samples.set([token, NO_LOGPROB, accepted + noChance, 0], row * SAMPLE_WORDS);
     });
     for (const segment of batch.segments) {
       if (segment.sampledRows === 0) continue;

@@ -298,6 +298,12 @@ export function sampleCases(seed: number): readonly OpCase<(SampleCall | SampleC
       settings: [{ temperature: 1, topP: 0.7 }, { temperature: 100 }],
       logits: () => 0.5,
     },
+    {
+      label: 'no numbers',
+      vocab: 300,
+      settings: [{ temperature: 1, topK: 5 }, { temperature: 1, typicalP: 0.5 }, {}],
+      logits: () => Number.NaN,
+    },
     { label: 'one token', vocab: 1, settings: [{ temperature: 1, topK: 3, topP: 0.5, minP: 0.1 }] },
     ...CHAIN_INITS,
     ...REJECTION_INITS,

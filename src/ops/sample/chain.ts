@@ -253,14 +253,13 @@ export function chooseByChain(
   }
   const drawn =
     d.tokens.length === 0
-      ? { token: 0, margin: Number.POSITIVE_INFINITY }
+      ? { token: 0, margin: Number.POSITIVE_INFINITY, noChance: true as const }
       : drawInLaneOrder(weights, proposes ? uniforms.proposal : uniforms.token);
-  const margin = Math.min(shaped.margin, drawn.margin);
-  if (proposes)
-    return { token: drawn.token, margin, proposal: d.tokens.map((t, i) => [t, d.probabilities[i]] as const) };
-  if (s.mirostat === 0) return { token: drawn.token, margin };
+  const choice = { ...drawn, margin: Math.min(shaped.margin, drawn.margin) };
+  if (proposes) return { ...choice, proposal: d.tokens.map((t, i) => [t, d.probabilities[i]] as const) };
+  if (s.mirostat === 0) return choice;
   // Where every logit is -Infinity nothing can be learned.
-  if (d.tokens.length === 0) return { token: 0, margin, mu: state.mu };
+  if (d.tokens.length === 0) return { ...choice, mu: state.mu };
   const surprise = -Math.log2(weights[drawn.token]);
-  return { token: drawn.token, margin, mu: Math.fround(state.mu - s.mirostatEta * (surprise - s.mirostatTau)) };
+  return { ...choice, mu: Math.fround(state.mu - s.mirostatEta * (surprise - s.mirostatTau)) };
 }

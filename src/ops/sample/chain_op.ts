@@ -5,7 +5,7 @@ import type { Dispatch, Op } from '../op';
 import { chooseByChain } from './chain';
 import { checkSampledLogits, checkStates } from './check';
 import { choiceDispatch } from './choice_dispatch';
-import { bitsToFloat, encodeMu, floatBits, SAMPLE, SAMPLE_WORDS } from './record';
+import { bitsToFloat, encodeMu, floatBits, NO_CHANCE, SAMPLE, SAMPLE_WORDS } from './record';
 import { guessBehind } from './rejection';
 import { STREAM, uniformAt } from './rng';
 import { writeSample } from './sample';
@@ -14,7 +14,7 @@ import { slotStateOf } from './slot_state';
 /** Takes the place of the log-probabilities. */
 function writeProposal(samples: Uint32Array, row: number, proposal: Proposal): void {
   const at = row * SAMPLE_WORDS;
-  samples[at + SAMPLE.topCount] = proposal.length;
+  samples[at + SAMPLE.topCount] += proposal.length - (samples[at + SAMPLE.topCount] % NO_CHANCE);
   samples.set(
     proposal.flatMap(([token, probability]) => [token, floatBits(probability)]),
     at + SAMPLE.top,
@@ -65,7 +65,9 @@ export const sampleChainOp: Op<SampleChainCall> = {
         },
         behind && proposal && { token: behind.token, proposal },
       );
-      writeSample(samples, index, chosen.token, rowLogits, sampling.topLogprobs, behind?.token === chosen.token);
+      const { token, noChance } = chosen;
+      const accepted = behind?.token === token;
+      writeSample(samples, index, token, rowLogits, sampling.topLogprobs, { accepted, noChance });
       if (chosen.proposal) writeProposal(samples, index, chosen.proposal);
       if (chosen.mu !== undefined) samples[index * SAMPLE_WORDS + SAMPLE.mu] = encodeMu(chosen.mu);
     });

@@ -10,13 +10,15 @@ import { InternalError } from '../../errors';
 import { SAMPLING } from '../step_layout';
 
 /**
- * A sample record, one per sampled row, u32 words: token, logprob bits, number of top entries (and ACCEPTED), f32 bits of mirostat's new limit
+ * A sample record, one per sampled row, u32 words: token, logprob bits, number of top entries (and ACCEPTED, NO_CHANCE), f32 bits of mirostat's new limit
  * (0 without mirostat, and -0 for a limit of 0), then MAX_TOP_LOGPROBS pairs of (token, logprob bits; of a segment that proposes, probability bits)
  * in descending order, of which only the first `number of top entries` are written.
  */
 export const SAMPLE = { token: 0, logprob: 1, topCount: 2, mu: 3, top: 4 } as const;
 /** Set in the word of topCount when the segment's next row has this token: as a guess it is right. */
 export const ACCEPTED = 0x80000000;
+/** Likewise, when no token has a chance: logits that are no numbers, or every token banned. The record's token means nothing. */
+export const NO_CHANCE = 0x40000000;
 export const SAMPLE_WORDS = SAMPLE.top + 2 * MAX_TOP_LOGPROBS;
 
 /** The logprob word of a sample whose log-probability was not asked for. */
@@ -74,8 +76,10 @@ export function decodeSamples(words: Uint32Array, sampledRows: number): Sample[]
   }
   return Array.from({ length: sampledRows }, (_, row) => {
     const at = row * SAMPLE_WORDS;
-    const accepted = words[at + SAMPLE.topCount] >= ACCEPTED;
-    const count = words[at + SAMPLE.topCount] % ACCEPTED;
+    const flags = words[at + SAMPLE.topCount];
+    const accepted = flags >= ACCEPTED;
+    const noChance = flags % ACCEPTED >= NO_CHANCE;
+    const count = flags % NO_CHANCE;
     if (count > MAX_TOP_LOGPROBS) throw new InternalError(`sample record ${row} claims ${count} top tokens`);
     const top = Array.from({ length: count }, (_, i): readonly [number, number] => {
       const entry = at + SAMPLE.top + 2 * i;
@@ -87,6 +91,7 @@ export function decodeSamples(words: Uint32Array, sampledRows: number): Sample[]
       logprob: bitsToFloat(words[at + SAMPLE.logprob]),
       top,
       ...(accepted && { accepted }),
+      ...(noChance && { noChance }),
       ...(mu !== 0 && { mu: bitsToFloat(mu) }),
     };
   });

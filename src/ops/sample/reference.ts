@@ -23,6 +23,8 @@ export interface Choice {
    * Within rounding of 0 a sampler in f32 may choose a neighbour. Infinity where nothing is near.
    */
   readonly margin: number;
+  /** No token has a probability: the choice means nothing. */
+  readonly noChance?: true;
 }
 
 /** Logits as the sampler sees them: NaN as -Infinity, +Infinity as the largest finite f32. */
@@ -80,7 +82,8 @@ export function chooseToken(logits: Float32Array, s: SamplingSettings, slot: Slo
     if (gap > 0) near(gap);
   };
 
-  if (s.temperature === 0 || best === Number.NEGATIVE_INFINITY) {
+  if (best === Number.NEGATIVE_INFINITY) return { token: order[0], margin, noChance: true };
+  if (s.temperature === 0) {
     nearInOrder(1);
     return { token: order[0], margin };
   }

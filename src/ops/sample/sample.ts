@@ -5,7 +5,7 @@ import type { SampleCall } from '../decoding_calls';
 import type { Dispatch, Op } from '../op';
 import { checkSampledLogits, checkStates } from './check';
 import { choiceDispatch } from './choice_dispatch';
-import { ACCEPTED, commitToken, floatBits, NO_LOGPROB, SAMPLE, SAMPLE_WORDS, windowOf } from './record';
+import { ACCEPTED, commitToken, floatBits, NO_CHANCE, NO_LOGPROB, SAMPLE, SAMPLE_WORDS, windowOf } from './record';
 import { chooseToken, logSoftmax, topLogprobs } from './reference';
 import { guessBehind } from './rejection';
 import { STREAM, uniformAt } from './rng';
@@ -14,17 +14,17 @@ import { slotStateOf } from './slot_state';
 /** Invocations of a workgroup of ops/sample_commit.wgsl: segments that one takes over. */
 const COMMIT_SEGMENTS = 64;
 
-/** Writes a row's sample record: what was asked of the log-probabilities is of the raw logits. `accepted`: the next row's token is this one. */
+/** Writes a row's sample record: what was asked of the log-probabilities is of the raw logits. `verdict`: see Sample. */
 export function writeSample(
   samples: Uint32Array,
   row: number,
   token: number,
   logits: Float32Array,
   wanted: number,
-  accepted: boolean,
+  verdict: { readonly accepted: boolean; readonly noChance?: boolean },
 ): void {
   const at = row * SAMPLE_WORDS;
-  const flag = accepted ? ACCEPTED : 0;
+  const flag = (verdict.accepted ? ACCEPTED : 0) + (verdict.noChance ? NO_CHANCE : 0);
   if (wanted < 0) {
     samples.set([token, NO_LOGPROB, flag, 0], at);
     return;
@@ -69,8 +69,9 @@ export const sampleOp: Op<SampleCall> = {
       const state = slotStateOf(call, env, index, cols);
       const rowLogits = logits.subarray(index * cols, (index + 1) * cols);
       const uniform = uniformAt(sampling.seed, batch.rows[row].position, STREAM.token);
-      const { token } = chooseToken(rowLogits, sampling, state, uniform);
-      writeSample(samples, index, token, rowLogits, sampling.topLogprobs, guessBehind(batch, index)?.token === token);
+      const { token, noChance } = chooseToken(rowLogits, sampling, state, uniform);
+      const accepted = guessBehind(batch, index)?.token === token;
+      writeSample(samples, index, token, rowLogits, sampling.topLogprobs, { accepted, noChance });
     });
     const past = env.state(call.past);
     const mu = env.state(call.mu);

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { Engine } from '../../../src/engine/engine';
 import { type Batch, GREEDY, type Runner, type RunnerLimits, type StepResult } from '../../../src/engine/runner';
-import { AbortedError, ContextLengthError, UnsupportedModelError } from '../../../src/errors';
+import { AbortedError, ContextLengthError, KernelError, UnsupportedModelError } from '../../../src/errors';
 
 const LIMITS: RunnerLimits = {
   vocabSize: 100,
@@ -66,6 +66,26 @@ describe('embedding', () => {
     await expect(new Engine(new ToyEncoder(limits)).embed({ promptTokens: [1] })).rejects.toThrow(
       UnsupportedModelError,
     );
+  });
+
+  it('refuses a vector of no numbers, that of another text is there', async () => {
+    class BrokenEncoder extends ToyEncoder {
+      override async run(batch: Batch): Promise<StepResult> {
+        const { segments } = await super.run(batch);
+        for (const [i, { tokens }] of batch.segments.entries())
+          if (tokens[0] === 9) segments[i].logits?.[0].fill(Number.NaN);
+        return { segments };
+      }
+    }
+    const engine = new Engine(new BrokenEncoder());
+    const [broken, right] = await Promise.allSettled(
+      [
+        [9, 1],
+        [8, 1],
+      ].map((promptTokens) => engine.embed({ promptTokens })),
+    );
+    expect(broken).toMatchObject({ status: 'rejected', reason: expect.any(KernelError) });
+    expect(right).toMatchObject({ status: 'fulfilled', value: Float32Array.of(2, 9) });
   });
 
   it('ends at once when it is aborted, and frees its pages', async () => {

@@ -1,12 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { GREEDY, MAX_LOGIT_BIAS, MAX_TOP_LOGPROBS } from '../../../src/engine/runner';
 import {
+  ACCEPTED,
   bitsToFloat,
   decodeSamples,
   encodeBias,
   encodeCounts,
   encodeSampling,
   floatBits,
+  NO_CHANCE,
   NO_LOGPROB,
   SAMPLE_WORDS,
 } from '../../../src/ops/sample/record';
@@ -27,6 +29,15 @@ describe('decodeSamples', () => {
       ],
     });
     expect(second).toEqual({ token: 11, logprob: Number.NaN, top: [] });
+  });
+
+  it('says where a guess is right and where no token has a chance', () => {
+    const words = new Uint32Array(2 * SAMPLE_WORDS);
+    words.set([7, floatBits(-0.5), ACCEPTED + 1, 0, 7, floatBits(-0.5)]);
+    words.set([0, NO_LOGPROB, NO_CHANCE, 0], SAMPLE_WORDS);
+    const [first, second] = decodeSamples(words, 2);
+    expect(first).toEqual({ token: 7, logprob: -0.5, top: [[7, -0.5]], accepted: true });
+    expect(second).toEqual({ token: 0, logprob: Number.NaN, top: [], noChance: true });
   });
 
   it('refuses records that cannot be', () => {
