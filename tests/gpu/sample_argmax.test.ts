@@ -10,7 +10,7 @@ const SEED = Math.floor(Math.random() * 2 ** 31);
 describe('argmax', () => {
   const device = withDevice(BARE);
 
-  async function greedy(rows: readonly Float32Array[]): Promise<{ tokens: number[]; lastTokens: number[] }> {
+  async function greedy(rows: readonly Float32Array[]) {
     const vocab = rows[0].length;
     const harness = await SamplerHarness.create(await device(), vocab, rows.length);
     const logits = new Float32Array(rows.length * vocab);
@@ -23,8 +23,12 @@ describe('argmax', () => {
     });
     harness.dispose();
     expect(counts.every((count) => count === 0)).toBe(true);
-    for (const sample of samples) expect(sample).toEqual({ token: sample.token, logprob: Number.NaN, top: [] });
-    return { tokens: samples.map(({ token }) => token), lastTokens: [...lastTokens].reverse() };
+    for (const { logprob, top } of samples) expect({ logprob, top }).toEqual({ logprob: Number.NaN, top: [] });
+    return {
+      tokens: samples.map(({ token }) => token),
+      noChance: samples.map(({ noChance = false }) => noChance),
+      lastTokens: [...lastTokens].reverse(),
+    };
   }
 
   it.each([1, 31, 512, 2048, 2049, 32000, 50257, 128256])('finds the best of %i', async (vocab) => {
@@ -59,7 +63,7 @@ describe('argmax', () => {
   it('is never won by what is not a number', async () => {
     const vocab = 2500;
     const fill = (at: (t: number) => number) => Float32Array.from({ length: vocab }, (_, t) => at(t));
-    const { tokens } = await greedy([
+    const { tokens, noChance } = await greedy([
       fill(() => Number.NaN),
       fill(() => Number.NEGATIVE_INFINITY),
       fill((t) => (t === 2300 ? -1e38 : t % 2 ? Number.NaN : Number.NEGATIVE_INFINITY)),
@@ -67,6 +71,8 @@ describe('argmax', () => {
       fill((t) => (t % 2 ? -0 : 0)),
     ]);
     expect(tokens).toEqual([0, 0, 2300, 9, 0]);
+    // And a row without a number says so.
+    expect(noChance).toEqual([true, true, false, false, false]);
   });
 
   it('samples after every row of a verified segment and keeps the last as the slot’s token', async () => {
