@@ -17,9 +17,9 @@ import type { AttentionTuning } from '../../ops/tuning';
 import { decodeFloats, encodeFloats, normalisedError } from '../case_runner';
 import { normals, seededRandom } from '../random';
 import { describeStep } from '../step_encoder';
-import { allocatePlans, type PreparedPlan } from '../webgpu_executor';
+import type { PreparedPlan } from '../webgpu_executor';
 import {
-  compiles,
+  measureTrials,
   noReference,
   readVector,
   type TrialBench,
@@ -28,7 +28,7 @@ import {
   writeSegment,
   writtenBy,
 } from './bench';
-import { nameOf, type PlanOfBucket } from './jobs';
+import { beginningWith, type PlanOfBucket } from './jobs';
 
 /** Calls of a plan that run the same kernel. */
 export interface AttentionJob {
@@ -74,7 +74,7 @@ export function attentionCandidates({ kernel, calls: [call] }: AttentionJob): At
   const decodes = kernel === 'decode';
   const first = decodes ? defaultAttentionTuning() : defaultPrefillTuning(call);
   const all = decodes ? attentionTunings(call) : prefillTunings(call);
-  return [first, ...all.filter((one) => nameOf(one) !== nameOf(first))];
+  return beginningWith<AttentionTuning>(first, all);
 }
 
 /** Milliseconds of each tuning over the job's layers, or 'wrong' for one that computes something else than the reference. */
@@ -86,27 +86,19 @@ export async function measureAttention(
   const { gpu, tensors, target } = bench;
   const { key, calls, bucket } = job;
   const [call] = calls;
-  const plans = await allocatePlans(
-    gpu,
-    tensors,
-    candidates.map((tuning) => ({
-      calls,
-      target: {
-        ...target,
-        bucket,
-        tuning: { linear: () => undefined, attention: (asked: string) => (asked === key ? tuning : undefined) },
-      },
-    })),
-  );
-  const compiled = await Promise.all(plans.map(compiles));
-  const rows = rowsOf(bench, job);
-  const checked = Math.min(bucket.maxRows, positionsOf(bench), CHECKED_ROWS);
-  const expected = await fillAndExpect(bench, call, checked);
-  const times: (number | 'wrong')[] = [];
-  for (const [i, plan] of plans.entries()) {
-    const right = compiled[i] && (await accepts(bench, call, plan, checked, expected));
-    times.push(right ? await timePlan(bench, plan, writeStep(bench, rows)) : 'wrong');
-  }
+  const tunings = candidates.map((tuning) => ({
+    linear: () => undefined,
+    attention: (asked: string) => (asked === key ? tuning : undefined),
+  }));
+  const times = await measureTrials(bench, job, tunings, async () => {
+    const rows = rowsOf(bench, job);
+    const checked = Math.min(bucket.maxRows, positionsOf(bench), CHECKED_ROWS);
+    const expected = await fillAndExpect(bench, call, checked);
+    return {
+      accepts: (plan) => accepts(bench, call, plan, checked, expected),
+      time: (plan) => timePlan(bench, plan, writeStep(bench, rows)),
+    };
+  });
   const cleared = new Uint8Array(kvValueBytes(target.kvType, cacheValues(bench, call)));
   for (const which of ['k', 'v'] as const) {
     gpu.device.queue.writeBuffer(tensors.kv(call.cache, which), 0, cleared);

@@ -1,13 +1,15 @@
 import { GREEDY, type Segment } from '../../engine/runner';
 import { InternalError, KernelError } from '../../errors';
 import type { GpuDevice } from '../../gpu/device';
-import type { Activation, KernelTarget, ReferenceEnv, State, Vector, Weight } from '../../ops/op';
+import type { OpCall } from '../../ops/calls';
+import type { Activation, KernelTarget, ReferenceEnv, RowBucket, State, Vector, Weight } from '../../ops/op';
 import { PAGE_SIZE, type StepShape } from '../../ops/step_layout';
+import type { KernelTuning } from '../../ops/tuning';
 import { decodeFloats, encodeFloats } from '../case_runner';
 import type { GpuTensors } from '../gpu_tensors';
 import { readBuffer } from '../read_buffer';
 import type { StepEncoder } from '../step_encoder';
-import { type PreparedPlan, preparePlans } from '../webgpu_executor';
+import { allocatePlans, type PreparedPlan, preparePlans } from '../webgpu_executor';
 
 /** What a trial runs on: a model whose weights are in place. */
 export interface TrialBench {
@@ -181,4 +183,31 @@ export async function timePlan({ gpu }: TrialBench, plan: PreparedPlan, shape: S
   }
   for (let i = 1; i < RUNS; i++) ms = Math.min(ms, await run(repeats));
   return ms / repeats;
+}
+
+/** Says of a job's plans whether they are right, and times them. */
+interface Trial {
+  accepts(plan: PreparedPlan): Promise<boolean>;
+  time(plan: PreparedPlan): Promise<number>;
+}
+
+/** Milliseconds of a job's calls with each tuning, or 'wrong' for one that does not compile or that the trial, made when all buffers are there, rejects. */
+export async function measureTrials(
+  { gpu, tensors, target }: TrialBench,
+  { calls, bucket }: { readonly calls: readonly OpCall[]; readonly bucket: RowBucket },
+  tunings: readonly KernelTuning[],
+  prepare: () => Promise<Trial>,
+): Promise<(number | 'wrong')[]> {
+  const plans = await allocatePlans(
+    gpu,
+    tensors,
+    tunings.map((tuning) => ({ calls, target: { ...target, bucket, tuning } })),
+  );
+  const compiled = await Promise.all(plans.map(compiles));
+  const trial = await prepare();
+  const times: (number | 'wrong')[] = [];
+  for (const [i, plan] of plans.entries()) {
+    times.push(compiled[i] && (await trial.accepts(plan)) ? await trial.time(plan) : 'wrong');
+  }
+  return times;
 }

@@ -11,10 +11,10 @@ import type { ExpertTuning } from '../../ops/tuning';
 import { decodeFloats, encodeFloats, normalisedError } from '../case_runner';
 import { normals, seededRandom } from '../random';
 import { describeStep } from '../step_encoder';
-import { allocatePlans, type PreparedPlan } from '../webgpu_executor';
+import type { PreparedPlan } from '../webgpu_executor';
 import {
-  compiles,
   decodeRows,
+  measureTrials,
   noReference,
   plainSegment,
   readVector,
@@ -23,7 +23,7 @@ import {
   writeSegment,
   writtenBy,
 } from './bench';
-import { nameOf, type PlanOfBucket } from './jobs';
+import { beginningWith, type PlanOfBucket } from './jobs';
 
 /** Calls of a plan that run the same kernel. */
 export interface ExpertJob {
@@ -63,7 +63,7 @@ export function expertJobs(plans: readonly PlanOfBucket[], bench: Pick<TrialBenc
 /** The default first. */
 export function expertCandidates({ calls: [call] }: ExpertJob, capabilities: Capabilities): ExpertTuning[] {
   const first = defaultExpertTuning(call, capabilities);
-  return [first, ...expertTunings(call, capabilities).filter((one) => nameOf(one) !== nameOf(first))];
+  return beginningWith(first, expertTunings(call, capabilities));
 }
 
 /** Milliseconds of each tuning over the job's layers, or 'wrong' for one that computes something else than the reference. */
@@ -72,27 +72,11 @@ export async function measureExperts(
   job: ExpertJob,
   candidates: readonly ExpertTuning[],
 ): Promise<(number | 'wrong')[]> {
-  const { gpu, tensors, target } = bench;
-  const { key, calls, bucket } = job;
-  const plans = await allocatePlans(
-    gpu,
-    tensors,
-    candidates.map((tuning) => ({
-      calls,
-      target: {
-        ...target,
-        bucket,
-        tuning: { linear: () => undefined, experts: (asked: string) => (asked === key ? tuning : undefined) },
-      },
-    })),
-  );
-  const compiled = await Promise.all(plans.map(compiles));
-  const trial = await ExpertTrial.create(bench, job);
-  const times: (number | 'wrong')[] = [];
-  for (const [i, plan] of plans.entries()) {
-    times.push(compiled[i] && (await trial.accepts(plan)) ? await trial.time(plan) : 'wrong');
-  }
-  return times;
+  const tunings = candidates.map((tuning) => ({
+    linear: () => undefined,
+    experts: (asked: string) => (asked === job.key ? tuning : undefined),
+  }));
+  return measureTrials(bench, job, tunings, () => ExpertTrial.create(bench, job));
 }
 
 /** Random inputs and routing of a job's first call, and what it must compute of them. */

@@ -39,6 +39,12 @@ export function nameOf(tuning: Tuning): string {
   return JSON.stringify(Object.fromEntries(Object.entries(tuning).sort(([a], [b]) => (a < b ? -1 : 1))));
 }
 
+/** The default, then what else may be chosen. */
+export function beginningWith<T extends Tuning>(byDefault: T, all: readonly T[]): T[] {
+  const first = nameOf(byDefault);
+  return [byDefault, ...all.filter((tuning) => nameOf(tuning) !== first)];
+}
+
 /**
  * Every choice that the plans leave open, the one that matters most first: one row (decode), then many (prefill), then up to 16, up
  * to 4 and, where the device has kernels for them, 17 to 48 rows; within those by the weights' bytes. A tile that no step reaches is left out.
@@ -101,8 +107,7 @@ export function candidatesOf(job: TuningJob, capabilities: Capabilities, order: 
     rowTile === 1
       ? gemvOrders(call, capabilities).flatMap((each) => linearTunings(call, rowTile, capabilities, each))
       : linearTunings(call, rowTile, capabilities, order);
-  const first = nameOf(byDefault);
-  const candidates = [byDefault, ...all.filter((tuning) => nameOf(tuning) !== first)];
+  const candidates = beginningWith(byDefault, all);
   if (byDefault.kernel !== 'gemm') return candidates;
   // What runs alike at the job's rows would be chosen by noise, and what the device cannot bind there not run at all.
   const large = candidates
