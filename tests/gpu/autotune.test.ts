@@ -2,7 +2,6 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { create } from 'webgpu';
 import { Engine } from '../../src/engine/engine';
 import { GREEDY } from '../../src/engine/runner';
-import { randomBlocks } from '../../src/formats/random_blocks';
 import type { GpuDevice } from '../../src/gpu/device';
 import { PipelineCache } from '../../src/gpu/pipelines';
 import { allShaderSources } from '../../src/gpu/shader_sources';
@@ -24,12 +23,12 @@ import { type LoadedModel, loadModel } from '../../src/model/load_model';
 import { seededRandom } from '../../src/model/random';
 import { StepEncoder, stepBufferWords } from '../../src/model/step_encoder';
 import { syntheticModel } from '../../src/model/synthetic';
-import { WeightUploader } from '../../src/model/weight_uploader';
 import type { AttentionCall, LinearCall } from '../../src/ops/calls';
 import { tuningKey } from '../../src/ops/linear/tuning';
 import type { Activation, Weight } from '../../src/ops/op';
 import type { GemmTuning, GemvTuning } from '../../src/ops/tuning';
 import type { TextStore } from '../../src/storage/text_store';
+import { loadRandomWeights } from './random_weight';
 
 const SHAPE = {
   numLayers: 1,
@@ -98,12 +97,7 @@ async function benchOf(gpu: GpuDevice, { weight }: LinearCall): Promise<TrialBen
     kvType: 'f32',
     stepWords: stepBufferWords(capacity),
   });
-  await tensors.addWeight(weight);
-  const uploader = await WeightUploader.create(gpu);
-  const rows = randomBlocks(weight.format, weight.rows * weight.cols, seededRandom(3));
-  await uploader.write(weight, tensors.weightParts(weight), 0, weight.rows, rows);
-  await uploader.finish();
-  uploader.dispose();
+  await loadRandomWeights(gpu, tensors, [weight], seededRandom(3));
   const target = {
     capabilities: gpu.capabilities,
     kvType: 'f32' as const,

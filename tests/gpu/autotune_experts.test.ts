@@ -1,6 +1,5 @@
 /** The tuner on the kernels of experts: it times what is right, for few rows and many, and finds out what is not. */
 import { expect, test } from 'vitest';
-import { randomBlocks } from '../../src/formats/random_blocks';
 import type { GpuDevice } from '../../src/gpu/device';
 import { PipelineCache } from '../../src/gpu/pipelines';
 import { allShaderSources } from '../../src/gpu/shader_sources';
@@ -8,10 +7,10 @@ import { expertCandidates, expertJobs, measureExperts } from '../../src/model/au
 import { GpuTensors } from '../../src/model/gpu_tensors';
 import { normals, seededRandom } from '../../src/model/random';
 import { StepEncoder, stepBufferWords } from '../../src/model/step_encoder';
-import { WeightUploader } from '../../src/model/weight_uploader';
 import type { ExpertLinearCall } from '../../src/ops/calls';
 import { expertGroups } from '../../src/ops/experts/groups';
 import type { Activation, Weight } from '../../src/ops/op';
+import { loadRandomWeights } from './random_weight';
 import { withDevice } from './variants';
 
 const SEED = Math.floor(Math.random() * 2 ** 31);
@@ -74,14 +73,7 @@ async function makeBench(gpu: GpuDevice) {
     kvType: 'f32',
     stepWords: stepBufferWords(capacity),
   });
-  await tensors.addWeight(weight);
-  const uploader = await WeightUploader.create(gpu);
-  const raw = randomBlocks(weight.format, weight.rows * weight.cols, random);
-  const words = new Uint8Array(Math.ceil(raw.length / 4) * 4);
-  words.set(raw);
-  await uploader.write(weight, tensors.weightParts(weight), 0, weight.rows, words);
-  await uploader.finish();
-  uploader.dispose();
+  await loadRandomWeights(gpu, tensors, [weight], random);
   await tensors.addVector({ name: 'norm', length: COLS }, normals(COLS, random));
   await tensors.addVector({ name: 'bias', length: weight.rows }, normals(weight.rows, random));
   const target = {

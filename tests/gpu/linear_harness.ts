@@ -1,16 +1,15 @@
 import { type Batch, GREEDY, type Segment } from '../../src/engine/runner';
 import { numberToHalf } from '../../src/formats/half';
-import { randomBlocks } from '../../src/formats/random_blocks';
 import type { GpuDevice } from '../../src/gpu/device';
 import { GpuTensors } from '../../src/model/gpu_tensors';
 import { normals, seededRandom } from '../../src/model/random';
 import { readBuffer } from '../../src/model/read_buffer';
 import { StepEncoder, stepBufferWords } from '../../src/model/step_encoder';
-import { WeightUploader } from '../../src/model/weight_uploader';
 import type { LinearCall } from '../../src/ops/calls';
 import { gemvDispatches } from '../../src/ops/linear/gemv';
 import type { ActivationType, Dispatch } from '../../src/ops/op';
 import type { KernelTuning } from '../../src/ops/tuning';
+import { loadRandomWeights } from './random_weight';
 
 const MAX_ROWS = 16;
 /** Rows of x for each sampled row: the others of its segment. */
@@ -56,14 +55,8 @@ export class LinearHarness {
     const sizes = { maxRows, maxSampledRows: MAX_ROWS, numPages: 1, kvType: 'f32' } as const;
     const tensors = await GpuTensors.create(gpu, { ...sizes, stepWords: stepBufferWords(capacity) });
     const { weight } = call;
-    const parts = await tensors.addWeight(weight);
-    const uploader = await WeightUploader.create(gpu);
-    const raw = randomBlocks(weight.format, weight.rows * weight.cols, random);
-    const words = new Uint8Array(Math.ceil(raw.length / 4) * 4);
-    words.set(raw);
-    await uploader.write(weight, parts, 0, weight.rows, words);
-    await uploader.finish();
-    uploader.dispose();
+    await loadRandomWeights(gpu, tensors, [weight], random);
+    const parts = tensors.weightParts(weight);
     for (const vector of [call.norm?.weight, call.bias]) {
       if (vector) await tensors.addVector(vector, normals(vector.length, random));
     }

@@ -1,15 +1,14 @@
 import { expect, test } from 'vitest';
-import { randomBlocks } from '../../src/formats/random_blocks';
 import type { GpuDevice } from '../../src/gpu/device';
 import { GpuTensors } from '../../src/model/gpu_tensors';
 import { normals, seededRandom } from '../../src/model/random';
 import { readBuffer } from '../../src/model/read_buffer';
 import { StepEncoder, stepBufferWords } from '../../src/model/step_encoder';
 import { preparePlans } from '../../src/model/webgpu_executor';
-import { WeightUploader } from '../../src/model/weight_uploader';
 import type { LinearCall } from '../../src/ops/calls';
 import { rowsBatch } from '../../src/ops/case_batch';
 import type { Activation, KernelTarget, Weight } from '../../src/ops/op';
+import { loadRandomWeights } from './random_weight';
 import { withDevice } from './variants';
 
 const SEED = Math.floor(Math.random() * 2 ** 31);
@@ -31,14 +30,7 @@ const CALLS = WEIGHTS.map((weight, i): LinearCall => {
 async function loaded(gpu: GpuDevice, random: () => number, stepWords: number): Promise<GpuTensors> {
   const sizes = { maxRows: MAX_ROWS, maxSampledRows: 1, numPages: 1, kvType: 'f32', stepWords } as const;
   const tensors = await GpuTensors.create(gpu, sizes);
-  const uploader = await WeightUploader.create(gpu);
-  for (const weight of WEIGHTS) {
-    const parts = await tensors.addWeight(weight);
-    const raw = randomBlocks(weight.format, weight.rows * weight.cols, random);
-    await uploader.write(weight, parts, 0, weight.rows, Uint8Array.from(raw));
-  }
-  await uploader.finish();
-  uploader.dispose();
+  await loadRandomWeights(gpu, tensors, WEIGHTS, random);
   await tensors.addVector({ name: 'norm', length: COLS }, normals(COLS, random));
   return tensors;
 }
