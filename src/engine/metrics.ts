@@ -40,7 +40,11 @@ export interface EngineMetrics {
   readonly cachedTokens: number;
   readonly outputTokens: number;
   /** Guessed and accepted tokens, and steps, of the requests that have ended; `acceptance`: accepted of drafted, absent before the first guess. */
-  readonly speculative: SpeculationUsage & { readonly acceptance?: number };
+  readonly speculative: Omit<SpeculationUsage, 'failure'> & {
+    readonly acceptance?: number;
+    /** Of those requests, how many the draft model failed. */
+    readonly failures: number;
+  };
   /**
    * Bytes of device memory that decode steps read and write, by the kernels' own account, a second: of one step in sixteen. Absent before
    * there was one, and on the reference executor.
@@ -102,7 +106,7 @@ export class MetricsCollector {
   #wasteSteps = 0;
   #bytes = 0;
   #bytesMs = 0;
-  #speculative = { drafted: 0, accepted: 0, steps: 0 };
+  #speculative = { drafted: 0, accepted: 0, steps: 0, failures: 0 };
 
   step(
     { repeat, ms, bytes, pagesInUse, unusedPositions }: StepMetrics,
@@ -131,10 +135,11 @@ export class MetricsCollector {
     this.#ended[finishReason === 'error' ? 'failed' : finishReason === 'abort' ? 'aborted' : 'finished']++;
     this.#promptTokens += request.promptTokens;
     this.#cachedTokens += request.cachedTokens;
-    const { drafted, accepted, steps } = request.speculative ?? { drafted: 0, accepted: 0, steps: 0 };
+    const { drafted, accepted, steps, failure } = request.speculative ?? { drafted: 0, accepted: 0, steps: 0 };
     this.#speculative.drafted += drafted;
     this.#speculative.accepted += accepted;
     this.#speculative.steps += steps;
+    if (failure !== undefined) this.#speculative.failures++;
     this.#queued.push(request.queuedMs);
     if (timeToFirstTokenMs !== undefined) this.#firstToken.push(timeToFirstTokenMs);
     if (timePerOutputTokenMs !== undefined) this.#perToken.push(timePerOutputTokenMs);

@@ -162,7 +162,13 @@ export interface Usage {
   /** Tokens of the prompt that were computed for an earlier message or another request: they cost no time. */
   readonly prompt_tokens_details: { readonly cached_tokens: number };
   /** Tokens that were guessed, those of them that were right, and the model's steps for the answer; where there was speculation. */
-  readonly speculative?: { readonly drafted: number; readonly accepted: number; readonly steps: number };
+  readonly speculative?: {
+    readonly drafted: number;
+    readonly accepted: number;
+    readonly steps: number;
+    /** What the draft model failed with: the rest was chosen without it. */
+    readonly failure?: string;
+  };
   /** How often the context was full, and the tokens that the model no longer sees; where `context_overflow` lets a chat outgrow it. */
   readonly context_overflow?: { readonly shifts: number; readonly dropped_tokens: number };
   readonly time_to_first_token_s: number;

@@ -208,6 +208,7 @@ function printAnswers(answers: readonly Answer[], promptTokens: readonly number[
   const reasons = answers.map(({ result }) => result.finishReason).join(', ');
   if (overflow && overflow.shifts > 0)
     notice(`the context was full ${overflow.shifts} times: ${overflow.droppedTokens} tokens were dropped`);
+  if (speculative?.failure !== undefined) notice(`the draft model failed: ${speculative.failure}`);
   notice(
     `${usage.prompt_tokens} prompt tokens, ${usage.completion_tokens} generated (${reasons}); first token after ${usage.time_to_first_token_s.toFixed(2)} s, ${usage.decode_tokens_per_s.toFixed(1)} tokens/s`,
   );

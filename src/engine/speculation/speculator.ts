@@ -9,6 +9,8 @@ export interface SpeculationUsage {
   readonly accepted: number;
   /** Steps of the model for the output: without speculation one per token. */
   readonly steps: number;
+  /** What the draft model failed with: the rest was chosen without it. */
+  readonly failure?: string;
 }
 
 /** Of several requests together; undefined where none was speculated on. */
@@ -16,10 +18,19 @@ export function totalSpeculation(usages: readonly (SpeculationUsage | undefined)
   return usages.reduce(
     (a, b) =>
       a && b
-        ? { drafted: a.drafted + b.drafted, accepted: a.accepted + b.accepted, steps: a.steps + b.steps }
+        ? {
+            drafted: a.drafted + b.drafted,
+            accepted: a.accepted + b.accepted,
+            steps: a.steps + b.steps,
+            ...withFailure(a.failure ?? b.failure),
+          }
         : (a ?? b),
     undefined,
   );
+}
+
+function withFailure(failure: string | undefined): { failure?: string } {
+  return failure === undefined ? {} : { failure };
 }
 
 /** Tokens to go on without drafts when no drafter has a guess. */
@@ -36,7 +47,7 @@ export class Speculator {
   /** Length of the sequence that #drafts follow. */
   #draftedAt = -1;
   #waiting = false;
-  #broken = false;
+  #failure: string | undefined;
   #ended = false;
   #draftMs = 0;
   #drafted = 0;
@@ -52,7 +63,12 @@ export class Speculator {
   ) {}
 
   get usage(): SpeculationUsage {
-    return { drafted: this.#drafted, accepted: this.#accepted, steps: this.#steps };
+    return {
+      drafted: this.#drafted,
+      accepted: this.#accepted,
+      steps: this.#steps,
+      ...withFailure(this.#failure),
+    };
   }
 
   /** Drafts are being made: the sequence waits for them. */
@@ -62,7 +78,7 @@ export class Speculator {
 
   /** Whether a sequence of this many tokens is to wait for its samples, so that drafts can follow them. */
   on(tokens: number): boolean {
-    return !this.#broken && !this.length.resting(tokens);
+    return this.#failure === undefined && !this.length.resting(tokens);
   }
 
   /** Guesses for what follows `tokens`, at most `most`; made once for each length of the sequence, and there once `waiting` is over. */
@@ -122,16 +138,16 @@ export class Speculator {
       this.#waiting = true;
       void drafts.then(
         (found) => this.#arrived(() => take(found)),
-        // A draft model that is gone costs speed, never an answer.
-        () => this.#arrived(() => this.#giveUp()),
+        // A draft model that is gone costs speed, never an answer; the usage says so.
+        (error: unknown) => this.#arrived(() => this.#giveUp(error)),
       );
       return;
     }
     take(NO_DRAFTS);
   }
 
-  #giveUp(): void {
-    this.#broken = true;
+  #giveUp(error: unknown): void {
+    this.#failure = error instanceof Error ? error.message : String(error);
   }
 
   #arrived(then: () => void): void {

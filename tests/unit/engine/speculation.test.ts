@@ -250,9 +250,14 @@ describe('speculation under settings that look back', () => {
     const [first, second] = [await ask(), await ask()];
     expect(first.speculative?.drafted).toBeGreaterThan(0);
     expect(first.speculative?.drafted).toBeLessThan(20);
+    expect(first.speculative?.failure).toMatch(/lost/);
     expect(second.speculative?.drafted).toBe(0);
+    expect(second.speculative?.failure).toMatch(/lost/);
+    expect(engine.metrics.speculative.failures).toBe(2);
     engine.replaceDraft(new FakeRunner(limits, () => 1));
     const third = await ask();
+    expect(third.speculative?.failure).toBeUndefined();
+    expect(engine.metrics.speculative.failures).toBe(2);
     expect(third.speculative?.accepted).toBeGreaterThan(15);
     expect(third.speculative?.accepted).toBe(third.speculative?.drafted);
     expect(third.outputTokens).toEqual(first.outputTokens);
