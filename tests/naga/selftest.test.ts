@@ -5,8 +5,8 @@ import { expect, it } from 'vitest';
 
 const DENO = ['run', '--unstable-webgpu', '-A', 'scripts/naga-selftest.mjs'];
 
-// lavapipe's vectors, as in tests/gpu/setup.ts: compiling is what takes the time here.
-const env = { LP_NATIVE_VECTOR_WIDTH: '128', ...process.env };
+// lavapipe as in tests/gpu/setup.ts: compiling is what takes the time here.
+const env = { GALLIVM_PERF: 'nopt', LP_NATIVE_VECTOR_WIDTH: '128', ...process.env };
 
 it('every kernel with every weight format passes under wgpu with naga', async ({ signal }) => {
   // Without patience left the process ends with the test.
