@@ -14,24 +14,24 @@ const SWIFTSHADER = '/usr/lib/chromium/vk_swiftshader_icd.json';
  * wait a while, between the others.
  */
 const LONGEST = [
-  'conformance/llama_quantised',
+  'conformance/decoders',
   'e2e/chat',
   'conformance/llama_float',
+  'gpu/sample_distribution',
+  'e2e/faults',
+  'conformance/llama_quantised',
+  'gpu/steady_state',
+  'e2e/benchmark',
   'naga/selftest',
   'gpu/linear',
-  'conformance/decoders',
-  'e2e/faults',
-  'gpu/attention_cases',
-  'gpu/sample_distribution',
-  'e2e/benchmark',
-  'gpu/steady_state',
   'gpu/structured',
   'e2e/library',
-  'conformance/encoders',
-  'gpu/linear_invariance',
   'unit/engine/speculation',
-  'gpu/sample_cases',
+  'conformance/encoders',
+  'gpu/attention_cases',
   'conformance/experts',
+  'gpu/linear_invariance',
+  'gpu/sample_cases',
   'gpu/sample_draws',
   'gpu/autotune',
   'unit/model/perplexity',
@@ -54,6 +54,9 @@ const PATIENCE = { testTimeout: 1_200_000, hookTimeout: 1_200_000 };
 
 /** Of the fixtures and variants that take turns those of this run (tests/conformance/suite.ts), 0 to 7. */
 const TURN = process.env['TESSERA_TURN'] ?? String(Math.floor(Math.random() * 8));
+
+/** Of what is slow on the second implementation one in each run. */
+const IN_TURN = ['decoders', 'encoders', 'experts'];
 
 const conformance = {
   include: ['tests/conformance/**/*.test.ts'],
@@ -84,7 +87,7 @@ export default defineConfig({
         },
       },
       { plugins, test: { ...conformance, name: 'conformance' } },
-      // The same files on a second implementation: no f16, other subgroups. Slow, so the project's own fixtures only.
+      // On a second implementation: no f16, other subgroups. Slow, so the project's own fixtures only.
       ...(existsSync(SWIFTSHADER)
         ? [
             {
@@ -92,6 +95,9 @@ export default defineConfig({
               test: {
                 ...conformance,
                 name: 'swiftshader',
+                include: ['llama_*', IN_TURN[Number(TURN) % IN_TURN.length]].map(
+                  (name) => `tests/conformance/${name}.test.ts`,
+                ),
                 env: {
                   ...conformance.env,
                   VK_ICD_FILENAMES: SWIFTSHADER,
