@@ -55,9 +55,6 @@ const PATIENCE = { testTimeout: 1_200_000, hookTimeout: 1_200_000 };
 /** Of the fixtures and variants that take turns those of this run (tests/conformance/suite.ts), 0 to 7. */
 const TURN = process.env['TESSERA_TURN'] ?? String(Math.floor(Math.random() * 8));
 
-/** Of what is slow on the second implementation one in each run. */
-const IN_TURN = ['decoders', 'encoders', 'experts'];
-
 const conformance = {
   include: ['tests/conformance/**/*.test.ts'],
   environment: 'node' as const,
@@ -87,7 +84,7 @@ export default defineConfig({
         },
       },
       { plugins, test: { ...conformance, name: 'conformance' } },
-      // On a second implementation: no f16, other subgroups. Slow, so the project's own fixtures only.
+      // The same files on a second implementation: no f16, other subgroups. Slow, so the project's own fixtures only.
       ...(existsSync(SWIFTSHADER)
         ? [
             {
@@ -95,9 +92,6 @@ export default defineConfig({
               test: {
                 ...conformance,
                 name: 'swiftshader',
-                include: ['llama_*', IN_TURN[Number(TURN) % IN_TURN.length]].map(
-                  (name) => `tests/conformance/${name}.test.ts`,
-                ),
                 env: {
                   ...conformance.env,
                   VK_ICD_FILENAMES: SWIFTSHADER,

@@ -1,5 +1,6 @@
 import { type ParseArgsConfig, parseArgs } from 'node:util';
 import { InvalidOptionError } from '../errors';
+import { messageOf } from '../errors/message_of';
 import { QUANTIZE_FORMATS, type QuantizeFormat } from '../formats/quantize_on_load';
 import type { MaskableFeature } from '../gpu/capabilities';
 import { ACTIVATION_TYPES, type ActivationType, KV_TYPES, type KvType } from '../ops/op';
@@ -45,7 +46,7 @@ export class Arguments {
       });
       return new Arguments(values as Record<string, string | boolean | undefined>, positionals);
     } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
+      const message = messageOf(error);
       const oneLine = message.replaceAll('\n', ' ');
       throw new InvalidOptionError(/'(-[^' ]+)/.exec(oneLine)?.[1] ?? 'arguments', oneLine, { cause: error });
     }

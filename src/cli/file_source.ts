@@ -1,12 +1,13 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { SourceError, throwIfAborted } from '../errors';
+import { messageOf } from '../errors/message_of';
 import { type ByteSource, checkRange, streamByReads } from '../storage/byte_source';
 
 /** A file on disk, opened for each read, so that there is nothing to close. SourceError when it is missing or gets shorter. */
 export async function fileSource(path: string): Promise<ByteSource> {
   const fail = (cause: unknown): SourceError =>
-    new SourceError(`${path} cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`, {
+    new SourceError(`${path} cannot be read: ${messageOf(cause)}`, {
       details: { path },
       cause,
     });

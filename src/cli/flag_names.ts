@@ -1,4 +1,5 @@
 import { InvalidOptionError } from '../errors';
+import { messageOf } from '../errors/message_of';
 
 /** Options of the SDK that the terminal spells in a way of its own. */
 const FLAGS: Readonly<Record<string, string>> = {
@@ -28,7 +29,7 @@ const FLAGS: Readonly<Record<string, string>> = {
 export function terminalMessage(error: unknown, usage: string): string {
   if (error instanceof InvalidOptionError)
     return oneLine(`${flagOf(error.field, usage)}: ${String(error.details['reason'])}`);
-  return oneLine(error instanceof Error ? error.message : String(error));
+  return oneLine(messageOf(error));
 }
 
 function flagOf(field: string, usage: string): string {

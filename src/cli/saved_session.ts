@@ -1,6 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import type { Engine } from '../engine/engine';
 import { InvalidOptionError, SourceError } from '../errors';
+import { messageOf } from '../errors/message_of';
 import type { ChatTemplate } from '../tokenizer/chat_template';
 import type { Tokenizer } from '../tokenizer/tokenizer';
 import type { ChatMessage } from '../worker/protocol';
@@ -48,8 +49,4 @@ export async function saveSession(
   } catch (cause) {
     throw new SourceError(`${path} cannot be written: ${messageOf(cause)}`, { cause });
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -1,4 +1,5 @@
 import { KernelError } from '../errors';
+import { messageOf } from '../errors/message_of';
 import { compileError } from './compile_error';
 import type { KernelSource } from './kernel';
 import { type LinkedShader, linkShader } from './linker';
@@ -81,7 +82,7 @@ export class PipelineCache {
     } catch (cause) {
       const { messages } = await module.getCompilationInfo();
       if (messages.some(({ type }) => type === 'error')) throw compileError(kernel, shader, [...messages]);
-      const reason = cause instanceof Error ? cause.message : String(cause);
+      const reason = messageOf(cause);
       throw new KernelError(`${kernel}: ${reason}`, { cause, details: { kernel } });
     }
   }

@@ -1,3 +1,4 @@
+import { messageOf } from '../errors/message_of';
 import type { WeightFormat } from '../formats/weight_format';
 import type { MaskableFeature } from '../gpu/capabilities';
 import { GpuDevice } from '../gpu/device';
@@ -149,7 +150,7 @@ export async function caseRows(
       verdict: ok ? 'pass' : 'FAIL',
     }));
   } catch (error) {
-    const failure = error instanceof Error ? error.message : String(error);
+    const failure = messageOf(error);
     const { label } = opCase;
     return [{ op, label, variant, tensor: '', error: Number.NaN, budget: 0, verdict: 'FAIL', failure }];
   }

@@ -1,4 +1,5 @@
 import { SourceError, throwIfAborted } from '../errors';
+import { messageOf } from '../errors/message_of';
 
 /** Bytes with random access: memory, a file, a URL. Nothing holds more of it than a reader asks for. */
 export interface ByteSource {
@@ -90,7 +91,7 @@ export function blobSource(blob: Blob, name = 'name' in blob ? String(blob.name)
       try {
         buffer = await blob.slice(offset, offset + length).arrayBuffer();
       } catch (cause) {
-        throw new SourceError(`${name} cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`, {
+        throw new SourceError(`${name} cannot be read: ${messageOf(cause)}`, {
           details: { source: name, offset, length },
           cause,
         });

@@ -1,4 +1,5 @@
 import { AbortedError, SourceError, throwIfAborted } from '../errors';
+import { messageOf } from '../errors/message_of';
 
 export interface HttpOptions {
   readonly fetch?: typeof fetch;
@@ -150,7 +151,7 @@ export class HttpFile {
       return await this.fetch(url, { ...init, headers, signal, cache: 'no-store' });
     } catch (cause) {
       throwIfAborted(signal);
-      const why = cause instanceof Error ? cause.message : String(cause);
+      const why = messageOf(cause);
       throw new Interruption(this.error(`no answer (${why})`, {}, cause));
     }
   }

@@ -1,5 +1,6 @@
 import type { Instance } from 'virtual:xgrammar';
 import { InvalidOptionError } from '../errors';
+import { messageOf } from '../errors/message_of';
 
 /** XGrammar refused what it was given; the message says why. */
 export class GrammarRefused extends Error {}
@@ -32,7 +33,7 @@ export class XGrammar {
     try {
       return new XGrammar(await createInstance({ print: note, printErr: note }), lines);
     } catch (cause) {
-      const reason = cause instanceof Error ? cause.message : String(cause);
+      const reason = messageOf(cause);
       throw new InvalidOptionError('response_format', `needs WebAssembly, which does not start here: ${reason}`, {
         cause,
       });
@@ -52,7 +53,7 @@ export class XGrammar {
       if (cause instanceof GrammarRefused) throw cause;
       this.#aborted = true;
       const reason = this.#lines.find((line) => SOURCE.test(line))?.replace(SOURCE, '');
-      throw new GrammarRefused(reason ?? (cause instanceof Error ? cause.message : String(cause)), { cause });
+      throw new GrammarRefused(reason ?? messageOf(cause), { cause });
     }
   }
 }

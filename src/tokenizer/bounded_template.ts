@@ -1,5 +1,6 @@
 import { Environment, Interpreter, parse, tokenize } from '@huggingface/jinja';
 import { TemplateError } from '../errors';
+import { messageOf } from '../errors/message_of';
 import { strftime } from './strftime';
 
 type Program = ReturnType<typeof parse>;
@@ -147,7 +148,7 @@ function guarded<T>(verb: string, action: () => T): T {
     return action();
   } catch (cause) {
     if (cause instanceof TemplateError) throw cause;
-    const message = cause instanceof Error ? cause.message : String(cause);
+    const message = messageOf(cause);
     throw new TemplateError(`the chat template ${verb}: ${message.slice(0, 500)}`, { cause });
   }
 }

@@ -4,13 +4,11 @@ import { createNodeGpu } from '../../src/cli/dawn';
 
 // lavapipe. Vectors of four lanes compile in three fifths of the time that eight take, its own choice on most machines, but run twice as long;
 // subgroups are as wide. Without LLVM's optimiser kernels compile in four fifths of the time, and what runs long, whole models too, takes longer.
+const COMPILES_MOST = /gpu\/(attention|autotune|embed|experts|linear|recurrent|row_invariance|sample_cases|synthetic)/;
 const path = expect.getState().testPath ?? '';
-const COMPILES_MOST =
-  /gpu\/(attention|autotune|embed|experts|linear|matrix_units|recurrent|row_invariance|sample_cases|synthetic)/.test(
-    path,
-  );
-if (COMPILES_MOST) process.env['GALLIVM_PERF'] ??= 'nopt';
-if (COMPILES_MOST || path.includes('/conformance/')) process.env['LP_NATIVE_VECTOR_WIDTH'] ??= '128';
+const compilesMost = COMPILES_MOST.test(path);
+if (compilesMost) process.env['GALLIVM_PERF'] ??= 'nopt';
+if (compilesMost || path.includes('/conformance/')) process.env['LP_NATIVE_VECTOR_WIDTH'] ??= '128';
 
 // Node 20 has no navigator.
 if (globalThis.navigator === undefined)

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { type BatchingReport, randomTrace, simulateServing, type TracedRequest } from '../../engine/serve_sim';
 import { InvalidOptionError } from '../../errors';
+import { messageOf } from '../../errors/message_of';
 import { Arguments } from '../arguments';
 import { openModel } from '../open_model';
 import { notice, printJson, printLine, table } from '../output';
@@ -52,7 +53,7 @@ async function readText(file: string): Promise<string> {
   try {
     return await readFile(file, 'utf8');
   } catch (cause) {
-    throw new InvalidOptionError('--trace', cause instanceof Error ? cause.message : String(cause), { cause });
+    throw new InvalidOptionError('--trace', messageOf(cause), { cause });
   }
 }
 

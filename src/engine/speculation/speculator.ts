@@ -1,3 +1,4 @@
+import { messageOf } from '../../errors/message_of';
 import type { DraftLength } from './draft_length';
 import { type Choosing, type Drafter, type Drafts, NO_DRAFTS } from './drafter';
 
@@ -22,15 +23,11 @@ export function totalSpeculation(usages: readonly (SpeculationUsage | undefined)
             drafted: a.drafted + b.drafted,
             accepted: a.accepted + b.accepted,
             steps: a.steps + b.steps,
-            ...withFailure(a.failure ?? b.failure),
+            failure: a.failure ?? b.failure,
           }
         : (a ?? b),
     undefined,
   );
-}
-
-function withFailure(failure: string | undefined): { failure?: string } {
-  return failure === undefined ? {} : { failure };
 }
 
 /** Tokens to go on without drafts when no drafter has a guess. */
@@ -63,12 +60,7 @@ export class Speculator {
   ) {}
 
   get usage(): SpeculationUsage {
-    return {
-      drafted: this.#drafted,
-      accepted: this.#accepted,
-      steps: this.#steps,
-      ...withFailure(this.#failure),
-    };
+    return { drafted: this.#drafted, accepted: this.#accepted, steps: this.#steps, failure: this.#failure };
   }
 
   /** Drafts are being made: the sequence waits for them. */
@@ -147,7 +139,7 @@ export class Speculator {
   }
 
   #giveUp(error: unknown): void {
-    this.#failure = error instanceof Error ? error.message : String(error);
+    this.#failure = messageOf(error);
   }
 
   #arrived(then: () => void): void {

@@ -1,3 +1,4 @@
+import { messageOf } from '../../errors/message_of';
 import { type ErrorCode, TesseraError } from '../../index';
 
 /** What a reader of the page can do about an error; the error's own message says what is wrong. */
@@ -12,8 +13,7 @@ const ADVICE: Partial<Record<ErrorCode, string>> = {
 
 /** An error as one or two sentences for the page; `about` is what the page has named already, and is not named twice. */
 export function describeError(error: unknown, about = ''): string {
-  if (!(error instanceof TesseraError))
-    return `Something went wrong: ${error instanceof Error ? error.message : String(error)}`;
+  if (!(error instanceof TesseraError)) return `Something went wrong: ${messageOf(error)}`;
   const problem = error.message.startsWith(`${about}: `) ? error.message.slice(about.length + 2) : error.message;
   const message = `${problem.charAt(0).toUpperCase()}${problem.slice(1)}`.replace(/[.!?]?$/, '.');
   const advice = ADVICE[error.code];

@@ -1,4 +1,5 @@
 import { InvalidFileError } from '../../errors';
+import { messageOf } from '../../errors/message_of';
 
 /** An object of a JSON file whose fields are read by name and checked; a missing field and null are the same. */
 export class Fields {
@@ -18,7 +19,7 @@ export class Fields {
     try {
       value = JSON.parse(text);
     } catch (cause) {
-      const message = cause instanceof Error ? cause.message : String(cause);
+      const message = messageOf(cause);
       throw new InvalidFileError(`${file}: no JSON: ${message.slice(0, 200)}`, { details: { file }, cause });
     }
     return new Fields(value, file);
