@@ -27,7 +27,8 @@ beforeAll(async () => {
   await page.waitForSelector('#send:enabled');
   await page.click('#settings-button');
   await page.fill('#setting-temperature', '0');
-  await page.fill('#setting-max_tokens', '12');
+  // Long enough that the answer still goes on when the fault comes.
+  await page.fill('#setting-max_tokens', '32');
   await page.keyboard.press('Escape');
 });
 

@@ -60,7 +60,13 @@ beforeEach(() => {
 
 async function openPanel(): Promise<void> {
   if (!(await page.isVisible('#model-dialog'))) await page.click('#model-button');
+  await listed();
+}
+
+/** What can be chosen is there, with what is stored. */
+async function listed(): Promise<void> {
   await page.waitForSelector('#model-choices', { state: 'visible' });
+  await page.waitForSelector('#stored-section[aria-busy="false"]', { state: 'attached' });
 }
 
 async function loadTyped(text: string): Promise<void> {
@@ -107,11 +113,30 @@ test('a stored model can be deleted', async () => {
   expect(complaints).toEqual([]);
 });
 
+test('where what is stored cannot be read, the page says so', async () => {
+  await page.keyboard.press('Escape');
+  await page.evaluate(() => {
+    const { prototype } = FileSystemDirectoryHandle;
+    const keys = Object.getOwnPropertyDescriptor(prototype, 'keys') ?? {};
+    const once = () => {
+      Object.defineProperty(prototype, 'keys', keys);
+      throw new DOMException('the disk is gone', 'NotReadableError');
+    };
+    Object.defineProperty(prototype, 'keys', { ...keys, value: once });
+  });
+  await openPanel();
+  expect(await page.innerText('#stored-note')).toMatch(/could not be read.*the disk is gone/);
+  await page.keyboard.press('Escape');
+  await openPanel();
+  expect(await page.isVisible('#stored-section')).toBe(false);
+  expect(complaints).toEqual([]);
+});
+
 /** Loads the repository and waits for what is said of keeping it; the panel stays open for that. */
 async function noticeOfLoading(): Promise<string> {
   await loadTyped('owner/draft-GGUF');
   await page.waitForSelector('#model-notice', { state: 'visible' });
-  await page.waitForSelector('#model-choices', { state: 'visible' });
+  await listed();
   expect(await modelName()).toMatch(/draft/i);
   expect(await page.isVisible('#stored-section')).toBe(false);
   return await page.innerText('#model-notice');

@@ -8,6 +8,7 @@ import {
   storageUse,
 } from '../../index';
 import { button, byId, el } from './dom';
+import { describeError } from './errors';
 import { formatBytes } from './format';
 
 /** A model of the hub that the reader asks for. */
@@ -76,15 +77,29 @@ function catalogueItem(entry: CatalogueEntry, load: (model: HubModel) => void): 
   return item;
 }
 
-/** Shows what is stored in this browser; again after each change. */
+let listing = 0;
+
+/** Shows what is stored in this browser; again after each change. Where it is called again meanwhile, the later call shows. */
 export async function showStoredModels(actions: ListActions): Promise<void> {
-  const models = await listStoredModels().catch(() => []);
-  byId('stored-section', HTMLElement).hidden = models.length === 0;
+  const call = ++listing;
+  const section = byId('stored-section', HTMLElement);
+  section.ariaBusy = 'true';
+  const { models, note } = await readStored().catch((error: unknown) => ({
+    models: [],
+    note: `What is stored in this browser could not be read. ${describeError(error)}`,
+  }));
+  if (call !== listing) return;
+  section.hidden = models.length === 0 && note === '';
   byId('stored-models', HTMLUListElement).replaceChildren(...models.map((model) => storedItem(model, actions)));
-  const use = await storageUse().catch(() => undefined);
-  byId('stored-note', HTMLElement).textContent = use
-    ? `${formatBytes(use.used)} used of ${formatBytes(use.quota)} that this browser allows.`
-    : '';
+  byId('stored-note', HTMLElement).textContent = note;
+  section.ariaBusy = 'false';
+}
+
+async function readStored(): Promise<{ readonly models: StoredModel[]; readonly note: string }> {
+  const models = await listStoredModels();
+  const use = models.length > 0 ? await storageUse().catch(() => undefined) : undefined;
+  const note = use ? `${formatBytes(use.used)} used of ${formatBytes(use.quota)} that this browser allows.` : '';
+  return { models, note };
 }
 
 function storedItem(model: StoredModel, actions: ListActions): HTMLLIElement {
