@@ -12,7 +12,7 @@ import { PAGE_SIZE } from '../ops/step_layout';
 import type { TextStore } from '../storage/text_store';
 import { readModelSpec } from './architecture';
 import { positive } from './hyperparameters';
-import { type KvPools, kvPools, type MemoryNeeds, memoryNeeds, preflightContext } from './memory';
+import { type KvPools, kvPools, preflightContext } from './memory';
 import type { ModelSpec } from './model_spec';
 
 /** Context in use when nobody asks for another: enough for a chat, and its KV cache fits anywhere. */
@@ -71,20 +71,6 @@ export interface LoadModelOptions {
   readonly onProgress?: (progress: LoadProgress) => void;
   /** Waited for when the header was found good, before any weight is read. */
   readonly beforeWeights?: () => Promise<void>;
-}
-
-export interface ModelDescription {
-  readonly architecture: string;
-  readonly name: string;
-  readonly parameters: number;
-  /** Context in use, in positions. */
-  readonly contextLength: number;
-  readonly trainedContextLength: number;
-  readonly vocabSize: number;
-  readonly numLayers: number;
-  readonly hiddenSize: number;
-  readonly kvType: KvType;
-  readonly memory: MemoryNeeds;
 }
 
 /** Everything that is decided about a model before anything is allocated. */
@@ -172,29 +158,4 @@ export function plansOf(layout: ModelLayout): { readonly bucket: RowBucket; read
     bucket,
     calls: spec.plan(bucket, { activationType, states }),
   }));
-}
-
-export function describe(gguf: Gguf, layout: ModelLayout, calls: readonly OpCall[]): ModelDescription {
-  const { spec, limits } = layout;
-  let parameters = 0;
-  for (const tensor of gguf.tensors.values()) parameters += tensor.shape.reduce((product, size) => product * size, 1);
-  return {
-    architecture: spec.architecture,
-    name: optionalString(gguf, 'general.name') ?? spec.architecture,
-    parameters,
-    contextLength: limits.contextLength,
-    trainedContextLength: spec.trainedContextLength,
-    vocabSize: spec.vocabSize,
-    numLayers: spec.numLayers,
-    hiddenSize: spec.hiddenSize,
-    kvType: layout.kvType,
-    memory: memoryNeeds(spec, calls, { ...limits, kvType: layout.kvType }),
-  };
-}
-
-/** What a file would need, without loading it: for `tessera inspect`. */
-export function describeModel(gguf: Gguf, options: LoadModelOptions): ModelDescription {
-  const layout = layOut(gguf, options, undefined);
-  const plans = plansOf(layout);
-  return describe(gguf, layout, plans[plans.length - 1].calls);
 }

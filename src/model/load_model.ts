@@ -6,7 +6,9 @@ import type { AdapterDescription, Capabilities } from '../gpu/capabilities';
 import { GpuDevice } from '../gpu/device';
 import type { TuningChoice } from './autotune/autotune';
 import { wrongKernels } from './autotune/wrong_kernels';
-import { describe, type LoadModelOptions, layOut, type ModelDescription, type ModelLayout, plansOf } from './layout';
+import { describe, type ModelDescription } from './describe_model';
+import { type LoadModelOptions, layOut, type ModelLayout, plansOf } from './layout';
+import type { MemoryNeeds } from './memory';
 import { type ModelOrigin, readHeader } from './origin';
 import { GpuPageStore } from './page_store';
 import { prepareWebGpu } from './prepare_webgpu';
@@ -65,7 +67,7 @@ async function loadOnReference(gguf: Gguf, source: ModelOrigin, options: LoadMod
   });
   return {
     gguf,
-    description: describe(gguf, layout, calls),
+    description: describe(gguf, layout, calls, []),
     runner,
     device: undefined,
     capabilities: undefined,
@@ -75,6 +77,11 @@ async function loadOnReference(gguf: Gguf, source: ModelOrigin, options: LoadMod
     lost: new Promise(() => {}),
     dispose: () => runner.dispose(),
   };
+}
+
+/** With everything else that was allocated: scratch of the kernels that were chosen, buffers to write steps and to read results. */
+function takenMemory({ weights, kv }: MemoryNeeds, total: number): MemoryNeeds {
+  return { weights, kv, scratch: total - weights - kv, total };
 }
 
 /** What pages of two runs of a model must have in common, beside its weights. Tables of angles depend on the context. */
@@ -109,10 +116,11 @@ async function loadOnWebGpu(gguf: Gguf, source: ModelOrigin, options: LoadModelO
       hidden: layout.spec.hidden,
       pages,
     });
-    const largest = prepared.plans[prepared.plans.length - 1].plan;
+    const { calls } = prepared.plans[prepared.plans.length - 1].plan;
+    const description = describe(gguf, layout, calls, []);
     return {
       gguf,
-      description: describe(gguf, layout, largest.calls),
+      description: { ...description, memory: takenMemory(description.memory, device.allocatedBytes) },
       runner,
       device,
       capabilities: device.capabilities,

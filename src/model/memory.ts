@@ -4,7 +4,7 @@ import { OutOfMemoryError } from '../errors';
 import type { DeviceLimits } from '../gpu/capabilities';
 import type { OpCall } from '../ops/calls';
 import { kvBlockSize } from '../ops/kv_layout';
-import { KV_TYPES, type KvType } from '../ops/op';
+import { type Dispatch, KV_TYPES, type KvType } from '../ops/op';
 import { PAGE_SIZE } from '../ops/step_layout';
 import { planeBytes } from '../ops/weights/layout';
 import { tensorsOf } from './call_tensors';
@@ -15,7 +15,7 @@ import type { ModelSpec } from './model_spec';
 export interface MemoryNeeds {
   readonly weights: number;
   readonly kv: number;
-  /** Activations, sampler state and tables of the largest step. */
+  /** Activations of the largest step, sampler state, tables, and what kernels keep between their dispatches. */
   readonly scratch: number;
   readonly total: number;
 }
@@ -29,7 +29,13 @@ export interface MemoryShape {
   readonly maxSampledRows: number;
 }
 
-export function memoryNeeds(spec: ModelSpec, calls: readonly OpCall[], shape: MemoryShape): MemoryNeeds {
+/** What a model allocates: `calls` of its largest step, `kernels` of steps of any size. */
+export function memoryNeeds(
+  spec: ModelSpec,
+  calls: readonly OpCall[],
+  kernels: readonly Dispatch[],
+  shape: MemoryShape,
+): MemoryNeeds {
   // What only some steps need is allocated when the first of them comes.
   const found = tensorsOf(calls.filter(({ when }) => when === undefined));
   let weights = 0;
@@ -45,7 +51,18 @@ export function memoryNeeds(spec: ModelSpec, calls: readonly OpCall[], shape: Me
     const rows = tensor.rows === 'step' ? shape.maxRows : shape.maxSampledRows;
     scratch += rows * tensor.cols * (tensor.type === 'f16' ? 2 : 4);
   }
+  scratch += kernelScratch(kernels);
   return { weights, kv, scratch, total: weights + kv + scratch };
+}
+
+/** Kernels share scratch by its name, as large as the largest user needs it. */
+function kernelScratch(kernels: readonly Dispatch[]): number {
+  const largest = new Map<string, number>();
+  for (const binding of kernels.flatMap(({ bindings }) => bindings)) {
+    if (binding.kind !== 'scratch') continue;
+    largest.set(binding.name, Math.max(binding.bytes, largest.get(binding.name) ?? 0));
+  }
+  return [...largest.values()].reduce((sum, bytes) => sum + bytes, 0);
 }
 
 /** Pages of K and V: `sliding` where caches with a window are better off with a pool of their own. */

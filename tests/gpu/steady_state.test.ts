@@ -12,6 +12,7 @@ import {
 import type { StartStrategy } from '../../src/engine/strategies/host';
 import { loadStrategy } from '../../src/engine/strategies/load';
 import { type CallCounter, countCalls } from '../../src/gpu/counters';
+import { describeModel } from '../../src/model/describe_model';
 import { type LoadedModel, loadModel } from '../../src/model/load_model';
 
 /** Submits before the counted ones: the pipeline fills there. */
@@ -28,15 +29,23 @@ const SAMPLINGS: readonly (readonly [name: string, settings: SamplingSettings])[
 describe('a decoded token of the demo model', () => {
   let model: LoadedModel;
 
+  const shape = { backend: 'webgpu', contextLength: 128, maxRows: 32 } as const;
+
   beforeAll(async () => {
-    model = await loadModel(await fileSource('public/models/demo.q8_0.gguf'), {
-      backend: 'webgpu',
-      contextLength: 128,
-      maxRows: 32,
-      compileInBackground: true,
-    });
+    const demo = await fileSource('public/models/demo.q8_0.gguf');
+    model = await loadModel(demo, { ...shape, compileInBackground: true });
   });
   afterAll(() => model.dispose());
+
+  test('takes the memory that is stated once it is loaded, and about what was stated before', () => {
+    const { gguf, device, description } = model;
+    const { total, kv } = description.memory;
+    expect(total).toBe(device?.allocatedBytes);
+    const before = describeModel(gguf, shape).memory;
+    expect(before.kv).toBe(kv);
+    expect(before.total / total).toBeGreaterThan(0.95);
+    expect(before.total / total).toBeLessThan(1.05);
+  });
 
   test('is computed as soon as short steps are ready; a long prompt waits for its own', async () => {
     const { runner } = model;

@@ -1,6 +1,6 @@
 import { InvalidFileError, InvalidOptionError, UnsupportedModelError } from '../../errors';
 import { type Gguf, optionalString } from '../../formats/gguf/gguf';
-import { describeModel, type ModelDescription } from '../../model/layout';
+import { describeModel, type ModelDescription } from '../../model/describe_model';
 import { readHeader } from '../../model/origin';
 import { templateOf } from '../../tokenizer/chat_template';
 import { loadTokenizer } from '../../tokenizer/load_tokenizer';

@@ -37,7 +37,7 @@ describe('KV types', () => {
   ] as const)('%s takes %d bytes a value', (kvType, bytes) => {
     const { spec, limits } = layout(kvType, 64);
     const values = 2 * SHAPE.numLayers * SHAPE.numKvHeads * limits.numPages * limits.pageSize * 64;
-    expect(memoryNeeds(spec, [], { ...limits, kvType }).kv).toBe(values * bytes);
+    expect(memoryNeeds(spec, [], [], { ...limits, kvType }).kv).toBe(values * bytes);
   });
 
   it.each(['q8_0', 'q4_0'] as const)(

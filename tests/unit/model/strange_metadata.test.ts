@@ -3,7 +3,8 @@ import { readdirSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { InternalError, TesseraError } from '../../../src/errors';
 import type { Gguf, GgufValue } from '../../../src/formats/gguf/gguf';
-import { describeModel, layOut, plansOf } from '../../../src/model/layout';
+import { describeModel } from '../../../src/model/describe_model';
+import { layOut, plansOf } from '../../../src/model/layout';
 import { checkCall } from '../../../src/ops/registry';
 import { openFixture } from '../../support/plan_logits';
 

@@ -3,7 +3,7 @@ import { InvalidOptionError, UnsupportedModelError } from '../../../src/errors';
 import { decodeRow } from '../../../src/formats/dequantize';
 import { GGML_TYPES, type GgmlType } from '../../../src/formats/gguf/ggml_types';
 import { WEIGHT_FORMATS } from '../../../src/formats/weight_format';
-import { describeModel } from '../../../src/model/layout';
+import { describeModel } from '../../../src/model/describe_model';
 import { loadModel } from '../../../src/model/load_model';
 import { namedSyntheticModel, syntheticModel } from '../../../src/model/synthetic';
 import { blockPattern } from '../../../src/model/synthetic_blocks';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { describeModel } from '../../../src/model/layout';
+import { describeModel } from '../../../src/model/describe_model';
 import { namedSyntheticModel } from '../../../src/model/synthetic';
 import { CHOICES } from '../../../src/pages/benchmark/models';
 
