@@ -4,7 +4,8 @@ import { createNodeGpu } from '../../src/cli/dawn';
 
 // lavapipe. Vectors of four lanes compile in three fifths of the time that eight take, its own choice on most machines, but run twice as long;
 // subgroups are as wide. Without LLVM's optimiser kernels compile in four fifths of the time, and what runs long, whole models too, takes longer.
-const COMPILES_MOST = /gpu\/(attention|autotune|embed|experts|linear|recurrent|row_invariance|sample_cases|synthetic)/;
+const COMPILES_MOST =
+  /gpu\/(attention|autotune|embed|experts|linear|matrix|recurrent|row_invariance|sample_cases|synthetic)/;
 const path = expect.getState().testPath ?? '';
 const compilesMost = COMPILES_MOST.test(path);
 if (compilesMost) process.env['GALLIVM_PERF'] ??= 'nopt';
