@@ -1,5 +1,5 @@
 import { type Gguf, optionalString } from '../formats/gguf/gguf';
-import type { Capabilities } from '../gpu/capabilities';
+import { type Capabilities, LEAST_CAPABILITIES } from '../gpu/capabilities';
 import type { OpCall } from '../ops/calls';
 import type { Dispatch, KvType, Weight } from '../ops/op';
 import { splitByBindingLimit } from './gpu_tensors';
@@ -23,26 +23,8 @@ export interface ModelDescription {
 
 /** A GPU that nobody has asked yet: what every device with WebGPU can do, and bindings of the size that most allow. */
 const ANY_DEVICE: Capabilities = {
-  f16: false,
-  subgroups: false,
-  subgroupMinSize: 0,
-  subgroupMaxSize: 0,
-  dot4: false,
-  subgroupMatrix: false,
-  subgroupMatrixShapes: [],
-  timestampQuery: false,
-  software: false,
-  limits: {
-    maxBufferSize: 2 ** 31,
-    maxStorageBufferBindingSize: 2 ** 31 - 4,
-    maxStorageBuffersPerShaderStage: 8,
-    minStorageBufferOffsetAlignment: 256,
-    maxComputeWorkgroupStorageSize: 16_384,
-    maxComputeInvocationsPerWorkgroup: 256,
-    maxComputeWorkgroupSizeX: 256,
-    maxComputeWorkgroupsPerDimension: 65_535,
-  },
-  adapter: { vendor: '', architecture: '', device: '', description: '' },
+  ...LEAST_CAPABILITIES,
+  limits: { ...LEAST_CAPABILITIES.limits, maxBufferSize: 2 ** 31, maxStorageBufferBindingSize: 2 ** 31 - 4 },
 };
 
 /** `calls` of the largest step; `kernels`: what runs them in steps of any size, none on the reference executor. */
@@ -69,9 +51,6 @@ export function describe(
   };
 }
 
-/** What only some steps need is allocated when the first of them comes. */
-const always = ({ when }: OpCall): boolean => when === undefined;
-
 /** What a file would need, without loading it; the scratch of kernels is what their defaults take. */
 export function describeModel(gguf: Gguf, options: LoadModelOptions): ModelDescription {
   const layout = layOut(gguf, options, undefined);
@@ -88,8 +67,8 @@ export function describeModel(gguf: Gguf, options: LoadModelOptions): ModelDescr
   const kernels =
     options.backend === 'reference'
       ? []
-      : plans.flatMap(({ bucket, calls }) =>
-          planDispatches(calls.filter(always), { ...target, bucket }).map(({ dispatch }) => dispatch),
-        );
-  return describe(gguf, layout, plans[plans.length - 1].calls, kernels);
+      : plans.flatMap(({ bucket, calls }) => planDispatches(calls, { ...target, bucket }));
+  // What only some steps need is allocated when the first of them comes.
+  const always = kernels.filter(({ when }) => when === undefined).map(({ dispatch }) => dispatch);
+  return describe(gguf, layout, plans[plans.length - 1].calls, always);
 }

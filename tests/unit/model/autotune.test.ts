@@ -1,12 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { LEAST_CAPABILITIES as PLAIN_CAPABILITIES } from '../../../src/gpu/capabilities';
 import { candidatesOf, nameOf, type TuningJob, tuningJobs } from '../../../src/model/autotune/jobs';
 import { nextKernel } from '../../../src/model/autotune/order';
 import { formatRecords, parseRecords, recordsName } from '../../../src/model/autotune/records';
 import { PACKAGE_VERSION } from '../../../src/model/autotune/version';
 import type { LinearCall } from '../../../src/ops/calls';
 import type { GemmTuning } from '../../../src/ops/tuning';
-import { CAPABILITIES as PLAIN_CAPABILITIES } from '../../support/capabilities';
 
 function linear(name: string, cols: number, rows: number, more: Partial<LinearCall> = {}): LinearCall {
   return {
@@ -21,7 +21,7 @@ function linear(name: string, cols: number, rows: number, more: Partial<LinearCa
   };
 }
 
-const CAPABILITIES = {
+const LEAST_CAPABILITIES = {
   ...PLAIN_CAPABILITIES,
   f16: true,
   subgroups: true,
@@ -47,10 +47,10 @@ const plans = [
 
 describe('autotuner', () => {
   it('decides decode first, then prefill; layers with the same kernels share a choice', () => {
-    const jobs = tuningJobs(plans, { maxRows: 256, maxSampledRows: 8 }, CAPABILITIES);
+    const jobs = tuningJobs(plans, { maxRows: 256, maxSampledRows: 8 }, LEAST_CAPABILITIES);
     expect(jobs.map(({ rowTile }) => rowTile)).toEqual([1, 1, 1, 'many', 'many', 16, 16, 4, 4, 4, 48, 48]);
     // A CPU has one kernel for all of them.
-    const software = tuningJobs(plans, { maxRows: 256, maxSampledRows: 8 }, { ...CAPABILITIES, software: true });
+    const software = tuningJobs(plans, { maxRows: 256, maxSampledRows: 8 }, { ...LEAST_CAPABILITIES, software: true });
     expect(software.map(({ rowTile }) => rowTile)).not.toContain(48);
     expect(jobs[0].calls.map(({ weight }) => weight.name)).toEqual(['head']);
     expect(jobs[1].calls.map(({ weight }) => weight.name)).toEqual(['layer0.large', 'layer1.large']);
@@ -58,17 +58,17 @@ describe('autotuner', () => {
   });
 
   it('leaves out row counts that no step has', () => {
-    const jobs = tuningJobs(plans.slice(0, 1), { maxRows: 1, maxSampledRows: 1 }, CAPABILITIES);
+    const jobs = tuningJobs(plans.slice(0, 1), { maxRows: 1, maxSampledRows: 1 }, LEAST_CAPABILITIES);
     expect(new Set(jobs.map(({ rowTile }) => rowTile))).toEqual(new Set([1]));
     // Of 20 rows, 17 to 20 are the tile's of 48, and none the one's behind it.
-    const few = tuningJobs(plans, { maxRows: 20, maxSampledRows: 1 }, CAPABILITIES);
+    const few = tuningJobs(plans, { maxRows: 20, maxSampledRows: 1 }, LEAST_CAPABILITIES);
     expect(few.map(({ rowTile, rows, partialRows }) => [rowTile, rows, partialRows])).toContainEqual([48, 20, 17]);
     expect(few.map(({ rowTile }) => rowTile)).not.toContain('many');
   });
 
   it('measures the default first and every legal variant once', () => {
-    const [job] = tuningJobs(plans, { maxRows: 256, maxSampledRows: 8 }, CAPABILITIES);
-    const names = candidatesOf(job, CAPABILITIES, undefined).map(nameOf);
+    const [job] = tuningJobs(plans, { maxRows: 256, maxSampledRows: 8 }, LEAST_CAPABILITIES);
+    const names = candidatesOf(job, LEAST_CAPABILITIES, undefined).map(nameOf);
     expect(names.length).toBeGreaterThan(4);
     expect(new Set(names).size).toBe(names.length);
   });
@@ -80,10 +80,10 @@ describe('autotuner', () => {
       const jobs = tuningJobs(
         [{ bucket: { minRows: 17, maxRows }, calls: [call] }],
         { maxRows, maxSampledRows: 1 },
-        CAPABILITIES,
+        LEAST_CAPABILITIES,
       );
       const job = jobs.find(({ rowTile }) => rowTile === 'many') as TuningJob;
-      return candidatesOf(job, CAPABILITIES, undefined) as GemmTuning[];
+      return candidatesOf(job, LEAST_CAPABILITIES, undefined) as GemmTuning[];
     };
     // Tiles of 32 to 128 rows: 64 to 256 workgroups, which 64 never splits, and 512 otherwise than 256.
     const few = variants(2048, 2048, 256);

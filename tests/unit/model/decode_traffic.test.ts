@@ -1,13 +1,13 @@
 import { expect, test } from 'vitest';
+import { LEAST_CAPABILITIES as DEFAULTS } from '../../../src/gpu/capabilities';
 import { splitByBindingLimit } from '../../../src/model/gpu_tensors';
 import { layOut, plansOf } from '../../../src/model/layout';
 import { stepCost } from '../../../src/model/step_cost';
 import { namedSyntheticModel } from '../../../src/model/synthetic';
 import { planDispatches } from '../../../src/model/webgpu_executor';
-import { CAPABILITIES as DEFAULTS } from '../../support/capabilities';
 
 /** WebGPU's default limits, no optional feature but the one that f16 activations need. */
-const CAPABILITIES = { ...DEFAULTS, f16: true };
+const LEAST_CAPABILITIES = { ...DEFAULTS, f16: true };
 
 test.each([
   ['llama-3.2-1b', 'f32'],
@@ -19,17 +19,17 @@ test.each([
   '%s in q4_0 with %s activations: a decoded token reads little more than weights and cache, in few dispatches',
   (name, activationType) => {
     const { gguf } = namedSyntheticModel(`synthetic:${name}:q4_0`);
-    const layout = layOut(gguf, { backend: 'webgpu', contextLength: 8192, activationType }, CAPABILITIES);
+    const layout = layOut(gguf, { backend: 'webgpu', contextLength: 8192, activationType }, LEAST_CAPABILITIES);
     const [{ bucket, calls }] = plansOf(layout);
     const { limits, kvType, spec } = layout;
     const dispatches = planDispatches(calls, {
-      capabilities: CAPABILITIES,
+      capabilities: LEAST_CAPABILITIES,
       bucket,
       kvType,
       contextLength: limits.contextLength,
       maxSampledRows: limits.maxSampledRows,
       maxSlots: limits.maxSlots,
-      weightParts: (weight) => splitByBindingLimit(weight, CAPABILITIES.limits.maxStorageBufferBindingSize),
+      weightParts: (weight) => splitByBindingLimit(weight, LEAST_CAPABILITIES.limits.maxStorageBufferBindingSize),
     });
     for (const length of [1, 512, 4096, 8192]) {
       const shape = { rows: 1, segments: 1, sampledRows: 1, tiles: 1, maxLength: length, greedy: true };
@@ -54,12 +54,12 @@ test.each([
 
 test('where the values of a layer are stored in more bits than queries and keys (Q4_K_M), it takes no dispatch more', () => {
   const { gguf } = namedSyntheticModel('synthetic:llama-3.2-1b:q4_k_m');
-  const limits = { ...CAPABILITIES.limits, maxStorageBufferBindingSize: 2 ** 30 };
-  const layout = layOut(gguf, { backend: 'webgpu', contextLength: 512 }, { ...CAPABILITIES, limits });
+  const limits = { ...LEAST_CAPABILITIES.limits, maxStorageBufferBindingSize: 2 ** 30 };
+  const layout = layOut(gguf, { backend: 'webgpu', contextLength: 512 }, { ...LEAST_CAPABILITIES, limits });
   const [{ bucket, calls }] = plansOf(layout);
   const dispatches = planDispatches(calls, {
     ...layout.limits,
-    capabilities: { ...CAPABILITIES, limits },
+    capabilities: { ...LEAST_CAPABILITIES, limits },
     bucket,
     kvType: layout.kvType,
     weightParts: (weight) => splitByBindingLimit(weight, limits.maxStorageBufferBindingSize),

@@ -1,14 +1,14 @@
 import { expect, test } from 'vitest';
 import type { Capabilities } from '../../../src/gpu/capabilities';
+import { LEAST_CAPABILITIES } from '../../../src/gpu/capabilities';
 import { caseKernels } from '../../../src/model/case_target';
 import type { ExpertLinearCall } from '../../../src/ops/calls';
 import { expertLinearCase } from '../../../src/ops/experts/cases';
 import { defaultExpertTuning, expertTuningKey, expertTunings } from '../../../src/ops/experts/tuning';
 import { expertTuningCases } from '../../../src/ops/experts/variant_cases';
 import type { ExpertTuning } from '../../../src/ops/tuning';
-import { CAPABILITIES } from '../../support/capabilities';
 
-const capabilities = { ...CAPABILITIES, f16: true, subgroups: true };
+const capabilities = { ...LEAST_CAPABILITIES, f16: true, subgroups: true };
 const SMALL = { format: 'q4_0', rows: 3, experts: 8, topK: 4, cols: 1024, outs: 64 } as const;
 const LARGE = { ...SMALL, rows: 70, tileRows: 64 } as const;
 

@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest';
+import { LEAST_CAPABILITIES } from '../../../src/gpu/capabilities';
 import type { LinearCall } from '../../../src/ops/calls';
 import { gemmDispatches } from '../../../src/ops/linear/gemm';
 import { linearTunings } from '../../../src/ops/linear/tuning';
 import type { Dispatch, KernelTarget, RowBucket } from '../../../src/ops/op';
 import type { StepShape } from '../../../src/ops/step_layout';
 import type { GemmTuning } from '../../../src/ops/tuning';
-import { CAPABILITIES } from '../../support/capabilities';
 
 function linearCall(rows: number, cols: number): LinearCall {
   return {
@@ -19,7 +19,7 @@ function linearCall(rows: number, cols: number): LinearCall {
   };
 }
 
-const GPU = { ...CAPABILITIES, f16: true, dot4: true };
+const GPU = { ...LEAST_CAPABILITIES, f16: true, dot4: true };
 
 function targetOf(bucket: RowBucket, capabilities = GPU, tuning?: GemmTuning): KernelTarget {
   return {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { LEAST_CAPABILITIES } from '../../../src/gpu/capabilities';
 import { caseKernels } from '../../../src/model/case_target';
 import type { LinearCall } from '../../../src/ops/calls';
 import {
@@ -10,7 +11,6 @@ import {
 } from '../../../src/ops/linear/tuning';
 import { linearTuningCase } from '../../../src/ops/linear/variant_cases';
 import type { GemvOrder, LinearTuning } from '../../../src/ops/tuning';
-import { CAPABILITIES } from '../../support/capabilities';
 
 function linearCall(rows: number, cols: number, traits: Partial<LinearCall> = {}): LinearCall {
   return {
@@ -34,7 +34,7 @@ const CALLS: readonly (readonly [string, LinearCall])[] = [
 ];
 
 describe.each(CALLS)('%s', (_, call) => {
-  const capabilities = { ...CAPABILITIES, f16: true, dot4: true, subgroups: true };
+  const capabilities = { ...LEAST_CAPABILITIES, f16: true, dot4: true, subgroups: true };
   const small = call.norm === undefined && call.epilogue === 'none' ? LINEAR_ROW_TILES : ([1, 4, 16] as const);
 
   test.each(small)('every tuning of %s rows makes a kernel at default limits', (tile) => {
@@ -60,7 +60,7 @@ describe.each(CALLS)('%s', (_, call) => {
 
 test('a choice that sums in another order than one row, or does not run here, is refused', () => {
   const call = linearCall(2048, 2048);
-  const capabilities = { ...CAPABILITIES, f16: true };
+  const capabilities = { ...LEAST_CAPABILITIES, f16: true };
   const split = linearTunings(call, 16, capabilities, {
     splitK: 4,
     arithmetic: 'float',
@@ -80,11 +80,11 @@ test('a choice that sums in another order than one row, or does not run here, is
 
 test('a device with subgroups reduces by them unless its tuner found better, another one without them', () => {
   const call = linearCall(2048, 2048);
-  const withSubgroups = { ...CAPABILITIES, subgroups: true };
+  const withSubgroups = { ...LEAST_CAPABILITIES, subgroups: true };
   expect(defaultLinearTuning(call, 1, withSubgroups)).toMatchObject({ reduction: 'subgroup' });
-  expect(defaultLinearTuning(call, 1, CAPABILITIES)).toMatchObject({ reduction: 'workgroup' });
+  expect(defaultLinearTuning(call, 1, LEAST_CAPABILITIES)).toMatchObject({ reduction: 'workgroup' });
   expect(new Set(gemvOrders(call, withSubgroups).map(({ reduction }) => reduction)).size).toBe(2);
-  expect(gemvOrders(call, CAPABILITIES).every(({ reduction }) => reduction === 'workgroup')).toBe(true);
+  expect(gemvOrders(call, LEAST_CAPABILITIES).every(({ reduction }) => reduction === 'workgroup')).toBe(true);
   const kernels = (order: GemvOrder) =>
     caseKernels(linearTuningCase(call, 1, linearTunings(call, 1, withSubgroups, order)[0], 1), withSubgroups)?.files;
   expect(kernels({ splitK: 1, arithmetic: 'float', reduction: 'subgroup' })).toContain('reduce_subgroup');
@@ -107,7 +107,7 @@ test('matrix units are a choice where their shapes fit, and never the default', 
   const call = linearCall(2048, 2048);
   const shape = { componentType: 'f32', resultComponentType: 'f32', M: 8, N: 8, K: 8 };
   const capabilities = {
-    ...CAPABILITIES,
+    ...LEAST_CAPABILITIES,
     subgroups: true,
     subgroupMinSize: 32,
     subgroupMaxSize: 32,
@@ -120,5 +120,5 @@ test('matrix units are a choice where their shapes fit, and never the default', 
     'linear_gemm_matrix',
   );
   expect(defaultLinearTuning(call, 'many', capabilities)).not.toHaveProperty('matrix');
-  expect(linearTunings(call, 'many', CAPABILITIES).some((tuning) => 'matrix' in tuning)).toBe(false);
+  expect(linearTunings(call, 'many', LEAST_CAPABILITIES).some((tuning) => 'matrix' in tuning)).toBe(false);
 });

@@ -1,14 +1,21 @@
 import { describe, expect, it } from 'vitest';
 import { WEIGHT_FORMATS } from '../../../src/formats/weight_format';
+import { LEAST_CAPABILITIES } from '../../../src/gpu/capabilities';
 import { planVariants } from '../../../src/model/test_variants';
 import { GEMM_ROW_TILES } from '../../../src/ops/linear/gemm_space';
 import { spaceCases } from '../../../src/ops/space_cases';
-import { CAPABILITIES } from '../../support/capabilities';
 
-const BARE = { guise: 'bare', capabilities: CAPABILITIES };
+const BARE = { guise: 'bare', capabilities: LEAST_CAPABILITIES };
 const FULL = {
   guise: 'full',
-  capabilities: { ...CAPABILITIES, f16: true, dot4: true, subgroups: true, subgroupMinSize: 32, subgroupMaxSize: 32 },
+  capabilities: {
+    ...LEAST_CAPABILITIES,
+    f16: true,
+    dot4: true,
+    subgroups: true,
+    subgroupMinSize: 32,
+    subgroupMaxSize: 32,
+  },
 };
 
 function labels(plans: ReturnType<typeof planVariants>): string[] {
